@@ -1,0 +1,51 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format hooks test-gpu lab clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install the lab into it (only when pyproject.toml or constraints.txt changed)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is %d.%d: make PYTHON=/path/to/python3.11" % v[:2])'
+	@echo "Installing into $(VENV) (the first time takes a few minutes)" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[lab,serve,peers,test]'
+	@touch $@
+
+run: setup ## Run the evaluation notebook on the embedded model and print the report's path
+	@$(BIN)/seqgpt-lab run notebooks/06_evaluation.ipynb
+
+test: lint ## Lint, then run all tests that need no GPU
+	@$(BIN)/pytest
+
+lint: setup ## Check style, types, floors of the package, and that notebooks hold no output
+	@$(BIN)/ruff check --quiet --output-format concise
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify $(NOTEBOOKS))
+
+format: setup ## Mend what ruff and nbstripout can mend
+	@$(BIN)/ruff check --fix --quiet
+	@$(BIN)/ruff format --quiet
+	@$(if $(NOTEBOOKS),$(BIN)/nbstripout $(NOTEBOOKS))
+
+hooks: setup ## Have git check every commit
+	@$(BIN)/pre-commit install
+
+test-gpu: setup ## Run the tests that need a CUDA device
+	@$(BIN)/pytest -m gpu
+
+lab: setup ## Open JupyterLab on the notebooks
+	@$(BIN)/jupyter lab notebooks
+
+clean: ## Remove .venv, builds and caches (runs/ is kept)
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find seqgpt_lab tests notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf

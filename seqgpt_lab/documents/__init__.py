@@ -1,0 +1,6 @@
+"""Labelled documents and the files they are kept in; knows no model, no prompt and no score."""
+
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.formats import Problem, Reading, load_documents, read_jsonl, read_text, write_jsonl
+
+__all__ = ["Document", "Entity", "Problem", "Reading", "load_documents", "read_jsonl", "read_text", "write_jsonl"]

@@ -1,0 +1,1 @@
+"""Runs a BLOOM-shaped model from token ids to token ids; knows no text, labels or documents."""

@@ -1,0 +1,101 @@
+"""Turns a pickle checkpoint into FP16 safetensors without running its code; knows files and dtypes, no arithmetic."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seqgpt_lab.engine.config import DTYPES, ModelConfig
+from seqgpt_lab.engine.weights import read_headers
+from seqgpt_lab.errors import CheckpointError, OptionError
+
+_SHARD_BYTES = 4 << 30
+_COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "configuration.json")
+
+
+def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
+    """Write `source`'s weights (pickle .bin, or safetensors) as safetensors of `dtype` into the new directory `destination`.
+
+    Pickles are read with weights_only=True: tensors and nothing else. The directory appears whole or not at all.
+    Raises CheckpointError for unreadable weights, OptionError when the destination exists or the dtype is unknown.
+    """
+    if dtype not in DTYPES:
+        raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
+    if destination.exists():
+        raise OptionError(f"{destination} exists already; name a directory that does not, nothing is overwritten")
+    source_model = source / "model" if (source / "model" / "config.json").exists() else source
+    config = ModelConfig.read(source_model / "config.json")
+    tensors = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in _read(source_model).items()}
+    if config.tied_head:
+        tensors.pop("lm_head.weight", None)
+    beside = destination.with_name(f"{destination.name}.{os.getpid()}.part")
+    beside.mkdir(parents=True)
+    try:
+        _write(tensors, beside)
+        written = json.loads((source_model / "config.json").read_text(encoding="utf-8")) | {"torch_dtype": str(DTYPES[dtype]).removeprefix("torch.")}
+        (beside / "config.json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for folder in (source_model, source, source / "tokenizer"):
+            for name in _COPIED:
+                if (folder / name).exists():
+                    shutil.copyfile(folder / name, beside / name)
+        os.replace(beside, destination)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return destination
+
+
+def _read(model: Path) -> dict[str, Tensor]:
+    pickles = sorted([*model.glob("pytorch_model*.bin"), *model.glob("*.pt")]) or sorted(model.glob("*.bin"))
+    if not pickles:
+        return _read_safetensors(model)
+    tensors: dict[str, Tensor] = {}
+    for path in pickles:
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CheckpointError(f"{path} is not a plain file of tensors ({reason}); it was not run, and cannot be converted") from error
+        wrong = not isinstance(found, dict) or [name for name, value in found.items() if not isinstance(value, Tensor)]
+        if wrong:
+            raise CheckpointError(f"{path} holds something else than named tensors; a checkpoint saved with state_dict() is needed")
+        tensors.update(found)
+    return tensors
+
+
+def _read_safetensors(model: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    files = sorted(model.glob("*.safetensors"))
+    if not files:
+        raise CheckpointError(f"{model} holds no weights: neither pickle (.bin, .pt) nor .safetensors files")
+    read_headers(files)  # names a file that is cut short
+    return {name: tensor for path in files for name, tensor in load_file(path).items()}
+
+
+def _write(tensors: dict[str, Tensor], directory: Path) -> None:
+    """One file up to 4 GiB, else shards with an index, as transformers writes them."""
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        size += tensor.nbytes
+        if size > _SHARD_BYTES and shards[-1]:
+            shards.append({})
+            size = tensor.nbytes
+        shards[-1][name] = tensor
+    if len(shards) == 1:
+        save_file(shards[0], directory / "model.safetensors", metadata={"format": "pt"})
+        return
+    weight_map = {}
+    for number, shard in enumerate(shards, start=1):
+        name = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        save_file(shard, directory / name, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(shard, name))
+    index = {"metadata": {"total_size": sum(tensor.nbytes for tensor in tensors.values())}, "weight_map": weight_map}
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

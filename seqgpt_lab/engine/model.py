@@ -1,0 +1,115 @@
+"""BLOOM, written plainly: token ids in, hidden states and logits out. Knows its shard of the weights, no decoding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqgpt_lab.engine.attention import Attention, Geometry, Prepared, SdpaAttention, alibi_slopes
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.parallel import Shard
+
+
+class Layer(nn.Module):
+    """One transformer layer on this rank's heads and MLP columns; two reductions over ranks."""
+
+    def __init__(self, config: ModelConfig, shard: Shard) -> None:
+        super().__init__()
+        self.config, self.shard = config, shard
+        hidden = config.hidden_size
+        mine = len(shard.heads(config.heads)) * config.head_dim
+        wide = len(shard.block(4 * hidden))
+        self.input_layernorm = nn.LayerNorm(hidden, config.layer_norm_epsilon)
+        self.query_key_value = nn.Linear(hidden, 3 * mine)
+        self.dense = nn.Linear(mine, hidden)
+        self.post_attention_layernorm = nn.LayerNorm(hidden, config.layer_norm_epsilon)
+        self.dense_h_to_4h = nn.Linear(hidden, wide)
+        self.dense_4h_to_h = nn.Linear(wide, hidden)
+
+    def forward(self, hidden: Tensor, attend: AttentionPass, index: int) -> Tensor:
+        """hidden [B, T, C] -> [B, T, C]."""
+        normed = self.input_layernorm(hidden)
+        residual = normed if self.config.residual_after_layer_norm else hidden
+        hidden = residual + self._row_parallel(self.dense, self._attention(normed, attend, index))
+        normed = self.post_attention_layernorm(hidden)
+        residual = normed if self.config.residual_after_layer_norm else hidden
+        wide = functional.gelu(self.dense_h_to_4h(normed), approximate="tanh")
+        return residual + self._row_parallel(self.dense_4h_to_h, wide)
+
+    def _attention(self, normed: Tensor, attend: AttentionPass, index: int) -> Tensor:
+        batch, count, _ = normed.shape
+        fused = self.query_key_value(normed).view(batch, count, -1, 3, self.config.head_dim)  # [B, T, H, 3, D]
+        query, key, value = fused.unbind(dim=3)  # [B, T, H, D] each
+        return attend(index, query, key, value).reshape(batch, count, -1)  # [B, T, H * D]
+
+    def _row_parallel(self, linear: nn.Linear, part: Tensor) -> Tensor:
+        """This rank's columns of a linear, summed over ranks; the bias is added once, after the sum."""
+        if self.shard.world_size == 1:
+            return functional.linear(part, linear.weight, linear.bias)
+        summed = self.shard.sum(functional.linear(part, linear.weight))
+        return summed + linear.bias
+
+
+class AttentionPass:
+    """What the layers of one pass share: the cache (or none), where the tokens sit, and the prepared bias."""
+
+    def __init__(self, attention: Attention, cache: KVCache | None, geometry: Geometry, prepared: Prepared) -> None:
+        self.attention, self.cache, self.geometry, self.prepared = attention, cache, geometry, prepared
+
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        if self.cache is not None:
+            key, value = self.cache.update(layer, key, value, self.geometry)
+        return self.attention.attend(query, key, value, self.prepared)
+
+
+class Bloom(nn.Module):
+    """A BLOOM language model, or one rank's shard of it.
+
+    The vocabulary is sharded too: rank r embeds and scores only its block of ids.
+    """
+
+    def __init__(self, config: ModelConfig, shard: Shard | None = None, attention: Attention | None = None) -> None:
+        super().__init__()
+        self.config, self.shard = config, shard or Shard()
+        self.attention: Attention = attention or SdpaAttention()
+        self.vocabulary = self.shard.block(config.vocab_size)
+        self.word_embeddings = nn.Embedding(len(self.vocabulary), config.hidden_size)
+        self.word_embeddings_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_epsilon)
+        self.h = nn.ModuleList(Layer(config, self.shard) for _ in range(config.layers))
+        self.ln_f = nn.LayerNorm(config.hidden_size, config.layer_norm_epsilon)
+        self.lm_head = None if config.tied_head else nn.Linear(config.hidden_size, len(self.vocabulary), bias=False)
+        heads = self.shard.heads(config.heads)
+        self.register_buffer("slopes", alibi_slopes(config.heads)[heads.start : heads.stop], persistent=False)
+
+    def forward(self, token_ids: Tensor, geometry: Geometry, cache: KVCache | None = None) -> Tensor:
+        """token_ids [B, T] at the slots `geometry` names -> hidden states after the final LayerNorm [B, T, C].
+
+        Without a cache the tokens see only each other (geometry.slots = T, fresh): that is how training runs.
+        """
+        hidden = self.word_embeddings_layernorm(self._embed(token_ids))
+        prepared = self.attention.prepare(geometry, self.slopes, hidden.dtype)
+        attend = AttentionPass(self.attention, cache, geometry, prepared)
+        for index, layer in enumerate(self.h):
+            hidden = layer(hidden, attend, index)
+        return self.ln_f(hidden)  # type: ignore[no-any-return]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden [N, C] -> this rank's block of the logits [N, block(vocab_size)]; pass only the rows that are needed."""
+        weight = self.word_embeddings.weight if self.lm_head is None else self.lm_head.weight
+        return functional.linear(hidden, weight)
+
+    def _embed(self, token_ids: Tensor) -> Tensor:
+        if self.shard.world_size == 1:
+            return self.word_embeddings(token_ids)  # type: ignore[no-any-return]
+        local = token_ids - self.vocabulary.start
+        elsewhere = (local < 0) | (local >= len(self.vocabulary))
+        embedded = self.word_embeddings(local.masked_fill(elsewhere, 0)).masked_fill(elsewhere[..., None], 0)
+        return self.shard.sum(embedded)
+
+
+def fresh_geometry(token_ids: Tensor) -> Geometry:
+    """Geometry of tokens [B, T] that start at slot 0 and see only each other."""
+    batch, count = token_ids.shape
+    return Geometry(torch.zeros(batch, dtype=torch.int64, device=token_ids.device), count, count, fresh=True)

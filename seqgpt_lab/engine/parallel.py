@@ -1,0 +1,66 @@
+"""Which slice of the model a rank holds, and how ranks add up their parts; knows no model, only sizes and tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqgpt_lab.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of a tensor-parallel model that one rank holds: rank in [0, world_size)."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world_size:
+            raise OptionError(f"rank {self.rank} is outside [0, {self.world_size}), the ranks of a world of {self.world_size}")
+
+    def heads(self, total: int) -> range:
+        """This rank's attention heads; the world size must divide them, else the ranks would do unequal work."""
+        if total % self.world_size:
+            works = [size for size in range(1, total + 1) if total % size == 0]
+            raise OptionError(f"{total} attention heads cannot be shared by {self.world_size} ranks; world sizes that work: {works}")
+        return self.block(total)
+
+    def block(self, total: int) -> range:
+        """This rank's block of `total` rows in equal steps, rounded up; the last blocks may be shorter, or empty."""
+        step = -(-total // self.world_size)
+        return range(min(total, self.rank * step), min(total, (self.rank + 1) * step))
+
+    def sum(self, partial: Tensor) -> Tensor:
+        """The sum of every rank's `partial`, in place; with one rank, `partial` itself."""
+        if self.world_size > 1:
+            torch.distributed.all_reduce(partial)
+        return partial
+
+    def argmax(self, logits: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+        """Greedy choice over vocabulary shards: (token ids [N] int64, probabilities [N] float32).
+
+        logits: this rank's block [N, block(vocabulary)], any float dtype. Each rank contributes its best logit, that logit's
+        id and its log-sum-exp, so 3 numbers a row travel instead of the vocabulary. Ties go to the smallest id, as in torch.argmax.
+        """
+        block = self.block(vocabulary)
+        logits = logits.float()
+        best, token = logits.max(dim=-1)  # [N]
+        token = token + block.start
+        total = logits.logsumexp(dim=-1)  # [N]
+        if self.world_size > 1:
+            best, token, total = _argmax_over_ranks(best, token, total, self.world_size)
+        return token, (best - total).exp()
+
+
+def _argmax_over_ranks(best: Tensor, token: Tensor, total: Tensor, world_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Every rank ends with the same winner: gathered in rank order, the first maximum is the smallest id."""
+    mine = torch.stack([best.double(), token.double(), total.double()])  # [3, N]; doubles hold every id exactly
+    everyone = [torch.empty_like(mine) for _ in range(world_size)]
+    torch.distributed.all_gather(everyone, mine)
+    stacked = torch.stack(everyone)  # [W, 3, N]
+    winner = stacked[:, 0].argmax(dim=0, keepdim=True)  # [1, N]
+    best, token = stacked[:, 0].gather(0, winner)[0], stacked[:, 1].gather(0, winner)[0]
+    return best.float(), token.long(), stacked[:, 2].logsumexp(dim=0).float()

@@ -1,0 +1,124 @@
+"""What an extraction is: fields, values and where they lie in the text. Knows nothing of models, prompts or how values were found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from seqgpt_lab.errors import LabelError
+from seqgpt_lab.extraction.highlight import highlight
+
+if TYPE_CHECKING:
+    import pandas
+
+Match = Literal["exact", "approximate", "unaligned"]
+
+# How an entry of `Extraction.problems` begins, so that programs can count what people read.
+PARSE_PROBLEM = "parse:"
+TRUNCATED_PROBLEM = "truncated:"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A value as the model wrote it, and the code points [start, end) where the text holds it.
+
+    match: `exact` when the text there reads the same; `approximate` when it differs only in full or half width or in white space;
+    `unaligned` when it was not found, and only then start and end are None. confidence: 0 to 1, None when it was not measured.
+    """
+
+    text: str
+    start: int | None
+    end: int | None
+    confidence: float | None = None
+    match: Match = "exact"
+
+    def __post_init__(self) -> None:
+        placed = self.start is not None and self.end is not None and 0 <= self.start < self.end
+        nowhere = self.start is None and self.end is None
+        assert nowhere if self.match == "unaligned" else placed, f"a span cannot be {self.match} at [{self.start}, {self.end})"
+
+    def invented(self, text: str) -> bool:
+        """Whether the value does not occur in the text at all (an unaligned repeat of a value that does is not invented)."""
+        return self.match == "unaligned" and self.text not in text
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The values of one label, in the model's order; none when the model found the label absent."""
+
+    label: str
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def unaligned(self) -> tuple[Span, ...]:
+        """The values that were not found in the text."""
+        return tuple(span for span in self.spans if span.match == "unaligned")
+
+    @property
+    def value(self) -> str | list[str] | None:
+        """None without values, a string for one, a list for several."""
+        texts = [span.text for span in self.spans]
+        return texts if len(texts) > 1 else next(iter(texts), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What was read out of one document: one field a label, in the user's order, absent ones included.
+
+    text: the document's whole text, which all offsets refer to. raw: the model's answer, several prompts' answers joined.
+    truncated: the text or the answer was cut. problems: sentences for people, each beginning with a code such as `parse:` or
+    `truncated:`. Raises LabelError when two fields carry the same label.
+    """
+
+    document_id: str
+    text: str
+    fields: tuple[Field, ...]
+    raw: str = ""
+    truncated: bool = False
+    problems: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        labels = [field.label for field in self.fields]
+        repeated = {label for label in labels if labels.count(label) > 1}
+        if repeated:
+            raise LabelError(f"document {self.document_id!r}: the labels {sorted(repeated)} have several fields; merge them into one each")
+
+    @property
+    def malformed(self) -> bool:
+        """Whether a part of the model's answer could not be parsed."""
+        return any(problem.startswith(PARSE_PROBLEM) for problem in self.problems)
+
+    def to_dict(self) -> dict[str, str | list[str] | None]:
+        """A value a label, in the user's order: a string, a list where there are several, None where absent."""
+        return {field.label: field.value for field in self.fields}
+
+    def to_record(self) -> dict[str, Any]:
+        """The extraction as one JSON-ready object: id, values (as `to_dict`), spans with their offsets, problems."""
+        return {
+            "id": self.document_id,
+            "values": self.to_dict(),
+            "spans": {field.label: [asdict(span) for span in field.spans] for field in self.fields},
+            "problems": list(self.problems),
+        }
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a span: label, value, start, end, confidence, match; absent labels have no row."""
+        import pandas
+
+        rows = [(field.label, span) for field in self.fields for span in field.spans]
+        columns: dict[str, tuple[Sequence[object], str]] = {
+            # Text stays in Python objects: a lone surrogate cannot be stored in Arrow-backed strings.
+            "label": ([label for label, _ in rows], "object"),
+            "value": ([span.text for _, span in rows], "object"),
+            "start": ([span.start for _, span in rows], "Int64"),
+            "end": ([span.end for _, span in rows], "Int64"),
+            "confidence": ([span.confidence for _, span in rows], "float64"),
+            "match": ([span.match for _, span in rows], "object"),
+        }
+        return pandas.DataFrame({name: pandas.Series(list(values), dtype=dtype) for name, (values, dtype) in columns.items()})
+
+    def _repr_html_(self) -> str:
+        cut = self.truncated and not any(problem.startswith(TRUNCATED_PROBLEM) for problem in self.problems)
+        notes = [*self.problems, *(["truncated: the text or the answer was cut"] if cut else [])]
+        return highlight(self.text, self.fields, notes)

@@ -1,0 +1,1 @@
+"""Measures extractions against gold fields and names the mistakes; loads no model."""

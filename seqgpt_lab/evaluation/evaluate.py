@@ -1,0 +1,80 @@
+"""Runs an extractor over gold documents and scores what comes back; knows neither the extractor's workings nor any report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.errors import DocumentError
+from seqgpt_lab.evaluation.comparison import check_labels
+from seqgpt_lab.evaluation.metrics import Scores
+from seqgpt_lab.evaluation.mistakes import Mistake, classify
+from seqgpt_lab.extraction.extraction import Extraction
+
+# Called with how many documents are done and how many there are.
+Progress = Callable[[int, int], None]
+
+
+class NamesLabels(Protocol):
+    """A label set, as far as scoring cares."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields' names in the user's order; gold entities carry the same names."""
+        ...
+
+
+Labels = TypeVar("Labels", bound=NamesLabels)
+LabelsWanted = TypeVar("LabelsWanted", bound=NamesLabels, contravariant=True)
+
+
+class Extracts(Protocol[LabelsWanted]):
+    """Whatever gives one extraction a document, in the same order, with fields called as in the label set."""
+
+    def extract(self, documents: Sequence[Document], labels: LabelsWanted, /, *, progress: Progress | None = None) -> list[Extraction]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores with everything they were computed from; extractions[i] was made from documents[i]."""
+
+    scores: Scores
+    extractions: tuple[Extraction, ...]
+    mistakes: tuple[Mistake, ...]
+    documents: tuple[Document, ...]
+
+
+def evaluate(extractor: Extracts[Labels], documents: Sequence[Document], label_set: Labels, progress: Progress | None = None) -> Evaluation:
+    """Extract every document with `label_set` and score the results against its gold.
+
+    progress: handed to the extractor. Raises DocumentError without documents (a perfect score of nothing would mislead), for
+    repeated ids, and when the extractor returns other documents than it was given; LabelError for empty or repeated labels.
+    """
+    check_labels(label_set.names)
+    _check_documents(documents)
+    extractions = extractor.extract(documents, label_set, progress=progress)
+    if len(extractions) != len(documents):
+        raise DocumentError(
+            f"the extractor returned {len(extractions)} extractions for {len(documents)} documents; it must return one each"
+        )
+    pairs = list(zip(documents, extractions, strict=True))
+    return Evaluation(
+        scores=Scores.from_pairs(pairs, label_set.names),
+        extractions=tuple(extractions),
+        mistakes=tuple(mistake for pair in pairs for mistake in classify(*pair, label_set.names)),
+        documents=tuple(documents),
+    )
+
+
+def _check_documents(documents: Sequence[Document]) -> None:
+    if not documents:
+        raise DocumentError("there are no documents to evaluate; give at least one with gold entities")
+    met: set[str] = set()
+    for document in documents:
+        if document.id in met:
+            raise DocumentError(
+                f"several documents have the id {document.id!r}; give every document its own, or its mistakes cannot be told apart"
+            )
+        met.add(document.id)

@@ -1,0 +1,180 @@
+"""Packs synthetic documents and their questions into training batches; knows tokens and positions, no model and no optimiser.
+
+A document's text is laid out once, followed by several questions with their answers. Each question sees the text and itself, never
+another question, and continues the text's positions: so every answer is learnt under exactly the prompt it will meet, while
+the text's share of the work is paid once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from seqgpt_lab.embedded.corpus.compose import compose
+from seqgpt_lab.embedded.corpus.kind import Kind, Split
+from seqgpt_lab.embedded.corpus.questions import Question, ask
+from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.tokenizer import GENERATE_TOKEN
+from seqgpt_lab.engine.attention import Geometry, Prepared, SdpaAttention
+
+_PAD_BLOCK = -1
+_MULTIPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """One packed row. blocks: 0 for the text, 1.. for its questions. targets: the next token where it is part of an answer, else -100."""
+
+    ids: list[int]
+    positions: list[int]
+    blocks: list[int]
+    targets: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """ids, positions, blocks, targets: [B, T] int64; rows padded on the right (block -1)."""
+
+    ids: Tensor
+    positions: Tensor
+    blocks: Tensor
+    targets: Tensor
+
+
+class PackedAttention(SdpaAttention):
+    """SDPA whose bias follows a batch's positions and blocks; set `batch` before the forward pass."""
+
+    def __init__(self) -> None:
+        self.batch: Batch | None = None
+
+    def prepare(self, geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Prepared:
+        if self.batch is None:
+            return super().prepare(geometry, slopes, dtype)
+        return Prepared(slopes, bias=packed_bias(self.batch, slopes).to(dtype))
+
+
+def packed_bias(batch: Batch, slopes: Tensor) -> Tensor:
+    """ALiBi bias [B, H, T, T] over packed positions; -inf for the future and for other questions. A pad sees itself only."""
+    distance = batch.positions[:, None, :] - batch.positions[:, :, None]  # [B, T, T]: key minus query
+    count = batch.ids.shape[1]
+    past = torch.tril(torch.ones(count, count, dtype=torch.bool))
+    same = batch.blocks[:, :, None] == batch.blocks[:, None, :]
+    shared = (batch.blocks[:, None, :] == 0) & (batch.blocks[:, :, None] != _PAD_BLOCK)
+    hidden = ~(past & (same | shared))
+    return (slopes[None, :, None, None] * distance[:, None]).masked_fill(hidden[:, None], -torch.inf)
+
+
+def pack(tokenizer: Tokenizer, text: str, questions: Sequence[Question]) -> PackedRow:
+    """Lay out one text and its questions. The tokenizer must encode special tokens as plain text (`encode_special_tokens`)."""
+    ids = tokenizer.encode(f"输入: {text}\n").ids
+    positions, blocks, targets = list(range(len(ids))), [0] * len(ids), [-100] * len(ids)
+    generate, end = tokenizer.token_to_id(GENERATE_TOKEN), tokenizer.token_to_id("</s>")
+    start = len(ids)
+    for block, question in enumerate(questions, start=1):
+        prompt = [*tokenizer.encode(f"{question.task}: {'，'.join(question.labels)}\n输出: ").ids, generate]
+        answer = [*tokenizer.encode(question.answer).ids, end]
+        ids += [*prompt, *answer[:-1]]
+        count = len(prompt) + len(answer) - 1
+        positions += range(start, start + count)
+        blocks += [block] * count
+        targets += [-100] * (len(prompt) - 1) + answer
+    return PackedRow(ids, positions, blocks, targets)
+
+
+def collate(rows: Sequence[PackedRow], pad: int) -> Batch:
+    """Rows padded on the right to a common multiple of 8."""
+    longest = max(len(row.ids) for row in rows)
+    length = -(-longest // _MULTIPLE) * _MULTIPLE
+
+    def padded(lists: list[list[int]], fill: int) -> Tensor:
+        return torch.tensor([values + [fill] * (length - len(values)) for values in lists])
+
+    return Batch(
+        padded([row.ids for row in rows], pad),
+        padded([row.positions for row in rows], 0),
+        padded([row.blocks for row in rows], _PAD_BLOCK),
+        padded([row.targets for row in rows], -100),
+    )
+
+
+class Batches:
+    """Training batches, pool by pool: the same seed always gives the same batches, so training resumes where it stopped.
+
+    A pool is a number of packed rows, sorted by length and cut into batches of at most `recipe.tokens` tokens, padding included.
+    `pool` and `offset` name the next batch.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, kinds: Sequence[Kind], recipe: Recipe) -> None:
+        self.tokenizer, self.kinds, self.recipe = tokenizer, kinds, recipe
+        self.pool, self.offset = 0, 0
+        self._made: tuple[int, list[Batch]] = (-1, [])
+
+    def next(self) -> Batch:
+        """The next batch, and one further."""
+        if self._made[0] != self.pool:
+            self._made = (self.pool, self._make_pool(self.pool))
+        batch = self._made[1][self.offset]
+        self.offset += 1
+        if self.offset == len(self._made[1]):
+            self.pool, self.offset = self.pool + 1, 0
+        return batch
+
+    def _make_pool(self, pool: int) -> list[Batch]:
+        """Rows of similar length share a batch; batches come in random order."""
+        random = Random(f"{self.recipe.seed}/{pool}")
+        drill = self.recipe.drill(pool)
+        rows = sorted((self._row(random, drill) for _ in range(self.recipe.rows(pool))), key=lambda row: len(row.ids))
+        pad = self.tokenizer.token_to_id("<pad>")
+        groups: list[list[PackedRow]] = [[]]
+        for row in rows:
+            if len(row.ids) * (len(groups[-1]) + 1) > self.recipe.tokens and groups[-1]:
+                groups.append([])
+            groups[-1].append(row)
+        random.shuffle(groups)
+        return [collate(group, pad) for group in groups]
+
+    def _row(self, random: Random, drill: float) -> PackedRow:
+        if random.random() < drill:
+            return repeat_drill(self.tokenizer, random) if random.random() < 0.7 else form_drill(self.tokenizer, random)
+        text, questions = document_questions(self.kinds, "train", random, self.recipe.questions)
+        return pack(self.tokenizer, text, questions)
+
+
+def document_questions(kinds: Sequence[Kind], split: Split, random: Random, count: int) -> tuple[str, list[Question]]:
+    """A document of a random kind with `count` questions about it."""
+    kind = random.choice(kinds)
+    document = compose(kind, split, random, 0)
+    return document.text, [ask(document, kind, kinds, random) for _ in range(count)]
+
+
+def repeat_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
+    """Random tokens, then the same again: the barest task that needs copying (an induction head)."""
+    ids = [random.randrange(4, tokenizer.get_vocab_size() - 1) for _ in range(random.randint(5, 20))]
+    count = len(ids)
+    targets = [-100] * count + [*ids[1:], tokenizer.token_to_id("</s>")]
+    return PackedRow(ids + ids, list(range(2 * count)), [0] * (2 * count), targets)
+
+
+def form_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
+    """A form of meaningless keys and values with questions about some: copying by key, with nothing to know."""
+    vocabulary = range(300, tokenizer.get_vocab_size() - 1)
+
+    def word(least: int, most: int) -> str:
+        return tokenizer.decode([random.choice(vocabulary) for _ in range(random.randint(least, most))]).replace("�", "").strip() or "空"
+
+    pairs = {word(2, 4): word(2, 9) for _ in range(random.randint(3, 8))}
+    colon, joint = random.choice("：: 为"), random.choice("，\n；。 ")
+    text = joint.join(f"{key}{colon}{value}" for key, value in pairs.items())
+    questions = []
+    for _ in range(2):
+        labels = random.sample(list(pairs), k=random.randint(1, min(5, len(pairs))))
+        if random.random() < 0.3:
+            labels.insert(random.randrange(len(labels) + 1), word(2, 4))
+        lines = "".join(f"{label}: {pairs.get(label, 'None')}\n" for label in labels)
+        questions.append(Question(text, "抽取", tuple(labels), lines))
+    return pack(tokenizer, text, questions)

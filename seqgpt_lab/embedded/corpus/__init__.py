@@ -1,0 +1,1 @@
+"""Synthetic Chinese business documents with gold fields; knows nothing of prompts, tokens or models."""

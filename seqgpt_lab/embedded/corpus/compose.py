@@ -1,0 +1,64 @@
+"""Composes synthetic documents of a kind: whole templates, forms, clauses joined into prose. Knows fields, not questions."""
+
+from __future__ import annotations
+
+from random import Random
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.embedded.corpus.kind import FieldSpec, Kind, Split
+from seqgpt_lab.embedded.corpus.noise import corrupt
+from seqgpt_lab.embedded.corpus.template import choose, fill, slots
+
+_FORM_STYLES = (
+    ("{key}：{value}", "\n"), ("{key}:{value}", "\n"), ("{key}: {value}", "\n"), ("【{key}】{value}", "\n"), ("{key}：{value}", "；"),
+    ("{key}：{value}", "，"), ("{key} {value}", "\n"), ("{key}\t{value}", "\n"), ("{key}：{value}", " "), ("{key}（{value}）", "，"),
+    ("{key}：【{value}】", "\n"), ("{key}｜{value}", "\n"), ("{key}:{value}", ", "), ("[{key}] {value}", "\n"), ("{key}为{value}", "，"), ("- {key}：{value}", "\n"),
+)  # fmt: skip
+_CLAUSE_JOINTS = (("，", "。"), ("；", "。"), ("。", "。"), ("，", "；"), (",", "."), ("\n", "\n"))
+_NOISY_SHARE = 0.3
+
+
+def compose(kind: Kind, split: Split, random: Random, index: int) -> Document:
+    """A document of `kind`; gold labels are specific field names. Held-out splits use their whole templates only.
+
+    In training, 45% are whole templates, 25% forms of random fields, 30% clauses in random order; 30% of all are then corrupted.
+    """
+    way = random.random() if split == "train" else 0.0
+    template = choose(random.choice(kind.templates[split]), random)
+    if way > 0.7:
+        template = _prose(kind, random)
+    elif way > 0.45:
+        template = _form(kind, random)
+    text, entities = fill(template, lambda name: kind.field(name).make(random, split))
+    document = Document(f"{kind.name}-{split}-{index}", text.strip("\n"), (), {"kind": kind.name, "source": "clean"})
+    lead = len(text) - len(text.lstrip("\n"))
+    gold = tuple(type(entity)(entity.label, entity.start - lead, entity.end - lead, entity.text) for entity in entities)
+    document = Document(document.id, document.text, tuple(sorted(gold, key=lambda entity: entity.start)), document.meta)
+    return corrupt(document, random.choice(("typed", "pdf", "ocr")), random) if random.random() < _NOISY_SHARE else document
+
+
+def _form(kind: Kind, random: Random) -> str:
+    """`key：value` lines of random fields in random order, in one of many styles."""
+    style, joint = random.choice(_FORM_STYLES)
+    chosen = random.sample(kind.fields, k=random.randint(3, min(9, len(kind.fields))))
+    lines = [style.replace("{key}", _key(spec, random)).replace("{value}", f"{{{spec.name}}}") for spec in chosen]
+    return random.choice(kind.openings) + joint.join(lines) + random.choice(("\n", "。", joint)) + random.choice(kind.closings)
+
+
+def _key(spec: FieldSpec, random: Random) -> str:
+    chinese = [phrase for phrase in spec.phrases if not phrase.isascii()]
+    return random.choice([spec.name, *(spec.keys or chinese)])
+
+
+def _prose(kind: Kind, random: Random) -> str:
+    """Clauses of random fields in random order; a field is told once."""
+    inner, outer = random.choice(_CLAUSE_JOINTS)
+    told: set[str] = set()
+    parts: list[str] = []
+    for spec in random.sample(kind.fields, k=random.randint(3, min(8, len(kind.fields)))):
+        clause = choose(random.choice(spec.clauses), random) if spec.clauses else ""
+        if clause and not slots(clause) & told:
+            told |= slots(clause)
+            parts.append(clause)
+    joined = "".join(part + (inner if random.random() < 0.7 else outer) for part in parts[:-1])
+    return random.choice(kind.openings) + joined + parts[-1] + outer + random.choice(kind.closings)

@@ -1,0 +1,40 @@
+"""The kinds of document the corpus knows, a file each, with more training templates in a second file."""
+
+from dataclasses import replace
+
+from seqgpt_lab.embedded.corpus.kind import Kind
+from seqgpt_lab.embedded.corpus.kinds import (
+    chat_log,
+    chat_log_prose,
+    delivery_form,
+    delivery_form_prose,
+    invoice,
+    invoice_prose,
+    loan_form,
+    loan_form_prose,
+    medical_registration,
+    medical_registration_prose,
+    meeting_notice,
+    meeting_notice_prose,
+    purchase_contract,
+    purchase_contract_prose,
+    resume,
+    resume_prose,
+)
+
+
+def _with(kind: Kind, more: tuple[str, ...]) -> Kind:
+    """The kind with more training templates; those were written without sight of the held-out ones."""
+    return replace(kind, templates={**kind.templates, "train": (*kind.templates["train"], *more)})
+
+
+KINDS: tuple[Kind, ...] = (
+    _with(resume.KIND, resume_prose.TEMPLATES),
+    _with(purchase_contract.KIND, purchase_contract_prose.TEMPLATES),
+    _with(loan_form.KIND, loan_form_prose.TEMPLATES),
+    _with(chat_log.KIND, chat_log_prose.TEMPLATES),
+    _with(invoice.KIND, invoice_prose.TEMPLATES),
+    _with(delivery_form.KIND, delivery_form_prose.TEMPLATES),
+    _with(medical_registration.KIND, medical_registration_prose.TEMPLATES),
+    _with(meeting_notice.KIND, meeting_notice_prose.TEMPLATES),
+)

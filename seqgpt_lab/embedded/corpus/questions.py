@@ -1,0 +1,114 @@
+"""Turns a synthetic document into questions and right answers: which labels to ask, and what each phrase means there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.embedded.corpus.kind import FAMILIES, Kind
+
+MOST_LABELS = 6
+_BREAKS = re.compile(r"[\n\t]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Labels asked of a text, and the completion a perfect model writes. task: 抽取 or 分类."""
+
+    text: str
+    task: str
+    labels: tuple[str, ...]
+    answer: str
+
+
+def meaning(phrase: str, kind: Kind) -> set[str]:
+    """Names of the fields of `kind` that a label asks for: a family phrase means the whole family, others one field or none."""
+    for family, phrases in FAMILIES.items():
+        if phrase in phrases:
+            return {spec.name for spec in kind.fields if spec.family == family}
+    return {spec.name for spec in kind.fields if phrase == spec.name or phrase in spec.phrases}
+
+
+def values(document: Document, names: set[str]) -> list[str]:
+    """Distinct values of the fields in text order, with line breaks and tabs inside a value taken out, as an answer writes them."""
+    found = [_BREAKS.sub("", entity.text) for entity in sorted(document.gold, key=lambda entity: entity.start) if entity.label in names]
+    return list(dict.fromkeys(found))
+
+
+def answer(labels: Sequence[str], document: Document, kind: Kind) -> str:
+    """A line a label: `label: value\\tvalue`, `None` when the text has none; every line ends with a newline."""
+    return "".join(f"{label}: {chr(9).join(values(document, meaning(label, kind))) or 'None'}\n" for label in labels)
+
+
+def ask(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -> Question:
+    """A random question about the document: the canonical labels, or one to six present, absent, vague and reworded ones."""
+    if random.random() < 0.04:
+        return classify(document, kind, kinds, random)
+    labels = _canonical(kind, random) if random.random() < 0.25 else _mixed(document, kind, kinds, random)
+    return Question(document.text, "抽取", tuple(labels), answer(labels, document, kind))
+
+
+def classify(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -> Question:
+    """Which of some kinds the document is."""
+    others = random.sample([other for other in kinds if other is not kind], k=min(random.randint(1, 5), len(kinds) - 1))
+    right = random.choice((kind.title, *kind.title_phrases))
+    labels = [right, *(random.choice((other.title, *other.title_phrases)) for other in others)]
+    random.shuffle(labels)
+    return Question(document.text, "分类", tuple(labels), f"{right}\n")
+
+
+def _canonical(kind: Kind, random: Random) -> list[str]:
+    """The kind's own labels, split evenly as prompts split them; one part."""
+    if len(kind.labels) <= MOST_LABELS:
+        return list(kind.labels)
+    half = -(-len(kind.labels) // 2)
+    return list(random.choice((kind.labels[:half], kind.labels[half:])))
+
+
+def _mixed(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -> list[str]:
+    count = random.choice((1, 2, 3, 4, 4, 5, 5, 6, 6, 6))
+    present = {entity.label for entity in document.gold}
+    labels: list[str] = []
+    for _ in range(count):
+        roll = random.random()
+        if roll < 0.62:
+            labels.append(_wording(random.choice(sorted(present)), kind, random) if present else kind.labels[0])
+        elif roll < 0.74:
+            labels.append(random.choice(random.choice(list(FAMILIES.values()))))
+        elif roll < 0.90:
+            labels.append(_wording(random.choice(kind.fields).name, kind, random))
+        else:
+            labels.append(_foreign(document, kind, kinds, random))
+    return _without_doubles(labels, kind)
+
+
+def _wording(name: str, kind: Kind, random: Random) -> str:
+    """A field's own name half of the time, else one of its other phrases."""
+    return name if random.random() < 0.5 else random.choice((name, *kind.field(name).phrases))
+
+
+def _foreign(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -> str:
+    """A label of another kind that this document plainly has no value for: no field and no family in common."""
+    present = {kind.field(entity.label).family for entity in document.gold} - {None}
+    ours = {name for spec in kind.fields for name in (spec.name, *spec.phrases, *spec.keys)}
+    strangers = [
+        phrase
+        for other in kinds
+        if other is not kind
+        for spec in other.fields
+        if spec.family not in present and spec.name not in ours
+        for phrase in (spec.name, *spec.phrases)
+        if phrase not in ours
+    ]
+    return random.choice(strangers) if strangers else kind.labels[0]
+
+
+def _without_doubles(labels: list[str], kind: Kind) -> list[str]:
+    """Each meaning asked once: two wordings of one field would be a duplicate label to a reader."""
+    kept: dict[frozenset[str], str] = {}
+    for label in labels:
+        kept.setdefault(frozenset(meaning(label, kind)) or frozenset({label}), label)
+    return list(kept.values())

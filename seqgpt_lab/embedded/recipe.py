@@ -1,0 +1,40 @@
+"""The settings that decide the embedded model's weights, and their schedules; computes nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the trained weights. tokens: most a step, padding included; questions: asked of each text.
+
+    Copying forms in the first `drill_pools` steps, which are short random drills: the same tokens spent on documents do not form it.
+    """
+
+    steps: int = 2200
+    pool_rows: int = 128
+    questions: int = 3
+    tokens: int = 5000
+    hidden_size: int = 256
+    layers: int = 4
+    muon_rate: float = 0.02
+    adam_rate: float = 2e-3
+    warmup: int = 30
+    drill_pools: int = 200
+    drill_rows: int = 48
+    drill_after: float = 0.05
+    seed: int = 1
+
+    def rate(self, step: int) -> float:
+        """Share of the full learning rate: linear warm-up, flat, then linear to zero over the last 60%."""
+        left = 1 - step / self.steps
+        return min(1.0, (step + 1) / self.warmup, left / 0.6)
+
+    def drill(self, pool: int) -> float:
+        """Share of copying drills: nothing else until copying forms, then a little."""
+        return 1.0 if pool < self.drill_pools else self.drill_after
+
+    def rows(self, pool: int) -> int:
+        """Rows of a pool: a drill pool is one small, cheap batch."""
+        return self.drill_rows if pool < self.drill_pools else self.pool_rows

@@ -1,0 +1,71 @@
+"""Builds the embedded model's tokenizer: BLOOM's byte-level BPE and special tokens, merges within one character only.
+
+A character is one token (or, when rare, its UTF-8 bytes), never part of a longer one, so a span has the same tokens wherever it stands.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+
+SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
+GENERATE_TOKEN = "[GEN]"
+BLOOM_SPLIT = r" ?[^(\s|[.,!?…。，、।۔،])]+"
+_FULL_WIDTH = [chr(code) for code in range(0xFF01, 0xFF5F)]
+_MARKS = "。，、；：？！“”‘’（）《》〈〉【】〔〕「」『』—…·～￥¥°％‰×÷±№①②③④⑤⑥⑦⑧⑨⑩〇　✓√□■●○◆★☆→Ⅰ Ⅱ Ⅲ�".replace(" ", "")
+
+
+def byte_symbols() -> list[str]:
+    """The printable character that byte-level BPE writes for each byte 0..255 (Radford et al. 2019, GPT-2)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
+
+
+def common_characters() -> list[str]:
+    """The 3,755 everyday Han characters (GB 2312, level 1), with Chinese and full-width marks."""
+    rows = (bytes([high, low]) for high in range(0xB0, 0xD8) for low in range(0xA1, 0xFF))
+    han = [character for row in rows if (character := row.decode("gb2312", errors="ignore"))]
+    return list(dict.fromkeys([*han, *_MARKS, *_FULL_WIDTH]))
+
+
+def build_tokenizer(texts: Iterable[str], at_least: int = 3) -> Tokenizer:
+    """A tokenizer that knows the common characters and every other one that `texts` hold `at_least` times."""
+    counted = Counter(character for text in texts for character in text)
+    seen = sorted(character for character, count in counted.items() if count >= at_least and len(character.encode()) > 1)
+    characters = list(dict.fromkeys([*common_characters(), *seen]))
+    vocabulary, merges = _merge_within_characters(characters)
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, fuse_unk=False, byte_fallback=False))
+    split = pre_tokenizers.Split(Regex(BLOOM_SPLIT), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in (*SPECIAL_TOKENS, GENERATE_TOKEN)])
+    return tokenizer
+
+
+def _merge_within_characters(characters: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Vocabulary: special tokens, the 256 bytes, then each character's prefixes of 2, 3 and 4 bytes as merges build them."""
+    symbols = byte_symbols()
+    vocabulary = {token: index for index, token in enumerate([*SPECIAL_TOKENS, *symbols])}
+    merges: list[tuple[str, str]] = []
+    for character in characters:
+        written = "".join(symbols[byte] for byte in character.encode())
+        for length in range(2, len(written) + 1):
+            if written[:length] not in vocabulary:
+                vocabulary[written[:length]] = len(vocabulary)
+                merges.append((written[: length - 1], written[length - 1]))
+    return vocabulary, merges
+
+
+def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
+    """Write tokenizer.json and the two small files that let transformers load it as BLOOM's."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    names = '"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"'
+    (directory / "special_tokens_map.json").write_text(f'{{{names}, "additional_special_tokens": ["{GENERATE_TOKEN}"]}}\n', encoding="utf-8")
+    config = f'{{{names}, "tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "clean_up_tokenization_spaces": false}}\n'
+    (directory / "tokenizer_config.json").write_text(config, encoding="utf-8")

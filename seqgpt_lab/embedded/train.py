@@ -1,0 +1,159 @@
+"""Trains the engine's own BLOOM to extract from synthetic documents: seeded, resumable, watched on held-out templates."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate, document_questions, pack
+from seqgpt_lab.embedded.corpus.kind import Kind
+from seqgpt_lab.embedded.muon import Muon
+from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.errors import OptionError
+
+Report = Callable[[str], None]
+
+
+class Trainer:
+    """Model, optimisers and step counter; everything a checkpoint holds."""
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, kinds: Sequence[Kind]) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.tokenizer, self.kinds, self.step = recipe, tokenizer, kinds, 0
+        config = ModelConfig(tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.hidden_size // 64)
+        self.attention = PackedAttention()
+        self.model = Bloom(config, attention=self.attention)
+        initialise(self.model)
+        matrices = [weight for weight in self.model.h.parameters() if weight.ndim == 2]
+        chosen = {id(weight) for weight in matrices}
+        others = [weight for weight in self.model.parameters() if id(weight) not in chosen]
+        self.optimisers: list[torch.optim.Optimizer] = [
+            Muon(matrices, lr=recipe.muon_rate),
+            torch.optim.AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+        self.rates = [recipe.muon_rate, recipe.adam_rate]
+        self.batches = Batches(tokenizer, kinds, recipe)
+
+    def train_step(self) -> tuple[float, int]:
+        """One update; returns the loss and how many tokens the batch held."""
+        batch = self.batches.next()
+        for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * self.recipe.rate(self.step)
+        logits, targets = self.answer_logits(batch)
+        loss = functional.cross_entropy(logits, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        return loss.item(), int((batch.blocks >= 0).sum())
+
+    def answer_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits [N, V] at the N positions that have a target, and the targets [N]."""
+        self.attention.batch = batch
+        hidden = self.model(batch.ids, fresh_geometry(batch.ids))
+        wanted = batch.targets >= 0
+        return self.model.logits(hidden[wanted]), batch.targets[wanted]
+
+    @torch.no_grad()
+    def exact_share(self, documents: int, seed: int = 0) -> float:
+        """Share of held-out questions whose whole greedy answer is right: every answer token must be the most likely one."""
+        random, right, total = Random(seed), 0, 0
+        rows = [pack(self.tokenizer, *document_questions(self.kinds, "dev", random, 2)) for _ in range(documents)]
+        for at in range(0, documents, 16):
+            batch = collate(rows[at : at + 16], self.tokenizer.token_to_id("<pad>"))
+            logits, targets = self.answer_logits(batch)
+            wrong = torch.zeros_like(batch.targets, dtype=torch.bool)
+            wrong[batch.targets >= 0] = logits.argmax(-1) != targets
+            for block in (1, 2):
+                asked = batch.blocks == block
+                right += int((asked.any(1) & ~(wrong & asked).any(1)).sum())
+                total += int(asked.any(1).sum())
+        return right / total
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint beside `path`, then rename: a kill never leaves half a file."""
+        state = {
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "batches": [self.batches.pool, self.batches.offset],
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "tokenizer": self.tokenizer.to_str(),
+        }
+        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        torch.save(state, beside)
+        os.replace(beside, path)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint of the same recipe and tokenizer. Raises OptionError when they differ."""
+        if state["recipe"] != asdict(self.recipe) or state["tokenizer"] != self.tokenizer.to_str():
+            different = [name for name, value in asdict(self.recipe).items() if state["recipe"].get(name) != value]
+            raise OptionError(
+                f"the checkpoint was made with another recipe ({', '.join(different) or 'another tokenizer'} differ); "
+                "give the same options to resume, or another directory to start anew"
+            )
+        self.step = int(state["step"])
+        self.batches.pool, self.batches.offset = state["batches"]
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+
+
+def initialise(model: Bloom) -> None:
+    """BLOOM's initialisation: normal weights of deviation 0.02; matrices that end a residual branch start smaller."""
+    for name, weight in model.named_parameters():
+        if weight.ndim == 2:
+            branch_end = name.endswith(("dense.weight", "dense_4h_to_h.weight"))
+            nn.init.normal_(weight, std=0.02 / math.sqrt(2 * model.config.layers) if branch_end else 0.02)
+        elif name.endswith("bias"):
+            nn.init.zeros_(weight)
+
+
+def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: int = 250, save_every: int = 100) -> Path:
+    """Train to the recipe's last step, resuming from `directory`/checkpoint.pt if it is there; returns the checkpoint's path.
+
+    Interrupting (Ctrl-C) saves first. Progress goes to `report`, a line at a time.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "checkpoint.pt"
+    if path.exists():
+        trainer.load(torch.load(path, weights_only=True))
+        report(f"resumed at step {trainer.step}")
+    try:
+        _run(trainer, path, report, evaluate_every, save_every)
+    finally:
+        trainer.save(path)
+    return path
+
+
+def _run(trainer: Trainer, path: Path, report: Report, evaluate_every: int, save_every: int) -> None:
+    steps, smooth, tokens, since = trainer.recipe.steps, math.nan, 0, time.monotonic()
+    while trainer.step < steps:
+        loss, count = trainer.train_step()
+        smooth = loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * loss
+        tokens += count
+        if trainer.step % 20 == 0 or trainer.step == steps:
+            rate = tokens / (time.monotonic() - since)
+            report(f"step {trainer.step}/{steps}  loss {smooth:.4f}  {rate:,.0f} tokens/s")
+            tokens, since = 0, time.monotonic()
+        if trainer.step % evaluate_every == 0 or trainer.step == steps:
+            report(f"step {trainer.step}/{steps}  held-out answers exact {trainer.exact_share(96):.3f}")
+            since = time.monotonic()
+        if trainer.step % save_every == 0:
+            trainer.save(path)

@@ -49,13 +49,13 @@ def load_model(config: ModelConfig, files: Sequence[Path], *, shard: Shard, dtyp
     stored = _without_prefix(read_headers(files))
     with torch.device("meta"):
         model = Bloom(config, shard, attention)
-    wanted = {_stored_name(name): name for name, _ in model.named_parameters()}
+    wanted = {stored_name(name): name for name, _ in model.named_parameters()}
     full = _full_shapes(config)
     _check_names(stored, full, config)
     parameters: dict[str, Tensor] = {}
-    for stored_name, name in wanted.items():
-        part = _slice(stored_name, config, shard)
-        parameters[name] = read_tensor(stored[stored_name], part, dtype).to(device)
+    for source, name in wanted.items():
+        part = _slice(source, config, shard)
+        parameters[name] = read_tensor(stored[source], part, dtype).to(device)
     model.load_state_dict(parameters, assign=True)
     heads = shard.heads(config.heads)
     model.slopes = alibi_slopes(config.heads)[heads.start : heads.stop].to(device)
@@ -131,7 +131,7 @@ def _without_prefix(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     return {name: tensor for name, tensor in named.items() if not name.endswith(_IGNORED_SUFFIXES)}
 
 
-def _stored_name(name: str) -> str:
+def stored_name(name: str) -> str:
     """Our parameter names are BLOOM's without the `self_attention.` and `mlp.` levels."""
     for part, level in (("query_key_value", "self_attention"), ("dense_h_to_4h", "mlp"), ("dense_4h_to_h", "mlp")):
         name = name.replace(f".{part}.", f".{level}.{part}.")
@@ -142,7 +142,7 @@ def _full_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the whole model's tensors, as stored."""
     with torch.device("meta"):
         whole = Bloom(config)
-    return {_stored_name(name): tuple(parameter.shape) for name, parameter in whole.named_parameters()}
+    return {stored_name(name): tuple(parameter.shape) for name, parameter in whole.named_parameters()}
 
 
 def _check_names(stored: dict[str, StoredTensor], full: dict[str, tuple[int, ...]], config: ModelConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def _check_phrase(text: str) -> None:
     for character, name in _FORBIDDEN.items():
         if character in text:
             raise LabelError(f"the label {text!r} contains {name}, which separates labels or values; split it or use another wording")
-    if not text.isprintable() and any(0xD800 <= ord(character) <= 0xDFFF or ord(character) < 32 for character in text):
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise LabelError(f"the label {text!r} contains a control character or half a character; type it again")
 
 
@@ -97,7 +98,7 @@ class LabelSet:
             found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise LabelError(f"the label set {path} cannot be read: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:  # bad UTF-8, and dates such as 2024-13-45, are plain ValueErrors
             raise LabelError(f"the label set {path} is not YAML in UTF-8: {error}") from error
         if not isinstance(found, dict) or not isinstance(found.get("fields"), list):
             raise LabelError(f"{path}: a label set is a mapping with a list called 'fields'")

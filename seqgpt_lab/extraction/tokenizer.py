@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer
@@ -12,6 +15,7 @@ from tokenizers import Encoding, Tokenizer
 from seqgpt_lab.errors import CheckpointError
 
 GENERATE_TOKEN = "[GEN]"
+_ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 def _bytes_by_symbol() -> dict[str, int]:
@@ -23,18 +27,17 @@ def _bytes_by_symbol() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Text of some tokens, and where each token's bytes begin: token i covers bytes [starts[i], starts[i + 1])."""
+    """Text of some tokens, and the byte at which each token and each character begins; both end with the number of bytes."""
 
     text: str
-    starts: tuple[int, ...]
+    token_starts: tuple[int, ...]
+    character_starts: tuple[int, ...]
 
     def tokens_of(self, start: int, end: int) -> range:
-        """Indices of the tokens that hold any byte of characters [start, end)."""
-        first, last = len(self.text[:start].encode("utf-8", "replace")), len(self.text[:end].encode("utf-8", "replace"))
-        return range(
-            max((index for index, begin in enumerate(self.starts[:-1]) if begin <= first), default=0),
-            next((index for index, begin in enumerate(self.starts) if begin >= last), len(self.starts) - 1),
-        )
+        """Indices of the tokens that hold any byte of characters [start, end); an end past the text is the text's end."""
+        first, last = self.character_starts[start], self.character_starts[min(end, len(self.text))]
+        # Special tokens have no bytes and begin where the token after them does, hence the last one that begins there.
+        return range(bisect_right(self.token_starts, first, hi=len(self.token_starts) - 1) - 1, bisect_left(self.token_starts, last))
 
 
 class TextTokenizer:
@@ -61,8 +64,9 @@ class TextTokenizer:
         try:
             written = path.read_text(encoding="utf-8")
             tokenizer = Tokenizer.from_str(written)
-            # Without its added tokens a tokenizer reads `[GEN]` or `</s>` in a document as the plain characters they are.
-            plain = Tokenizer.from_str(json.dumps(json.loads(written) | {"added_tokens": []}))
+            # Without its added tokens a tokenizer reads `[GEN]` or `</s>` in a document as the plain characters they are. A file
+            # saved after training may still carry that training's truncation and padding, which would cut texts silently.
+            plain = Tokenizer.from_str(json.dumps(json.loads(written) | {"added_tokens": [], "truncation": None, "padding": None}))
         except OSError as error:
             raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
         except Exception as error:  # tokenizers raises bare Exception for a file it cannot parse
@@ -74,10 +78,9 @@ class TextTokenizer:
         return self._plain.encode(text, add_special_tokens=False)
 
     def decode(self, ids: Sequence[int]) -> Decoded:
-        """The text of some tokens; special tokens have none, bytes that are no UTF-8 become U+FFFD."""
+        """The text of some tokens; special tokens have none, a byte that belongs to no UTF-8 character becomes U+FFFD."""
         pieces = [self._bytes.get(index, b"") for index in ids]
-        starts = [0]
-        for piece in pieces:
-            starts.append(starts[-1] + len(piece))
-        text = b"".join(pieces).decode("utf-8", errors="replace")
-        return Decoded(text, tuple(starts))
+        escaped = b"".join(pieces).decode("utf-8", errors="surrogateescape")
+        widths = [len(character.encode("utf-8", errors="surrogateescape")) for character in escaped]
+        text = _ESCAPED.sub("\ufffd", escaped)
+        return Decoded(text, tuple(accumulate(map(len, pieces), initial=0)), tuple(accumulate(widths, initial=0)))

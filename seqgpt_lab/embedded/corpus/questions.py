@@ -33,9 +33,14 @@ def meaning(phrase: str, kind: Kind) -> set[str]:
 
 
 def values(document: Document, names: set[str]) -> list[str]:
-    """Distinct values of the fields in text order, with line breaks and tabs inside a value taken out, as an answer writes them."""
-    found = [_BREAKS.sub("", entity.text) for entity in sorted(document.gold, key=lambda entity: entity.start) if entity.label in names]
-    return list(dict.fromkeys(found))
+    """Distinct values of the fields in text order, as an answer writes them."""
+    ordered = sorted(document.gold, key=lambda entity: entity.start)
+    return list(dict.fromkeys(written(entity.text) for entity in ordered if entity.label in names))
+
+
+def written(value: str) -> str:
+    """A value as an answer writes it: line breaks and tabs inside it taken out."""
+    return _BREAKS.sub("", value)
 
 
 def answer(labels: Sequence[str], document: Document, kind: Kind) -> str:

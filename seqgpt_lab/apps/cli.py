@@ -1,0 +1,77 @@
+"""The command line `seqgpt-lab`: its commands, its exit codes, how errors end it; knows nothing of what a command does.
+
+Exit codes: 0 done; 1 a check failed (a line that holds no document, a run that did not complete); 2 wrong use or unusable input;
+130 Ctrl-C; 141 whoever read the output has closed it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from seqgpt_lab.apps.commands.evaluate import evaluate
+from seqgpt_lab.apps.commands.extract import extract
+from seqgpt_lab.apps.commands.models import convert, train_embedded
+from seqgpt_lab.apps.commands.run import PairedCommand, run
+from seqgpt_lab.apps.console import emit, note, silence_output
+from seqgpt_lab.errors import SeqGPTLabError
+
+BAD_USE = 2
+CLOSED_PIPE = 141  # 128 + SIGPIPE, what a shell shows for a program that the signal ended
+
+
+class LabGroup(TyperGroup):
+    """Ends commands on errors that a user can mend with one line on standard error; all others keep their traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except SeqGPTLabError as error:
+            note(f"error: {error}")
+        except BrokenPipeError:
+            silence_output()
+            raise typer.Exit(CLOSED_PIPE) from None
+        except OSError as error:
+            note(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}")
+        raise typer.Exit(BAD_USE)
+
+
+app = typer.Typer(
+    name="seqgpt-lab",
+    cls=LabGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(extract)
+app.command()(evaluate)
+app.command(cls=PairedCommand)(run)
+app.command()(convert)
+app.command()(train_embedded)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        emit(f"seqgpt-lab {importlib.metadata.version('seqgpt-lab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")] = False,
+) -> None:
+    """Read fields out of texts with SeqGPT, and measure how well that goes.
+
+    Results go to standard output, everything else to standard error.
+    """
+
+
+def main() -> None:
+    """The entry point of the `seqgpt-lab` script; leaves with an exit code."""
+    app(prog_name="seqgpt-lab")

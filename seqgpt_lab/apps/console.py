@@ -1,0 +1,52 @@
+"""Writes results to standard output and everything else to standard error, safely for any text; knows no command and no model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import typer
+
+# Half characters have no UTF-8, and the other three end a line for some readers of JSON lines.
+_JSON_UNSAFE = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
+# Control characters, line and direction marks in a text could move the cursor, change colours or reorder what is shown.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def json_line(value: object) -> str:
+    """`value` as JSON on one line, Chinese readable, half characters as `\\udXXX`. Raises ValueError for NaN and infinities."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _JSON_UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)
+
+
+def visible(text: str) -> str:
+    """The text on one line with control characters and half characters written as escapes such as `\\n` or `\\x1b`."""
+    return _UNSEEN.sub(lambda match: match.group().encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+def emit(text: str) -> None:
+    """Write text and a line end to standard output at once, as UTF-8 whatever the locale; half characters as escapes.
+
+    Raises BrokenPipeError when the reader is gone.
+    """
+    typer.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def emit_path(path: Path) -> None:
+    """Write a path and a line end to standard output, byte for byte as the file system has it."""
+    typer.echo(os.fsencode(path))
+
+
+def note(text: str) -> None:
+    """Write lines to standard error; control characters other than line ends as escapes."""
+    typer.echo("\n".join(visible(line) for line in text.split("\n")), err=True)
+
+
+def silence_output() -> None:
+    """Send what is still buffered for a reader that is gone nowhere, so that Python does not complain while it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

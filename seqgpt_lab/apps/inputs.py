@@ -1,0 +1,105 @@
+"""Reads the documents and labels that a command is given, from files or standard input; knows nothing of what is done with them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import typer
+
+from seqgpt_lab.apps.console import note
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.formats import Reading, load_documents, read_jsonl
+from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.extraction.labels import LabelSet
+
+STANDARD_INPUT = "-"
+_JSONL = (".jsonl", ".ndjson")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_documents(source: str) -> Reading:
+    """The documents of a .jsonl, .ndjson or .txt file, or of standard input for `-`, each unusable line as a problem.
+
+    Standard input is JSON lines when one of its lines is a JSON object with a `text`; otherwise all of it is one plain text,
+    called `stdin`, without the newline at its very end. Raises DocumentError for what cannot be read or decoded.
+    """
+    if source == STANDARD_INPUT:
+        content = _standard_input()
+        return read_jsonl(BytesIO(content)) if _holds_json_documents(content) else Reading((_plain_text(content),), ())
+    if Path(source).suffix.lower() in _JSONL:
+        return read_jsonl(source)
+    return Reading(tuple(load_documents(source)), ())
+
+
+def read_labelled(source: str) -> Reading:
+    """Documents with gold: a .jsonl or .ndjson file, or JSON lines on standard input for `-`. Raises DocumentError for others."""
+    if source == STANDARD_INPUT:
+        return read_jsonl(BytesIO(_standard_input()))
+    suffix = Path(source).suffix.lower()
+    if suffix not in _JSONL:
+        raise DocumentError(f"{source}: {suffix or 'a file without a suffix'} holds no labelled documents; wanted .jsonl or .ndjson")
+    return read_jsonl(source)
+
+
+def report_problems(source: str, reading: Reading) -> None:
+    """Name each unusable line on standard error, and say so where there is no document at all."""
+    name = "standard input" if source == STANDARD_INPUT else source
+    for problem in reading.problems:
+        note(f"error: {name}: {problem}")
+    if reading.problems:
+        total = len(reading.problems) + len(reading.documents)
+        note(f"error: {name}: {len(reading.problems)} of {total} lines hold no usable document; the other {len(reading.documents)} are used")
+    elif not reading.documents:
+        note(f"note: {name} holds no documents")
+
+
+def choose_labels(names: Sequence[str], label_set: Path | None) -> LabelSet:
+    """Labels from words with commas, or from a label-set file. Raises OptionError unless exactly one of them is given, LabelError."""
+    if names and label_set is not None:
+        raise OptionError(f"--labels {','.join(names)} and --label-set {label_set} are both given; give one of them")
+    if label_set is not None:
+        return LabelSet.load(label_set)
+    if not names:
+        raise OptionError("no labels were given; add --labels 姓名,电话 or --label-set FILE.yaml")
+    return LabelSet.of(",".join(names))
+
+
+def _standard_input() -> bytes:
+    stream = typer.get_binary_stream("stdin")
+    if stream.isatty():
+        note("reading standard input; end it with Ctrl-D")
+    return stream.read()
+
+
+def _holds_json_documents(content: bytes) -> bool:
+    lines = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    if any(_is_document(line.strip()) for line in lines):
+        return True
+    if content.lstrip().startswith(b"{"):
+        note('note: standard input begins with "{" but no line of it is a JSON object with a "text"; it is read as one plain text')
+    return False
+
+
+def _is_document(line: bytes) -> bool:
+    if not line.startswith(b"{"):
+        return False
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "text" in found
+
+
+def _plain_text(content: bytes) -> Document:
+    try:
+        text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DocumentError(
+            f"standard input is not UTF-8: byte 0x{byte:02x} at position {error.start}; convert it (from GBK: iconv -f GB18030 -t UTF-8)"
+        ) from error
+    return Document("stdin", re.sub(r"\r?\n\Z", "", text))

@@ -1,0 +1,47 @@
+"""The options that commands with a model share, and the extractor they describe; knows no command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from seqgpt_lab.engine.engine import Engine
+    from seqgpt_lab.extraction.extractor import Extractor
+
+Model = Annotated[str, typer.Option("--model", help="`tiny` (the embedded model), a model directory, or a hub id.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, fp16, bf16 or fp32.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Attention = Annotated[str, typer.Option("--attention", help="auto, sdpa, flash or reference.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Most prompts decoded together.")]
+MaxLength = Annotated[int, typer.Option("--max-length", min=16, help="Most tokens of a prompt; longer texts are cut at their end, and say so.")]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs instead of text for people.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model to load, how, and within which limits it reads and answers; see the options above."""
+
+    model: str
+    dtype: str
+    device: str
+    attention: str
+    batch_size: int
+    max_length: int
+    max_new_tokens: int
+
+    @contextmanager
+    def load(self) -> Iterator[tuple[Engine, Extractor]]:
+        """The model, and an extractor on it, until the block ends. Raises CheckpointError and OptionError as `Engine.load` does."""
+        from seqgpt_lab.engine.engine import Engine
+        from seqgpt_lab.extraction.extractor import Extractor
+
+        with Engine.load(
+            self.model, dtype=self.dtype, device=self.device, attention=self.attention, batch_size=self.batch_size
+        ) as engine:
+            yield engine, Extractor(engine, max_length=self.max_length, max_new_tokens=self.max_new_tokens)

@@ -1,0 +1,39 @@
+"""Writes a trained model as the FP16 checkpoint directory that the engine and transformers load; trains nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from seqgpt_lab.embedded.tokenizer import save_tokenizer
+from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.weights import stored_name
+
+
+def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
+    """Write config.json, model.safetensors (FP16, transformers' names) and the tokenizer into `directory`, replacing a model there.
+
+    Every file is written beside the directory and renamed into it. Files of other names in it (a model card) are kept.
+    """
+    beside = directory.with_name(f"{directory.name}.{os.getpid()}.part")
+    beside.mkdir(parents=True)
+    try:
+        weights = {
+            f"transformer.{stored_name(name)}": parameter.detach().to(torch.float16).contiguous() for name, parameter in model.named_parameters()
+        }
+        save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})
+        (beside / "config.json").write_text(json.dumps(model.config.to_json(), indent=2) + "\n", encoding="utf-8")
+        plain = Tokenizer.from_str(tokenizer.to_str())
+        save_tokenizer(plain, beside)
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in beside.iterdir():
+            os.replace(path, directory / path.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return directory

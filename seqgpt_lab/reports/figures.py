@@ -1,0 +1,161 @@
+"""Draws scores and mistake counts as SVG with real text; knows nothing of engines, documents or pages.
+
+Text stays text, drawn with the reader's fonts, so Chinese needs no font on the machine that draws; widths are reckoned from
+characters (a Chinese one is one em wide) for the same reason. Ink and bars take the page's colours, light and dark.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+# Colours that stand for the page's own until the SVG is written; the reader's style sheet decides where it defines them.
+_INK, _GRID, _BAR, _ALARM = "#010101", "#020202", "#030303", "#040404"
+_PAGE_COLOURS = {
+    _INK: "currentColor",
+    _GRID: "var(--line, rgba(128,128,128,.4))",
+    _BAR: "var(--bar, #4477aa)",
+    _ALARM: "var(--bar-2, #cc6677)",
+}
+_FONTS = "system-ui, 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Source Han Sans SC', 'WenQuanYi Micro Hei', sans-serif"
+_FONT_POINTS = 10.0
+_WIDTH_INCHES = 8.0
+_ROW_INCHES = 0.30
+_SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "seqgpt-lab",
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib; only for measuring
+    "font.size": _FONT_POINTS,
+    "text.color": _INK,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "text.parse_math": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure: what it shows in a sentence, the SVG, and the numbers in it as CSV, which its page offers as a download."""
+
+    caption: str
+    svg: str
+    csv: str
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_html_(self) -> str:
+        # A byte order mark: Excel takes the file for the reader's old code page without it.
+        data = base64.b64encode(("\ufeff" + self.csv).encode("utf-8", errors="replace")).decode("ascii")
+        return (
+            f'<figure role="img" aria-label="{html.escape(self.caption)}">{self.svg}'
+            f'<figcaption>{html.escape(self.caption)} <a download="figure.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
+            "Data (CSV)</a></figcaption></figure>"
+        )
+
+
+def label_scores(frame: pandas.DataFrame) -> Drawing:
+    """F1 of each label as a bar with its support: the number of gold values it rests on.
+
+    frame: columns `label`, `f1` (0 to 1) and `support`, as `Scores.to_frame()` gives them, optionally `kind`, named before the label.
+    Without rows an empty figure says so.
+    """
+    names = [f"{row['kind']} · {row['label']}" if "kind" in frame else str(row["label"]) for _, row in frame.iterrows()]
+    notes = [f"{row['f1']:.3f}  (n = {row['support']})" for _, row in frame.iterrows()]
+    return _bars("F1 of each label, and the number of gold values it rests on", names, list(frame["f1"]), notes, frame)
+
+
+def kind_scores(frame: pandas.DataFrame) -> Drawing:
+    """Micro F1 of each kind of document as a bar, the share of wholly right records beside it.
+
+    frame: columns `kind`, `f1` and `exact_record_rate` (0 to 1) and `documents`.
+    """
+    notes = [f"{row['f1']:.3f}  ({row['exact_record_rate']:.0%} of {row['documents']} records wholly right)" for _, row in frame.iterrows()]
+    return _bars("Micro F1 of each kind of document", [str(kind) for kind in frame["kind"]], list(frame["f1"]), notes, frame)
+
+
+def mistake_counts(frame: pandas.DataFrame) -> Drawing:
+    """How many mistakes of each kind there are, as bars. frame: columns `kind` and `mistakes`, as `mistakes.count` gives them."""
+    counts = [int(count) for count in frame["mistakes"]]
+    names = [str(kind) for kind in frame["kind"]]
+    return _bars("Mistakes by kind", names, list(map(float, counts)), list(map(str, counts)), frame, longest=max(counts, default=0) or 1)
+
+
+def _bars(
+    caption: str, names: Sequence[str], values: Sequence[float], notes: Sequence[str], frame: pandas.DataFrame, longest: float | None = None
+) -> Drawing:
+    """Horizontal bars from top to bottom, each with its name before it and its note after it.
+
+    longest: the value whose bar has full width; None for scores, which end at 1 and show poor ones (below 0.9) in another colour.
+    """
+    figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * max(len(names), 1) + 0.5))
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # measured only; the reader's fonts draw
+        axes = figure.add_subplot()
+        top = 1.0 if longest is None else longest
+        colours = [_ALARM if longest is not None or value < 0.9 else _BAR for value in values]
+        axes.barh(range(len(names)), values, color=colours, height=0.62)
+        for place, (value, note) in enumerate(zip(values, notes, strict=True)):
+            axes.text(value + top * 0.01, place, note, va="center", fontsize=_FONT_POINTS - 1)
+        axes.set_yticks(range(len(names)), [_printable(name) for name in names])
+        axes.set_xlim(0, top)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=longest is not None))
+        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
+        if not names:
+            axes.text(top / 2, 0, "nothing to draw", ha="center", va="center")
+        _strip(figure, axes, names, notes)
+        svg = _svg(figure)
+    return Drawing(caption, svg, frame.to_csv(index=False))
+
+
+def _strip(figure: Figure, axes: Axes, names: Sequence[str], notes: Sequence[str]) -> None:
+    """Leave names, notes and a faint grid; make as much room on either side as the longest name and note take."""
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.tick_params(length=0)
+    axes.grid(axis="x", color=_GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    em = _FONT_POINTS / 72 / _WIDTH_INCHES
+    left = min(0.45, (max(map(_ems, names), default=0) + 1.0) * em)
+    right = min(0.45, (max(map(_ems, notes), default=0) + 1.0) * em * 0.9)
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=left, right=1 - right, top=1 - 0.08 / height, bottom=0.36 / height)
+
+
+def _ems(text: str) -> float:
+    """The width of a text in ems: one for a wide character, about 0.6 for any other in a sans-serif font."""
+    return sum(1.0 if unicodedata.east_asian_width(character) in "WF" else 0.6 for character in text)
+
+
+def _printable(text: str) -> str:
+    """The text without what XML cannot hold: control characters and lone surrogates become U+FFFD."""
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an SVG element: fonts and colours left to the page, no prologue, metadata or style sheet."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"""(font[a-z-]*: [^;"<>]*?)'DejaVu Sans'(?:, [^;"]*)?""", lambda found: found[1] + _FONTS, svg)
+    for stand_in, colour in _PAGE_COLOURS.items():
+        svg = re.sub(f"(?<=fill: |roke: ){stand_in}", colour, svg)
+    return svg

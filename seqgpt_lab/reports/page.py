@@ -1,0 +1,152 @@
+"""Renders an executed notebook and its run as one self-contained page; knows nothing of how either came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from bs4 import BeautifulSoup
+from nbconvert import HTMLExporter
+from pygments.formatters import HtmlFormatter
+from traitlets.config import Config
+
+from seqgpt_lab.reports.inert import inert
+from seqgpt_lab.reports.runs import Run
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# Hidden cells: the table at the top shows what was injected, with its Chinese readable; papermill's notes repeat the banner.
+_HIDDEN_TAGS = {"parameters", "injected-parameters", "papermill-error-cell-tag", "hide-cell"}
+# No widget and no script: neither would be drawn without a network.
+_SHOWN_TYPES = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What the template shows beside the cells. parameters: (name, value, who set it); provenance: (name, value)."""
+
+    run: Run
+    title: str
+    name_first: bool
+    started: str
+    ending: str
+    stopped_in: int | None
+    parameters: tuple[tuple[str, str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
+    code_style: str
+
+
+def render_page(notebook: nbformat.NotebookNode, run: Run) -> str:
+    """The page as UTF-8 HTML text: banner, parameters, contents, the notebook with its code folded, provenance.
+
+    It needs no network and runs no script: its own content security policy forbids both. The notebook is not changed.
+    """
+    shown = deepcopy(notebook)
+    shown.cells = [cell for cell in shown.cells if not _HIDDEN_TAGS & set(cell.metadata.get("tags", []))]
+    for cell in shown.cells:
+        if cell.metadata.get("papermill", {}).get("status") == "failed":
+            cell.metadata["stopped_here"] = True
+    exporter = HTMLExporter(
+        template_name="report",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        exclude_anchor_links=True,
+        config=Config({"NbConvertBase": {"display_data_priority": _SHOWN_TYPES}}),
+    )
+    exporter.register_filter("inert", inert)
+    html, _ = exporter.from_notebook_node(shown, resources={"page": _view(shown, run)})
+    return _with_contents(html)
+
+
+def _view(notebook: nbformat.NotebookNode, run: Run) -> _View:
+    heading = _first_heading(notebook)
+    stopped = [index for index, cell in enumerate(notebook.cells) if cell.metadata.get("stopped_here")]
+    return _View(
+        run=run,
+        title=heading or Path(run.notebook).stem,
+        name_first=not heading,
+        started=_time(run.started),
+        ending=_ending(run),
+        stopped_in=stopped[0] if stopped else None,
+        parameters=tuple((name, _value(value), "this run" if name in run.given else "default") for name, value in run.parameters.items()),
+        provenance=tuple(_provenance(run)),
+        code_style=_code_style(),
+    )
+
+
+def _first_heading(notebook: nbformat.NotebookNode) -> str:
+    lines = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), "")
+
+
+def _ending(run: Run) -> str:
+    took = "" if run.seconds is None else f"{run.seconds:.1f} s"
+    return f"All cells ran, in {took}." if run.ok else f"The run ended after {took}; what is below is not complete."
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return value or "(empty)"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _time(iso: str | None) -> str:
+    return "" if iso is None else datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _provenance(run: Run) -> Iterator[tuple[str, str]]:
+    """What a reader needs to trace the page back, line by line."""
+    yield "Run", run.id
+    yield "Notebook", f"{run.notebook} (SHA-256 {run.notebook_sha256})"
+    yield "Started", _time(run.started)
+    yield "Finished", _time(run.finished)
+    if run.timeout is not None:
+        yield "Limit", f"{run.timeout:g} s"
+    yield "Code", _code(run.code)
+    if run.model is not None:
+        yield "Model", ", ".join(f"{name} {_value(value)}" for name, value in run.model.items())
+    yield "Machine", _machine(run.machine)
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())
+
+
+def _code(code: Any) -> str:
+    if code is None:
+        return "not in a git checkout"
+    return f"git {code.get('commit')}" + (", with uncommitted changes" if code.get("dirty") else "")
+
+
+def _machine(machine: Any) -> str:
+    parts = [str(machine[name]) for name in ("host", "system", "cpu") if machine.get(name)]
+    parts += [f"{machine['cores']} cores"] if "cores" in machine else []
+    parts += [f"{machine['memory_bytes'] / _GIB:.0f} GiB of memory"] if "memory_bytes" in machine else []
+    return ", ".join([*parts, *map(str, machine.get("gpus", []))])
+
+
+def _code_style() -> str:
+    """Colours of folded code, for light and for dark pages."""
+    light = HtmlFormatter(style="default", nobackground=True).get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark", nobackground=True).get_style_defs(".highlight")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
+
+
+def _with_contents(html: str) -> str:
+    """The page with ids of its own on the headings and a list of them at the place for it, where there are three or more."""
+    soup = BeautifulSoup(html, "html.parser")
+    place = soup.find(id="contents")
+    headings = soup.select("main h2, main h3")
+    entries = soup.new_tag("ul")
+    for number, heading in enumerate(headings, start=1):
+        heading["id"] = f"section-{number}"
+        link = soup.new_tag("a", href=f"#section-{number}")
+        link.string = heading.get_text(" ", strip=True)
+        entry = soup.new_tag("li", attrs={"class": heading.name})
+        entry.append(link)
+        entries.append(entry)
+    if place is not None and len(headings) >= 3:
+        place.append(entries)
+    return str(soup)

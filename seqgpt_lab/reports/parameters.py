@@ -1,0 +1,154 @@
+"""What parameters a notebook declares and whether given ones fit; knows nothing of how notebooks run.
+
+A notebook declares its parameters in exactly one code cell tagged `parameters`, as plain assignments, one name each. The type is
+the annotation's, else the default's. papermill would only warn of an unknown name, and without the tag it would set the parameter
+first and let the notebook's own default overwrite it: both are errors here.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from seqgpt_lab.errors import ParameterError
+
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "NoneType": type(None)}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A declared parameter. types: the names of the types it takes, empty when any will do; default: None too where it is computed."""
+
+    name: str
+    types: tuple[str, ...]
+    default: Any
+    computed: bool = False
+
+    def accepts(self, value: object) -> bool:
+        """Whether a value is of a declared type; an integer passes for a float, a bool never for a number."""
+        kind = type(value).__name__
+        return not self.types or kind in self.types or (kind == "int" and "float" in self.types)
+
+    def __str__(self) -> str:
+        kind = " | ".join(self.types) or "any"
+        return f"{self.name}: {kind}" + ("" if self.computed else f" = {self.default!r}")
+
+
+def read_notebook(path: str | Path) -> nbformat.NotebookNode:
+    """A notebook file, brought to format 4. Raises ParameterError when there is none or it is not a notebook."""
+    try:
+        notebook: nbformat.NotebookNode = nbformat.read(Path(path), as_version=4)
+    except OSError as error:
+        raise ParameterError(f"the notebook {path} cannot be read ({error.strerror}); give the path of an .ipynb file") from error
+    except (ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
+        raise ParameterError(f"{path} is not a Jupyter notebook ({error}); open and save it in JupyterLab") from error
+    return notebook
+
+
+def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, Parameter]:
+    """The parameters of a notebook called `name`, in the order of its cell.
+
+    Raises ParameterError unless exactly one code cell is tagged `parameters` and that cell is Python.
+    """
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ParameterError(
+            f"{name} has {len(cells)} code cells tagged 'parameters', it needs exactly one; "
+            "tag the cell with the defaults in JupyterLab's property inspector"
+        )
+    try:
+        statements = ast.parse(cells[0].source).body
+    except SyntaxError as error:
+        raise ParameterError(f"the parameters cell of {name} is not Python (line {error.lineno}: {error.msg})") from error
+    found = [_parameter(statement) for statement in statements]
+    return {parameter.name: parameter for parameter in found if parameter}
+
+
+def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> None:
+    """Raises ParameterError when a given name is not declared, its value is of another type, or it is not JSON-like; lists them all."""
+    problems = [problem for name, value in given.items() if (problem := _problem(declared, name, value))]
+    if problems:
+        exists = "; ".join(map(str, declared.values())) or "none"
+        raise ParameterError(f"{'; '.join(problems)}. The notebook's parameters: {exists}")
+
+
+def parse_parameters(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Parameter values from words of a command line, read as the declared types say: text stays text even where it looks like a number.
+
+    Lists and dictionaries are YAML (`[a, b]`); a list is also taken as words between commas. Raises ParameterError, names included.
+    """
+    unknown = {name: text for name, text in texts.items() if name not in declared}
+    check_parameters(declared, unknown)
+    values = {name: _parse(declared[name], text) for name, text in texts.items()}
+    check_parameters(declared, values)
+    return values
+
+
+def _parameter(statement: ast.stmt) -> Parameter | None:
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
+        types = _annotated(statement.annotation)
+        return _with_default(statement.target.id, statement.value, types)
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
+        return _with_default(statement.targets[0].id, statement.value, None)
+    return None
+
+
+def _with_default(name: str, value: ast.expr, types: tuple[str, ...] | None) -> Parameter:
+    try:
+        default = json.loads(json.dumps(ast.literal_eval(value), allow_nan=False))
+    except (ValueError, TypeError):  # an expression, or a value that JSON has not
+        return Parameter(name, types or (), None, computed=True)
+    # A default of None says nothing of what else may come.
+    return Parameter(name, types if types is not None else () if default is None else (type(default).__name__,), default)
+
+
+def _annotated(annotation: ast.expr) -> tuple[str, ...]:
+    """Type names of an annotation such as `int`, `list[str]` or `str | None`; empty when a part of it is not a type JSON has."""
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        left, right = _annotated(annotation.left), _annotated(annotation.right)
+        return left + right if left and right else ()
+    if isinstance(annotation, ast.Subscript):
+        return _annotated(annotation.value)
+    if isinstance(annotation, ast.Constant) and annotation.value is None:
+        return ("NoneType",)
+    return (annotation.id,) if isinstance(annotation, ast.Name) and annotation.id in _TYPES else ()
+
+
+def _problem(declared: Mapping[str, Parameter], name: str, value: object) -> str | None:
+    if name not in declared:
+        return f"there is no parameter {name!r}"
+    if not declared[name].accepts(value):
+        wanted = " or ".join(declared[name].types)
+        return f"{name} is {value!r} ({type(value).__name__}), it must be {wanted}"
+    try:
+        same = json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError):
+        same = False
+    return None if same else f"{name} is {value!r}, it must be text, a number, true, false, null, or lists and dictionaries of these"
+
+
+def _parse(parameter: Parameter, text: str) -> Any:
+    if parameter.types in ((), ("str",)):
+        return text if parameter.types else _yaml(parameter, text)
+    value = _yaml(parameter, text)
+    if "list" in parameter.types and not parameter.accepts(value):
+        return [word.strip() for word in text.split(",") if word.strip()]
+    if "float" in parameter.types and isinstance(value, str):
+        with suppress(ValueError):  # YAML 1.1 takes 1e-5 for text
+            return float(value)
+    return text if "str" in parameter.types and not parameter.accepts(value) else value
+
+
+def _yaml(parameter: Parameter, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{parameter.name}={text!r} is not YAML ({' '.join(str(error).split())}); quote it, e.g. '[a, b]'") from error

@@ -1,0 +1,86 @@
+"""What code, packages and machine a run had; knows nothing of runs, notebooks or models."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+import seqgpt_lab
+
+_PACKAGES = (
+    *("seqgpt-lab", "torch", "tokenizers", "safetensors", "transformers", "flash-attn", "llguidance"),
+    *("numpy", "pandas", "scipy", "matplotlib", "papermill", "nbclient", "nbconvert", "ipykernel"),
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Version of Python and of each package that can change a result or a page; packages that are not installed are left out."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def describe_machine() -> dict[str, str | int | list[str]]:
+    """Host, operating system, CPU, logical cores this process may use, memory in bytes, names of NVIDIA cards."""
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": _gpu_names(),
+    }
+
+
+def code_version(directory: Path | None = None) -> dict[str, str | bool] | None:
+    """Commit of the checkout this package runs from and whether its tracked or new files differ; None when it is not in git.
+
+    The package must be tracked there: an environment inside somebody else's repository does not count.
+    """
+    home = directory or Path(seqgpt_lab.__path__[0])
+    if not _git(home, "ls-files", "--", "."):
+        return None
+    commit = _git(home, "rev-parse", "HEAD")
+    top = _git(home, "rev-parse", "--show-toplevel")
+    if not commit or not top:
+        return None
+    return {"commit": commit, "dirty": bool(_git(Path(top), "status", "--porcelain"))}
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    """Output of a git command, empty when git is missing or refuses."""
+    command = ["git", "-C", str(directory), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cpu_name() -> str:
+    """The processor's marketing name where Linux tells it, else the architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _gpu_names() -> list[str]:
+    """Names of NVIDIA cards from the driver's own files: asking torch would load it into the runner for this alone."""
+    names = []
+    for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("Model:"):
+                names.append(line.split(":", 1)[1].strip())
+    return names

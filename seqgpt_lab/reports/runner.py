@@ -1,0 +1,200 @@
+"""Runs a notebook from beginning to end and leaves its folder telling the truth; knows nothing of what notebooks do.
+
+papermill alone calls a killed or timed-out notebook completed. Here the execution goes on in a thread of its own while the calling
+thread watches the clock and takes interrupts, so every end is told apart by what happened, not by what the notebook says.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import nbformat
+from papermill.exceptions import PapermillExecutionError
+
+from seqgpt_lab.errors import OptionError, ParameterError
+from seqgpt_lab.files import sha256_of, write_atomically
+from seqgpt_lab.reports.kernel import Progress, Session, notebook_text, place_of
+from seqgpt_lab.reports.page import render_page
+from seqgpt_lab.reports.parameters import check_parameters, declared_parameters, read_notebook
+from seqgpt_lab.reports.runs import Failure, Run, Status, finish_run, start_run, write_run
+
+NOTEBOOK = "out.ipynb"
+PAGE = "report.html"
+KERNEL_LOG = "kernel.log"
+RUN_DIR = "run_dir"
+_GRACE_SECONDS = 5.0
+_COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(slots=True)
+class TextProgress:
+    """Writes a plain line a cell, and what the kernel writes to its standard error, to a stream such as `sys.stderr`.
+
+    A stream that nobody reads any more (a closed terminal) is no reason to end a run: what it does not take is lost.
+    """
+
+    stream: TextIO
+
+    def cell_started(self, number: int, count: int, title: str) -> None:
+        """`[2/9] Title`"""
+        self.kernel_wrote(f"[{number}/{count}] {title}\n")
+
+    def kernel_wrote(self, text: str) -> None:
+        """The text as it is."""
+        with suppress(OSError, ValueError):
+            self.stream.write(text)
+            self.stream.flush()
+
+
+def run_notebook(
+    notebook: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    runs_dir: str | Path = "runs",
+    *,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Execute a notebook with these parameters and leave `<runs_dir>/<id>/` with run.json, out.ipynb and report.html,
+    and kernel.log where the kernel's process wrote anything past the notebook, such as a crash report.
+
+    A notebook that declares a parameter `run_dir` gets the absolute path of that folder in it; callers cannot set it. timeout:
+    seconds for the whole run, None for no limit. The kernel starts in the current folder; every process the notebook started is
+    ended with it. Ctrl-C, SIGTERM and SIGHUP end the run, which is then returned as `interrupted`: look at `Run.status`.
+
+    However the notebook ends, the run is returned with its files written. Raises ParameterError before anything starts when the
+    notebook or a parameter does not fit, OptionError for a timeout that is not positive, RunError when the folder cannot be written.
+    """
+    if timeout is not None and not timeout > 0:
+        raise OptionError(f"timeout is {timeout}, it must be a positive number of seconds; leave it out for no limit")
+    path, given = Path(notebook), dict(parameters or {})
+    source = read_notebook(path)
+    declared = declared_parameters(source, path.name)
+    if RUN_DIR in given:
+        raise ParameterError(f"{RUN_DIR} is {given[RUN_DIR]!r}, but it is the runner that sets it; leave it out and choose the runs folder")
+    check_parameters(declared, given)
+    effective = {name: one.default for name, one in declared.items() if not one.computed and name != RUN_DIR} | given
+    run = start_run(runs_dir, path, sha256_of(path), effective, given=list(given), timeout=timeout)
+    injected = given | ({RUN_DIR: str(run.folder)} if RUN_DIR in declared else {})
+    session = Session(run.id, run.folder / NOTEBOOK, run.folder / KERNEL_LOG, progress)
+    kernel = source.metadata.get("kernelspec", {}).get("name") or "python3"
+    started = time.monotonic()
+    status, error = _supervise(session, threading.Thread(target=session.execute, args=(path, injected, kernel), daemon=True), timeout)
+    run = finish_run(run, status, error, time.monotonic() - started)
+    return _write_results(run, session.notebook or source, session.current_cell)
+
+
+def _supervise(session: Session, worker: threading.Thread, timeout: float | None) -> tuple[Status, Failure | None]:
+    """Watch the worker to its end, and tell how it ended; no process of the run is left afterwards."""
+    stopped: Failure | None = None
+    with _signals_interrupt():
+        try:
+            worker.start()
+            if not session.wait(timeout):
+                stopped = Failure("timeout", f"the run was stopped after its limit of {timeout:g} s")
+                _stop(session)
+        except KeyboardInterrupt as interrupt:
+            stopped = Failure("interrupt", f"the run was interrupted ({str(interrupt) or 'SIGINT'})")
+            _stop(session)
+        finally:
+            session.end_processes()
+    return _ending(session, stopped)
+
+
+def _stop(session: Session) -> None:
+    """Give the notebook a moment to stop by itself; a second interrupt cuts the moment short."""
+    try:
+        session.interrupt()
+        session.wait(_GRACE_SECONDS)
+    except KeyboardInterrupt:
+        pass
+    session.end_processes()
+    session.wait(None)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does, where nobody else handles them; only the main thread can be asked to."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _ending(session: Session, stopped: Failure | None) -> tuple[Status, Failure | None]:
+    """Status and failure, from what was done to the run, what became of the kernel and what papermill raised, in this order."""
+    error = session.error
+    cell = _cell_number(session)
+    if error is None:
+        if not _exit_in(session.notebook):
+            return "completed", None
+        return "failed", Failure("SystemExit", "the notebook left early; the cells below did not run", cell)
+    trace = _traceback(error)
+    if stopped is not None:
+        return ("timed out" if stopped.kind == "timeout" else "interrupted"), Failure(stopped.kind, stopped.message, cell, trace)
+    if isinstance(error, RuntimeError) and "Kernel died" in str(error):  # nbclient's while a cell runs, jupyter_client's at the start
+        return "killed", Failure("DeadKernelError", f"the kernel {session.exit_status()}", cell)
+    if isinstance(error, PapermillExecutionError):
+        interrupted = error.ename == "KeyboardInterrupt"
+        return ("interrupted" if interrupted else "failed"), Failure(error.ename, error.evalue, cell, trace)
+    return "failed", Failure(type(error).__name__, str(error), cell, trace)
+
+
+def _cell_number(session: Session) -> int | None:
+    """The code cell it stopped in, counted from 1 with the injected one left out."""
+    if session.notebook is None or session.current_cell is None:
+        return None
+    return place_of(session.notebook, session.current_cell)[0]
+
+
+def _traceback(error: BaseException) -> str:
+    """The notebook's own traceback, without terminal colours."""
+    return _COLOURS.sub("", "\n".join(error.traceback)) if isinstance(error, PapermillExecutionError) else ""
+
+
+def _exit_in(notebook: nbformat.NotebookNode | None) -> bool:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])] if notebook else []
+    return any(output.output_type == "error" and output.ename == "SystemExit" for output in outputs)
+
+
+def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | None) -> Run:
+    """Write notebook, page and, last of all, the record; a page that cannot be written fails the run."""
+    _settle(notebook, run, stopped_in)
+    try:
+        write_atomically(run.folder / NOTEBOOK, notebook_text(notebook))
+        write_atomically(run.folder / PAGE, render_page(notebook, run))
+    except Exception as error:  # whatever it is, the record must still be written and name it
+        problem = Failure(type(error).__name__, f"the notebook {run.status}, but its page could not be written: {error}")
+        run = replace(run, status="failed", error=problem) if run.ok else run
+    return write_run(run)
+
+
+def _settle(notebook: nbformat.NotebookNode, run: Run, stopped_in: int | None) -> None:
+    """Correct what papermill left in the notebook: it calls cells completed that never ran or that the kernel died in."""
+    for index, cell in enumerate(notebook.cells):
+        marks = cell.metadata.setdefault("papermill", {})
+        if index == stopped_in and not run.ok:
+            marks.update(status="failed", exception=True)
+        elif not marks.get("start_time"):
+            marks.update(status="pending")
+    notebook.metadata.setdefault("papermill", {})["exception"] = not run.ok
+    notebook.metadata["seqgpt_lab"] = {"run": run.id, "status": run.status, "error": run.error.message if run.error else None}

@@ -1,0 +1,82 @@
+"""What notebooks show: sentences computed from results, tables, HTML, progress; knows nothing of what they are about."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Never, TextIO
+
+import pandas
+from tqdm import tqdm
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$&])")
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Markdown that a notebook shows as text; names that come from files go through `plain` first."""
+
+    markdown: str
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
+
+    def __str__(self) -> str:
+        return self.markdown
+
+
+@dataclass(frozen=True, slots=True)
+class Html:
+    """An HTML fragment that a notebook shows; whoever makes it escapes what is in it."""
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+class TextBars:
+    """Progress as plain text bars, one a task, on a stream (standard error without one): readable in a log, never a widget.
+
+    Called with the task, how much of it is done and how much there is; as a context manager it ends the last bar's line.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream, self._task = stream, ""
+        self._bar: tqdm[Never] | None = None
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        if self._bar is None or task != self._task:
+            self.close()
+            self._task, self._bar = task, tqdm(total=total, desc=task, file=self._stream, ascii=" #", mininterval=0.5)
+        bar = self._bar
+        bar.total = total
+        bar.update(done - bar.n)
+
+    def close(self) -> None:
+        """End the bar that is under way."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+
+    def __enter__(self) -> TextBars:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def table(frame: pandas.DataFrame, decimals: int = 3) -> Html:
+    """The whole frame as an HTML table without its index, text escaped; fractions with so many decimals, nothing left out or cut."""
+    with pandas.option_context("display.max_colwidth", None):
+        return Html(frame.to_html(index=False, border=0, float_format=lambda number: f"{number:.{decimals}f}", na_rep=""))
+
+
+def plain(text: object) -> str:
+    """The text with every character escaped that Markdown or HTML could take for markup; line breaks become spaces."""
+    return _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """`1 document`, `2 documents`."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"

@@ -1,0 +1,231 @@
+"""Evaluates a model on several kinds of documents, and puts what came out into tables and sentences; draws and prints nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.evaluation.counts import Counts
+from seqgpt_lab.evaluation.evaluate import Evaluation, evaluate
+from seqgpt_lab.evaluation.metrics import Scores
+from seqgpt_lab.evaluation.mistakes import Mistake, count
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.files import write_json
+from seqgpt_lab.studies.display import Html, Prose, counted, plain
+from seqgpt_lab.studies.sources import Source
+
+# Called with the kind, how many of its documents are done and how many there are.
+Progress = Callable[[str, int, int], None]
+ALL = "all"
+METRICS = "metrics.json"
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationStudy:
+    """The evaluations of one model by kind of document, in the order they were asked for; seconds: wall time of extraction and scoring."""
+
+    evaluations: Mapping[str, Evaluation]
+    seconds: float
+
+    @property
+    def documents(self) -> int:
+        """How many documents were evaluated."""
+        return sum(len(evaluation.documents) for evaluation in self.evaluations.values())
+
+    @property
+    def overall(self) -> Counts:
+        """Strict counts of all kinds and labels added up."""
+        return sum((evaluation.scores.strict.micro for evaluation in self.evaluations.values()), Counts())
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """All mistakes, by kind, then as `classify` orders them."""
+        return [mistake for evaluation in self.evaluations.values() for mistake in evaluation.mistakes]
+
+    def summary(self) -> pandas.DataFrame:
+        """One row a kind and one for all: documents, support, strict micro precision, recall, F1, string F1, exact-record rate, faults."""
+        rows = [_row(kind, [evaluation.scores]) for kind, evaluation in self.evaluations.items()]
+        everything = [evaluation.scores for evaluation in self.evaluations.values()]
+        return pandas.DataFrame([*rows, _row(ALL, everything)] if len(rows) > 1 else rows)
+
+    def label_scores(self) -> pandas.DataFrame:
+        """One row a kind and label: kind, label, support, precision, recall, f1, the three counts, the same by string."""
+        frames = [evaluation.scores.to_frame().assign(kind=kind) for kind, evaluation in self.evaluations.items()]
+        frame = pandas.concat(frames, ignore_index=True)
+        return frame[["kind", *(name for name in frame.columns if name != "kind")]]
+
+    def mistake_counts(self) -> pandas.DataFrame:
+        """One row a kind of mistake, those that did not occur included: kind, mistakes, false_positives, false_negatives."""
+        return count(self.mistakes)
+
+    def mistake_list(self, limit: int | None = None) -> pandas.DataFrame:
+        """One row a mistake, at most `limit`: document kind, document, mistake, label, gold values, predicted values."""
+        rows = [
+            {
+                "kind": kind,
+                "document": mistake.document_id,
+                "mistake": mistake.kind,
+                "label": mistake.label,
+                "gold": " | ".join(entity.text for entity in mistake.gold),
+                "predicted": " | ".join(span.text for span in mistake.predicted),
+            }
+            for kind, evaluation in self.evaluations.items()
+            for mistake in evaluation.mistakes
+        ]
+        return pandas.DataFrame(rows[:limit], columns=["kind", "document", "mistake", "label", "gold", "predicted"])
+
+    def examples(self, number: int = 8) -> Html:
+        """Up to `number` documents with their extractions marked in the text: those with most mistakes first, kinds taking turns."""
+        chosen = list(_in_turns([_most_mistaken(kind, evaluation) for kind, evaluation in self.evaluations.items()]))[:number]
+        return Html("".join(_example(*example) for example in chosen))
+
+    def about_summary(self) -> Prose:
+        """What the summary says, in sentences."""
+        exact = sum(evaluation.scores.strict.exact_records for evaluation in self.evaluations.values())
+        text = (
+            f"Of {counted(self.documents, 'document')}, {exact:,} came out wholly right ({exact / self.documents:.1%}); over all labels "
+            f"the model reached a strict micro F1 of **{self.overall.f1:.3f}**, at {self.documents / self.seconds:.1f} documents/s."
+        )
+        by_kind = sorted((evaluation.scores.strict.micro.f1, kind) for kind, evaluation in self.evaluations.items())
+        if len(by_kind) > 1:
+            (lowest, worst), (highest, best) = by_kind[0], by_kind[-1]
+            text += f" Best: {plain(best)} ({highest:.3f}); worst: {plain(worst)} ({lowest:.3f})."
+        return Prose(text + _faults([evaluation.scores for evaluation in self.evaluations.values()]))
+
+    def about_labels(self, below: float = 0.9) -> Prose:
+        """Which labels score under `below`, in sentences."""
+        frame = self.label_scores()
+        weak = frame[frame["f1"] < below].sort_values("f1")
+        if weak.empty:
+            return Prose(f"All {counted(len(frame), 'label')} reach a strict F1 of {below:g}.")
+        names = ", ".join(
+            f"{plain(row['kind'])} · {plain(row['label'])} ({row['f1']:.3f}, n = {row['support']})" for _, row in weak.iterrows()
+        )
+        return Prose(f"{len(weak)} of {counted(len(frame), 'label')} stay under a strict F1 of {below:g}: {names}.")
+
+    def about_mistakes(self, shown: int | None = None) -> Prose:
+        """How many mistakes there are and of which kinds, in sentences; shown: how many a table beside it lists."""
+        counts = Counter(mistake.kind for mistake in self.mistakes)
+        if not counts:
+            return Prose("No mistake was made.")
+        kinds = ", ".join(f"{number} {plain(kind)}" for kind, number in counts.most_common())
+        rest = f" The table shows the first {shown}." if shown is not None and shown < counts.total() else ""
+        return Prose(f"{counted(counts.total(), 'mistake')}: {kinds}.{rest}")
+
+    def about_examples(self, number: int = 8) -> Prose:
+        """How many documents `examples(number)` shows, and how many have mistakes, in a sentence."""
+        wrong = len({(kind, mistake.document_id) for kind, one in self.evaluations.items() for mistake in one.mistakes})
+        shown = min(number, self.documents)
+        return Prose(f"Shown: {shown} of {counted(self.documents, 'document')}; {counted(wrong, 'document')} of them all have mistakes.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All scores, JSON-ready: seconds, documents, overall (strict micro, exact records), mistakes by kind, scores by document kind."""
+        exact = sum(evaluation.scores.strict.exact_records for evaluation in self.evaluations.values())
+        return {
+            "seconds": round(self.seconds, 3),
+            "documents": self.documents,
+            "overall": {**self.overall.to_dict(), "exact_records": exact, "exact_record_rate": exact / self.documents},
+            "mistakes": dict(Counter(mistake.kind for mistake in self.mistakes)),
+            "kinds": {kind: evaluation.scores.to_dict() for kind, evaluation in self.evaluations.items()},
+        }
+
+    def write_metrics(self, run_dir: str | Path) -> None:
+        """Write `to_dict()` as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+        if run_dir:
+            write_json(Path(run_dir) / METRICS, self.to_dict())
+
+
+def evaluate_kinds(engine: Engine, sources: Sequence[Source], *, limit: int = 0, progress: Progress | None = None) -> EvaluationStudy:
+    """Evaluate a loaded model on every source with its own label set. limit: the first so many documents of each kind; 0: all.
+
+    Raises OptionError for a negative limit or no sources, DocumentError and LabelError for files that cannot be used.
+    """
+    if limit < 0 or not sources:
+        raise OptionError(f"limit is {limit} with {len(sources)} sources; it must be 0 (all documents) or more, and at least one source")
+    # All files are read before the first extraction: an unreadable last one should not cost the hours before it.
+    loaded = [(source.kind, load_documents(source.documents), LabelSet.load(source.labels)) for source in sources]
+    extractor, started = Extractor(engine), time.perf_counter()
+    evaluations = {
+        kind: evaluate(extractor, documents[: limit or None], labels, progress=progress and partial(progress, kind))
+        for kind, documents, labels in loaded
+    }
+    return EvaluationStudy(evaluations, time.perf_counter() - started)
+
+
+def _row(kind: str, scores: Sequence[Scores]) -> dict[str, object]:
+    strict = sum((one.strict.micro for one in scores), Counts())
+    documents, values = sum(one.documents for one in scores), sum(one.values for one in scores)
+    return {
+        "kind": kind,
+        "documents": documents,
+        "support": strict.support,
+        "precision": strict.precision,
+        "recall": strict.recall,
+        "f1": strict.f1,
+        "string_f1": sum((one.string.micro for one in scores), Counts()).f1,
+        "exact_record_rate": _share(sum(one.strict.exact_records for one in scores), documents),
+        "hallucination_rate": _share(sum(one.invented for one in scores), values),
+        "parse_failure_rate": _share(sum(one.malformed for one in scores), documents),
+        "truncated_share": _share(sum(one.truncated for one in scores), documents),
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _faults(scores: Sequence[Scores]) -> str:
+    """A sentence on answers that no score shows by itself."""
+    faults = [
+        (sum(one.invented for one in scores), "value that is not in the text", "values that are not in the text"),
+        (sum(one.malformed for one in scores), "answer that could not be parsed", "answers that could not be parsed"),
+        (sum(one.truncated for one in scores), "document that was cut", "documents that were cut"),
+    ]
+    met = [counted(number, one, several) for number, one, several in faults if number]
+    text = f" Among the answers: {', '.join(met)}." if met else " No value was invented, no answer malformed, no document cut."
+    unasked = sum(number for one in scores for number in one.gold_not_asked.values())
+    return text + (f" Not counted: {counted(unasked, 'gold value')} of labels that no label set asks for." if unasked else "")
+
+
+def _most_mistaken(kind: str, evaluation: Evaluation) -> list[tuple[str, Document, Extraction, list[Mistake]]]:
+    """A kind's documents, those with most mistakes first, otherwise in order."""
+    by_document: dict[str, list[Mistake]] = {}
+    for mistake in evaluation.mistakes:
+        by_document.setdefault(mistake.document_id, []).append(mistake)
+    pairs = zip(evaluation.documents, evaluation.extractions, strict=True)
+    rows = [(kind, document, extraction, by_document.get(document.id, [])) for document, extraction in pairs]
+    return sorted(rows, key=lambda row: -len(row[3]))
+
+
+def _in_turns(queues: Sequence[Sequence[Item]]) -> Iterator[Item]:
+    """The first of every queue, then the second of every queue, and so on."""
+    for place in range(max(map(len, queues), default=0)):
+        yield from (queue[place] for queue in queues if place < len(queue))
+
+
+def _example(kind: str, document: Document, extraction: Extraction, mistakes: Sequence[Mistake]) -> str:
+    heading = f"{escape(kind)} · {escape(document.id)} · {counted(len(mistakes), 'mistake') if mistakes else 'wholly right'}"
+    items = "".join(f"<li>{escape(_in_words(mistake))}</li>" for mistake in mistakes)
+    return f"<h4>{heading}</h4>{extraction._repr_html_()}" + (f"<ul>{items}</ul>" if items else "")
+
+
+def _in_words(mistake: Mistake) -> str:
+    gold = " | ".join(entity.text for entity in mistake.gold) or "nothing"
+    predicted = " | ".join(span.text for span in mistake.predicted) or "nothing"
+    return f"{mistake.label}, {mistake.kind}: should be {gold}, the model gave {predicted}"

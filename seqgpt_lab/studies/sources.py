@@ -1,0 +1,125 @@
+"""Finds the documents and label sets of a study and notes what it read; knows no model and scores nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas
+
+from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.files import sha256_of, write_json
+from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies.display import Prose, counted, plain
+
+if TYPE_CHECKING:
+    from seqgpt_lab.engine.engine import Engine
+
+INPUTS = "inputs.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One kind of document: a file of labelled documents and the label set to ask for."""
+
+    kind: str
+    documents: Path
+    labels: Path
+
+
+def find_sources(
+    documents: Sequence[str | Path] = (), kinds: Sequence[str] = (), split: str = "test", labels: str | Path = ""
+) -> list[Source]:
+    """What to evaluate: files of one's own, or the bundled documents of these kinds (all without any) and this split.
+
+    A file's kind is its name up to the first dot. labels: a folder with `<kind>.yaml` for each kind, or one label set for all;
+    empty: the bundled folder. In order of the files given, else of the kinds given, else by name.
+    Raises OptionError when both files and kinds are given, DocumentError and LabelError naming what is missing and what exists.
+    """
+    if documents and kinds:
+        raise OptionError(f"documents are {list(documents)} and kinds {list(kinds)}: give files of your own or bundled kinds, not both")
+    files = [_own_file(Path(path)) for path in documents] or _bundled_files(kinds, split)
+    sources = [Source(path.name.split(".")[0], path, _label_set(path, Path(labels) if labels else bundled("labels"))) for path in files]
+    names = [source.kind for source in sources]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise OptionError(f"the kinds {repeated} are given more than once; a file's kind is its name up to the first dot, rename one")
+    return sources
+
+
+def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
+    """One row a source: kind, documents (how many), gold values, file, label set, fields asked for."""
+    rows = []
+    for source in sources:
+        documents, label_set = load_documents(source.documents), LabelSet.load(source.labels)
+        rows.append(
+            {
+                "kind": source.kind,
+                "documents": len(documents),
+                "gold values": sum(len(document.gold) for document in documents),
+                "file": source.documents.name,
+                "label set": source.labels.name,
+                "fields": "、".join(label_set.names),
+            }
+        )
+    return pandas.DataFrame(rows)
+
+
+def about_sources(sources: Sequence[Source]) -> Prose:
+    """What is about to be evaluated, in a sentence."""
+    gold = {source.kind: [len(document.gold) for document in load_documents(source.documents)] for source in sources}
+    documents, values = sum(map(len, gold.values())), sum(map(sum, gold.values()))
+    fewest = min(gold, key=lambda kind: sum(gold[kind]))
+    return Prose(
+        f"{counted(len(gold), 'kind')} of documents, {counted(documents, 'document')} with {counted(values, 'gold value')}; "
+        f"fewest in {plain(fewest)} ({sum(gold[fewest])})."
+    )
+
+
+def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source]) -> None:
+    """Note in `<run_dir>/inputs.json` which model and files a study reads, each with its SHA-256; an empty `run_dir` means nowhere.
+
+    The record of the run takes them from there.
+    """
+    if not run_dir:
+        return
+    checkpoint = engine.checkpoint
+    model = {
+        "source": checkpoint.source,
+        "directory": str(checkpoint.directory),
+        "dtype": str(engine.dtype).removeprefix("torch."),
+        "device": str(engine.device),
+        "sha256": {path.name: sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)},
+    }
+    files = dict.fromkeys(path for source in sources for path in (source.documents, source.labels))
+    data = [{"path": str(path), "sha256": sha256_of(path)} for path in files]
+    write_json(Path(run_dir) / INPUTS, {"model": model, "data": data})
+
+
+def _own_file(path: Path) -> Path:
+    if not path.is_file():
+        raise DocumentError(f"there is no file of documents at {path}; give the path of a .jsonl file")
+    return path
+
+
+def _bundled_files(kinds: Sequence[str], split: str) -> list[Path]:
+    folder = bundled("documents")
+    found = {path.name.split(".")[0]: path for path in sorted(folder.glob(f"*.{split}.jsonl"))}
+    if not found:
+        splits = sorted({path.name.split(".")[1] for path in folder.glob("*.*.jsonl")})
+        raise DocumentError(f"there are no bundled documents of split {split!r}; there are {splits}")
+    unknown = [kind for kind in kinds if kind not in found]
+    if unknown:
+        raise DocumentError(f"there are no bundled documents of kinds {unknown} in split {split!r}; there are {sorted(found)}")
+    return [found[kind] for kind in kinds or found]
+
+
+def _label_set(documents: Path, labels: Path) -> Path:
+    path = labels if labels.is_file() else labels / f"{documents.name.split('.')[0]}.yaml"
+    if not path.is_file():
+        raise LabelError(f"{documents.name} has no label set at {path}; give a folder with that file, or one label set for all documents")
+    return path

@@ -1,0 +1,141 @@
+"""A report as a reader opens it: from a file, with no network, in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from seqgpt_lab.reports.figures import label_scores
+from seqgpt_lab.reports.page import render_page
+from seqgpt_lab.reports.runs import Failure, Owner, Run
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FONT_LIST = shutil.which("fc-list")
+HAS_CHINESE_FONT = bool(FONT_LIST and subprocess.run([FONT_LIST, ":lang=zh"], capture_output=True, check=False).stdout)
+
+
+@dataclass
+class Seen:
+    """A page that was opened, what it said on the console, and what it asked for beyond its own file."""
+
+    page: Page
+    console: list[str]
+    requests: list[str]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """A failed run's page with Chinese text, a figure, a table, and output that tries to run and load things."""
+    drawing = label_scores(pandas.DataFrame({"label": ["姓名", "开户银行"], "f1": [0.99, 0.8], "support": [60, 12]}))
+    hostile = "<script>document.title='taken over'</script><img src='https://pics.example/a.png' onerror='x()'><b>粗体</b>"
+    cells = [
+        new_markdown_cell("# 评测报告\n\n## 各标签\n\n## 错误\n\n## 文档"),
+        new_code_cell("draw()", outputs=[new_output("display_data", data={"text/html": drawing._repr_html_()})]),
+        new_code_cell("show()", outputs=[new_output("display_data", data={"text/html": hostile})]),
+    ]
+    run = Run(
+        id="20240315-142233-123-9f3a12",
+        status="failed",
+        notebook="toy.ipynb",
+        notebook_sha256="0" * 64,
+        parameters={"name": "张伟"},
+        given=("name",),
+        started="2024-03-15T14:22:33.123+00:00",
+        finished="2024-03-15T14:22:35.123+00:00",
+        seconds=2.0,
+        owner=Owner("a-host", 1, 0.0),
+        error=Failure("ValueError", "坏了", 2, "Traceback: …"),
+    )
+    path = tmp_path / "报告 1.html"
+    path.write_text(render_page(new_notebook(cells=cells), run), encoding="utf-8")
+    return path
+
+
+def open_page(browser: Browser, path: Path, scheme: str = "light") -> Iterator[Seen]:
+    context = browser.new_context(offline=True, color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    seen = Seen(page, [], [])
+    page.on("console", lambda message: seen.console.append(message.text))
+    page.on("pageerror", lambda error: seen.console.append(str(error)))
+    page.on("request", lambda request: seen.requests.append(request.url))
+    page.goto(path.as_uri())
+    yield seen
+    context.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def seen(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[Seen]:
+    yield from open_page(browser, report, request.param)
+
+
+def test_it_asks_for_nothing_and_complains_of_nothing(seen: Seen, report: Path) -> None:
+    assert seen.requests == [report.as_uri()]
+    assert seen.console == []
+    assert seen.page.title() == "评测报告"
+
+
+def test_text_stands_out_from_the_ground(seen: Seen) -> None:
+    ink, ground = seen.page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+    assert abs(brightness(ink) - brightness(ground)) > 150
+    label = seen.page.evaluate("getComputedStyle(document.querySelector('svg text')).fill")
+    assert label == ink
+
+
+def brightness(colour: str) -> float:
+    """The mean of the channels of `rgb(r, g, b)`, 0 to 255."""
+    channels = [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    return sum(channels) / 3
+
+
+@pytest.mark.skipif(not HAS_CHINESE_FONT, reason="no font with Chinese on this machine: apt-get install fonts-wqy-microhei")
+def test_chinese_is_drawn_in_headings_tables_and_figures(seen: Seen) -> None:
+    """Different characters give different pictures: boxes for missing glyphs would all look the same."""
+    for selector, first, second in (("h1", "评", "测"), (".parameters td.value", "张", "伟"), ("svg text", "姓", "银")):
+        element = seen.page.locator(selector).first
+        pictures = []
+        for character in (first, second):
+            element.evaluate("(element, text) => { element.textContent = text }", character)
+            pictures.append(element.screenshot())
+        assert pictures[0] != pictures[1], f"{first} and {second} look the same in {selector}"
+
+
+def test_contents_lead_to_their_sections_and_code_unfolds(seen: Seen) -> None:
+    seen.page.get_by_role("link", name="错误").click()
+    assert seen.page.evaluate("document.querySelector(':target').textContent") == "错误"
+    code = seen.page.locator("details.input").first
+    assert not code.locator("pre").is_visible()
+    code.locator("summary").click()
+    assert code.locator("pre").is_visible()
+
+
+def test_the_data_of_a_figure_can_be_saved(seen: Seen) -> None:
+    with seen.page.expect_download() as download:
+        seen.page.get_by_role("link", name="Data (CSV)").click()
+    assert "开户银行" in Path(download.value.path()).read_text(encoding="utf-8-sig")
+
+
+def test_it_fits_a_narrow_screen_and_a_sheet_of_paper(seen: Seen) -> None:
+    seen.page.set_viewport_size({"width": 380, "height": 800})
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 380
+    seen.page.emulate_media(media="print")
+    assert not seen.page.locator("details.input").first.is_visible()
+    assert seen.page.pdf(format="A4").startswith(b"%PDF")

@@ -1,0 +1,119 @@
+"""The synthetic corpus as training and the bundled files see it: offsets hold, answers are what the text says, splits stay apart."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.embedded import bundle
+from seqgpt_lab.embedded.corpus.compose import compose
+from seqgpt_lab.embedded.corpus.kind import FAMILIES, Kind
+from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.embedded.corpus.noise import NOISES, apply, corrupt
+from seqgpt_lab.embedded.corpus.questions import answer, ask, meaning
+from seqgpt_lab.embedded.corpus.template import choose, fill, slots
+from seqgpt_lab.extraction.answer import parse_answer
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.resources import bundled
+
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+
+
+def test_fill_marks_each_slot_once_and_repeats_its_value() -> None:
+    drawn = iter(["甲", "乙", "丙"])
+    text, entities = fill("{人}和{人#2}见{人}，{地}", lambda field: next(drawn))
+    assert text == "甲和乙见甲，丙"
+    assert entities == [Entity("人", 0, 1, "甲"), Entity("人", 2, 3, "乙"), Entity("地", 6, 7, "丙")]
+
+
+def test_choose_takes_one_alternative_of_each_group() -> None:
+    found = {choose("[[a||b||]]-[[c||d]]", Random(seed)) for seed in range(60)}
+    assert found == {"a-c", "a-d", "b-c", "b-d", "-c", "-d"}
+
+
+@every_kind
+def test_every_wording_of_a_kind_means_one_thing(kind: Kind) -> None:
+    family_phrases = {phrase for phrases in FAMILIES.values() for phrase in phrases}
+    wordings = [wording for spec in kind.fields for wording in (spec.name, *spec.phrases)]
+    assert len(wordings) == len(set(wordings))
+    assert not {phrase for spec in kind.fields for phrase in spec.phrases} & family_phrases
+    assert all(meaning(label, kind) for label in kind.labels)
+    names = {spec.name for spec in kind.fields}
+    sources = [template for templates in kind.templates.values() for template in templates]
+    sources += [clause for spec in kind.fields for clause in spec.clauses]
+    assert all(slots(source) <= names for source in sources)
+
+
+def _runs(template: str, length: int = 12) -> set[str]:
+    """All runs of `length` literal characters, slots and alternatives cut out."""
+    pieces = re.split(r"\{[^}]*\}|\[\[|\]\]|\|\||\n", template)
+    return {piece[at : at + length] for piece in pieces for at in range(len(piece) - length + 1)}
+
+
+@every_kind
+def test_held_out_templates_share_no_sentence_with_training(kind: Kind) -> None:
+    clauses = [clause for spec in kind.fields for clause in spec.clauses]
+    trained = set().union(*map(_runs, [*kind.templates["train"], *clauses]))
+    for split in ("dev", "test"):
+        for template in kind.templates[split]:
+            assert not _runs(template) & trained
+
+
+@every_kind
+def test_documents_and_questions_agree(kind: Kind) -> None:
+    random = Random(5)
+    for index in range(60):
+        document = compose(kind, "train", random, index)  # Document itself checks every offset
+        question = ask(document, kind, KINDS, random)
+        if question.task == "分类":
+            assert question.answer.strip() in question.labels
+            continue
+        read = parse_answer(question.answer, question.labels)
+        assert read.problems == ()
+        for label, values in zip(question.labels, read.values, strict=True):
+            wanted = {entity.text.replace("\n", "").replace("\t", "") for entity in document.gold if entity.label in meaning(label, kind)}
+            assert {value.text for value in values} == {value.strip() for value in wanted}
+
+
+@given(st.text(st.sampled_from("甲乙丙，。：（）,:() \n日0119华"), min_size=1, max_size=60), st.data())
+def test_noise_keeps_entities_on_their_characters(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    document = Document("d", text, (Entity("x", start, end, text[start:end]),))
+    for name, noise in NOISES.items():
+        edit = noise(text, Random(data.draw(st.integers(0, 9))))
+        noisy = apply(document, edit)
+        for entity in noisy.gold:
+            before, replaced = edit
+            inserted = "".join(before[start + 1 : end])
+            kept = "".join(replaced[start:end])
+            assert sorted(entity.text) == sorted(inserted + kept), name
+
+
+def test_corrupt_names_its_source_and_is_repeatable() -> None:
+    document = Document("d", "姓名：张伟，电话：13800000000。", (Entity("姓名", 3, 5, "张伟"),))
+    for source in ("typed", "pdf", "ocr"):
+        first, again = (corrupt(document, source, Random(3)) for _ in range(2))
+        assert first == again and first.meta["source"] == source
+
+
+@every_kind
+def test_bundled_documents_are_what_the_corpus_makes(kind: Kind) -> None:
+    label_set = LabelSet.load(bundled("labels", f"{kind.name}.yaml"))
+    assert label_set.names == kind.labels
+    for split, count in bundle.SIZES.items():
+        documents = load_documents(bundled("documents", f"{kind.name}.{split}.jsonl"))
+        assert documents == list(bundle.documents(kind, split, count))
+        assert {entity.label for document in documents for entity in document.gold} <= set(label_set.names)
+
+
+def test_answers_say_none_for_what_is_absent() -> None:
+    kind = KINDS[0]
+    document = Document("d", "张伟", (Entity("姓名", 0, 2, "张伟"),))
+    assert answer(["姓名", "年龄"], document, kind) == "姓名: 张伟\n年龄: None\n"

@@ -1,0 +1,143 @@
+"""Training as a user meets it: what is packed is what the model will be asked, a killed run resumes exactly, what is exported loads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from seqgpt_lab.embedded.batches import Batches, PackedAttention, collate, document_questions, form_drill, pack, repeat_drill
+from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.embedded.export import export
+from seqgpt_lab.embedded.muon import orthogonalise
+from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.tokenizer import GENERATE_TOKEN, build_tokenizer
+from seqgpt_lab.embedded.train import Trainer, train
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.decode import Request
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.prompt import build_prompt
+from seqgpt_lab.extraction.tokenizer import TextTokenizer
+
+SMALL = Recipe(steps=6, hidden_size=64, layers=1, tokens=600, pool_rows=6, drill_pools=1, drill_rows=4)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    built = build_tokenizer([])
+    built.encode_special_tokens = True
+    return built
+
+
+def test_tokenizer_has_blooms_ids_and_one_token_a_common_character(tokenizer: Tokenizer) -> None:
+    assert [tokenizer.id_to_token(index) for index in range(4)] == ["<unk>", "<s>", "</s>", "<pad>"]
+    assert tokenizer.token_to_id(GENERATE_TOKEN) == tokenizer.get_vocab_size() - 1
+    assert len(tokenizer.encode("张伟，三十五岁，电话：").ids) == len("张伟，三十五岁，电话：")
+
+
+def test_a_span_has_the_same_tokens_wherever_it_stands(tokenizer: Tokenizer) -> None:
+    alone = tokenizer.encode("华為A1").ids
+    inside = tokenizer.encode("公司: 华為A1\n").ids
+    assert inside[-len(alone) - 1 : -1] == alone
+
+
+def test_packed_questions_see_what_a_lone_prompt_sees(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """Each packed answer's logits equal those of the plain prompt that the extractor builds: the oracle is the unpacked model."""
+    torch.manual_seed(0)
+    attention = PackedAttention()
+    model = Bloom(ModelConfig(tokenizer.get_vocab_size(), 128, 2, 2), attention=attention)
+    export(model, tokenizer, tmp_path)
+    prompts = TextTokenizer.load(tmp_path / "tokenizer.json")
+    random = Random(2)
+    packs = [document_questions(KINDS, "train", random, 3) for _ in range(4)]
+    batch = collate([pack(tokenizer, text, questions) for text, questions in packs], 3)
+    with torch.no_grad():
+        attention.batch = batch
+        packed = model(batch.ids, fresh_geometry(batch.ids))
+        attention.batch = None
+        for row, (text, questions) in enumerate(packs):
+            for block, question in enumerate(questions, 1):
+                prompt = build_prompt(prompts, text, question.labels, task=question.task, max_length=4096)
+                answer = prompts.encode(question.answer).ids
+                ids = torch.tensor([[*prompt.ids, *answer]])
+                alone = model(ids, fresh_geometry(ids))[0, len(prompt.ids) - 1 :]
+                mine = packed[row][(batch.blocks[row] == block) & (batch.targets[row] >= 0)]
+                assert torch.allclose(alone, mine, atol=2e-4)
+                targets = batch.targets[row][(batch.blocks[row] == block) & (batch.targets[row] >= 0)]
+                assert targets.tolist() == [*answer, 2]
+
+
+def test_drills_ask_for_copies_only(tokenizer: Tokenizer) -> None:
+    row = repeat_drill(tokenizer, Random(1))
+    wanted = [target for target in row.targets if target >= 0]
+    assert wanted == [*row.ids[1 : len(row.ids) // 2], 2]
+    form = form_drill(tokenizer, Random(1))
+    assert any(target >= 0 for target in form.targets) and len(form.ids) == len(form.targets)
+
+
+def test_batches_keep_to_the_token_budget_and_repeat(tokenizer: Tokenizer) -> None:
+    first, again = (Batches(tokenizer, KINDS, SMALL) for _ in range(2))
+    for _ in range(6):
+        batch, same = first.next(), again.next()
+        assert torch.equal(batch.ids, same.ids) and torch.equal(batch.targets, same.targets)
+        assert batch.ids.shape[0] == 1 or batch.ids.numel() <= SMALL.tokens + 8 * batch.ids.shape[0]
+
+
+def test_orthogonalise_keeps_singular_vectors() -> None:
+    torch.manual_seed(0)
+    for shape in ((2, 48, 16), (2, 16, 48)):
+        matrices = torch.randn(shape)
+        result = orthogonalise(matrices)
+        values = torch.linalg.svdvals(result)
+        assert values.min() > 0.6 and values.max() < 1.3
+        u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+        diagonal = u.mT @ result @ v.mT
+        assert torch.allclose(diagonal - torch.diag_embed(torch.diagonal(diagonal, dim1=1, dim2=2)), torch.zeros_like(diagonal), atol=1e-3)
+
+
+def test_a_killed_training_resumes_to_the_same_weights(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    lines: list[str] = []
+    whole = Trainer(SMALL, tokenizer, KINDS)
+    train(whole, tmp_path / "whole", lines.append)
+    half = Trainer(SMALL, tokenizer, KINDS)
+    for _ in range(3):
+        half.train_step()
+    (tmp_path / "half").mkdir()
+    half.save(tmp_path / "half" / "checkpoint.pt")
+    rest = Trainer(SMALL, tokenizer, KINDS)
+    train(rest, tmp_path / "half", lines.append)
+    assert "resumed at step 3" in lines
+    for mine, theirs in zip(rest.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    with pytest.raises(OptionError, match="muon_rate"):
+        train(Trainer(replace(SMALL, muon_rate=0.5), tokenizer, KINDS), tmp_path / "whole", lines.append)
+
+
+def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(SMALL, tokenizer, KINDS)
+    step = trainer.train_step
+    monkeypatch.setattr(trainer, "train_step", lambda: step() if trainer.step < 2 else (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(trainer, tmp_path, lambda line: None)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_an_exported_model_runs_here_and_in_transformers(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    trainer = Trainer(SMALL, tokenizer, KINDS)
+    (tmp_path / "README.md").write_text("kept", encoding="utf-8")
+    export(trainer.model, tokenizer, tmp_path)
+    requests = [Request(tuple(tokenizer.encode(text).ids), 5) for text in ("输入: 你好", "姓名：张伟")]
+    with Engine.load(tmp_path, dtype="fp32", device="cpu") as engine:
+        ours = engine.generate(requests)
+    theirs = ReferenceEngine.load(tmp_path, dtype="fp32", device="cpu").generate(requests)
+    assert [completion.token_ids for completion in ours] == [completion.token_ids for completion in theirs]
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "kept"
+    assert not list(tmp_path.parent.glob("*.part"))

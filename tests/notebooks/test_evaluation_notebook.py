@@ -1,0 +1,78 @@
+"""The shipped notebook, run as `seqgpt-lab run` runs it, on a small random model."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+from seqgpt_lab.documents import Document, Entity, write_jsonl
+from seqgpt_lab.reports.parameters import declared_parameters, read_notebook
+from seqgpt_lab.reports.runner import run_notebook
+from seqgpt_lab.reports.runs import Run
+from seqgpt_lab.resources import bundled_notebook
+from tests.checkpoints import write_random_checkpoint
+
+NAME = "06_evaluation.ipynb"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("evaluation")
+    model = write_random_checkpoint(folder / "model")
+    text = "张伟，35岁，现任上海云智科技有限公司高级算法工程师"
+    write_jsonl(folder / "简历.jsonl", [Document(f"d{number}", text, (Entity("姓名", 0, 2, "张伟"),)) for number in range(3)])
+    (folder / "简历.yaml").write_text("name: 简历\nfields:\n- field: 姓名\n- field: 公司\n", encoding="utf-8")
+    given = {"model": str(model), "documents": [str(folder / "简历.jsonl")], "labels": str(folder), "limit": 2, "dtype": "fp32"}
+    return run_notebook(bundled_notebook(NAME), given, folder / "runs")
+
+
+def test_the_notebook_runs_to_its_end_and_leaves_metrics_and_a_page(run: Run) -> None:
+    assert run.status == "completed", run.error
+    assert run.artifacts == ("inputs.json", "metrics.json", "out.ipynb", "report.html")
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["documents"] == 2 and list(metrics["kinds"]) == ["简历"]
+
+
+def test_the_record_names_the_model_and_data_that_were_read(run: Run) -> None:
+    assert run.model is not None and run.model["dtype"] == "float32" and "model.safetensors" in run.model["sha256"]
+    assert [Path(file["path"]).name for file in run.data] == ["简历.jsonl", "简历.yaml"]
+
+
+def test_the_page_shows_scores_figures_and_marked_texts(run: Run) -> None:
+    html = (run.folder / "report.html").read_text(encoding="utf-8")
+    page = BeautifulSoup(html, "html.parser")
+    assert [heading.get_text() for heading in page.select("main h2")] == [
+        "What is evaluated",
+        "Scores by kind of document",
+        "Scores by label",
+        "Mistakes",
+        "Documents",
+    ]
+    assert len(page.select("main figure svg")) == 3
+    assert len(page.select(".seqgpt-extraction")) == 2
+    assert "Of 2 documents" in page.get_text() and not page.find_all("script")
+    assert len(html.encode()) < 1_500_000
+
+
+def test_every_run_dir_value_can_be_found_again(run: Run) -> None:
+    """The runner's folder reaches the notebook through the parameter it declares for that."""
+    notebook = nbformat.read(run.folder / "out.ipynb", as_version=4)
+    injected = [cell.source for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert len(injected) == 1 and str(run.folder) in injected[0]
+
+
+def test_the_notebook_is_thin_and_holds_no_output() -> None:
+    notebook = read_notebook(bundled_notebook(NAME))
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    nodes = [node for cell in code for node in ast.walk(ast.parse(cell.source))]
+    assert not [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda))]
+    assert declared_parameters(notebook, NAME)["model"].default == "tiny"
+    # Every cell that shows something has a sentence before it.
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds == ["markdown", "code"] * (len(kinds) // 2)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import base64
+import re
+import warnings
+from xml.etree import ElementTree
+
+import pandas
+import pytest
+
+from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts
+
+LABELS = pandas.DataFrame({"kind": ["简历", "a & b"], "label": ["姓名", "$x$ <b>\x07\ud800"], "f1": [0.987, 0.5], "support": [60, 7]})
+KINDS = pandas.DataFrame({"kind": ["resume"], "f1": [0.91], "exact_record_rate": [0.75], "documents": [40]})
+MISTAKES = pandas.DataFrame({"kind": ["missed", "too long"], "mistakes": [4, 0]})
+
+
+def texts(drawing: Drawing) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_names_and_numbers_are_real_text() -> None:
+    found = texts(label_scores(LABELS))
+    assert "简历 · 姓名" in found and "a & b · $x$ <b>\ufffd\ufffd" in found
+    assert "0.987  (n = 60)" in " ".join(found).replace("\xa0", " ") or "0.987 (n = 60)" in found
+    assert any("75% of 40 records wholly right" in text for text in texts(kind_scores(KINDS)))
+    assert {"missed", "too long", "4", "0"} <= set(texts(mistake_counts(MISTAKES)))
+
+
+@pytest.mark.parametrize(
+    "drawing", [label_scores(LABELS), kind_scores(KINDS), mistake_counts(MISTAKES)], ids=["labels", "kinds", "mistakes"]
+)
+def test_a_drawing_names_no_host_no_fixed_ink_and_no_machine_font(drawing: Drawing) -> None:
+    assert re.findall(r'https?://[^"\s]+', drawing.svg) in ([], ["http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"])
+    assert "currentColor" in drawing.svg and not re.search("#0[1-4]0[1-4]0[1-4]", drawing.svg)
+    assert "DejaVu" not in drawing.svg and "<style" not in drawing.svg
+    assert "sans-serif" in drawing.svg
+
+
+def test_the_figure_offers_its_numbers() -> None:
+    html = label_scores(LABELS)._repr_html_()
+    found = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
+    assert found is not None
+    table = base64.b64decode(found[1]).decode("utf-8-sig")
+    assert table.startswith("kind,label,f1,support\n") and "简历,姓名,0.987,60" in table
+    assert "<b>" not in html.replace("&lt;b&gt;", "")
+
+
+def test_chinese_raises_no_warning_and_drawing_twice_gives_the_same() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert label_scores(LABELS) == label_scores(LABELS)
+
+
+def test_nothing_to_draw_is_said() -> None:
+    assert "nothing to draw" in texts(label_scores(LABELS.iloc[:0]))
+    assert "nothing to draw" in texts(mistake_counts(MISTAKES.iloc[:0]))
+
+
+def test_a_long_bar_is_a_high_score() -> None:
+    def bar_ends(drawing: Drawing) -> list[float]:
+        bars = re.findall(r'<path d="([^"]+)"[^>]*style="fill: var\(--bar', drawing.svg)
+        return [max(float(x) for x in re.findall(r"[ML] ([\d.]+) ", bar)) for bar in bars]
+
+    high, low = bar_ends(label_scores(LABELS))
+    assert high > low

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import io
+
+import pandas
+from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
+from nbconvert.filters import markdown2html
+
+from seqgpt_lab.studies.display import TextBars, counted, plain, table
+
+
+@given(st.text(alphabet="ab *_`<>[]()#!&\\$~|-+.{}1\n", max_size=20))
+def test_a_name_survives_markdown_letter_by_letter(name: str) -> None:
+    shown = BeautifulSoup(markdown2html(f"x {plain(name)} x"), "html.parser")
+    assert shown.get_text().split() == f"x {name} x".split()
+    assert {tag.name for tag in shown.find_all(True)} <= {"p"}
+
+
+def test_a_table_keeps_every_row_every_letter_and_escapes() -> None:
+    frame = pandas.DataFrame({"text": ["很" * 200, "<b>x</b>"] + ["y"] * 100, "f1": [0.98765] * 102})
+    shown = BeautifulSoup(table(frame).html, "html.parser")
+    rows = [[cell.get_text() for cell in row.find_all("td")] for row in shown.select("tbody tr")]
+    assert len(rows) == 102 and rows[0] == ["很" * 200, "0.988"] and rows[1][0] == "<b>x</b>"
+
+
+def test_bars_are_text_one_a_task() -> None:
+    stream = io.StringIO()
+    with TextBars(stream) as bars:
+        for task, done, total in (("resume", 1, 2), ("resume", 2, 2), ("invoice", 5, 5)):
+            bars(task, done, total)
+    last = [line.split("\r")[-1] for line in stream.getvalue().strip().split("\n")]
+    assert ["resume: 100%" in last[0], "2/2" in last[0], "invoice: 100%" in last[1], "5/5" in last[1]] == [True] * 4
+
+
+def test_counts_read_as_english() -> None:
+    assert [counted(1, "document"), counted(1200, "document"), counted(2, "value of it", "values of it")] == [
+        "1 document",
+        "1,200 documents",
+        "2 values of it",
+    ]

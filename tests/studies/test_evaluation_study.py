@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from seqgpt_lab.documents import Document, Entity, write_jsonl
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.evaluation.evaluate import Progress, evaluate
+from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.studies.evaluation_study import EvaluationStudy, evaluate_kinds
+from seqgpt_lab.studies.sources import Source
+from tests.checkpoints import write_random_checkpoint
+
+
+class Scripted:
+    """Answers each document with the values at these offsets, a label each."""
+
+    def __init__(self, answers: dict[str, dict[str, list[tuple[int, int]]]]) -> None:
+        self.answers = answers
+
+    def extract(self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Progress | None = None) -> list[Extraction]:
+        return [self._one(document, labels) for document in documents]
+
+    def _one(self, document: Document, labels: LabelSet) -> Extraction:
+        given = self.answers[document.id]
+        spans = {label: tuple(Span(document.text[start:end], start, end) for start, end in given.get(label, [])) for label in labels.names}
+        return Extraction(document.id, document.text, tuple(Field(label, spans[label]) for label in labels.names))
+
+
+def document(name: str, text: str, *gold: tuple[str, int, int]) -> Document:
+    return Document(name, text, tuple(Entity(label, start, end, text[start:end]) for label, start, end in gold))
+
+
+@pytest.fixture
+def study() -> EvaluationStudy:
+    """Two kinds: one of two documents with one value missed and one wrong, one of a single document that is right."""
+    resumes = [document("r1", "张伟，<b>公司", ("姓名", 0, 2)), document("r2", "李娜在云智", ("姓名", 0, 2), ("公司", 3, 5))]
+    answers = {"r1": {"姓名": [(0, 2)]}, "r2": {"公司": [(2, 5)]}}
+    notices = [document("n1", "周五开会", ("日期", 0, 2))]
+    return EvaluationStudy(
+        {
+            "resume": evaluate(Scripted(answers), resumes, LabelSet.of("姓名,公司")),
+            "meeting_notice": evaluate(Scripted({"n1": {"日期": [(0, 2)]}}), notices, LabelSet.of("日期")),
+        },
+        seconds=1.5,
+    )
+
+
+def test_the_summary_has_a_row_a_kind_and_one_for_all(study: EvaluationStudy) -> None:
+    frame = study.summary().set_index("kind")
+    assert list(frame.index) == ["resume", "meeting_notice", "all"]
+    # resume: 1 right, 1 wrong, 2 missing -> P 1/2, R 1/3, F1 2/5; together 2 right -> F1 4/7.
+    assert frame.loc["resume", ["documents", "support", "exact_record_rate"]].tolist() == [2, 3, 0.5]
+    assert frame["f1"].tolist() == pytest.approx([2 / 5, 1.0, 4 / 7])
+    assert frame["precision"].tolist() == pytest.approx([1 / 2, 1.0, 2 / 3])
+    assert frame.loc["all", "exact_record_rate"] == pytest.approx(2 / 3)
+    assert study.overall.f1 == pytest.approx(4 / 7)
+
+
+def test_every_label_of_every_kind_has_its_scores(study: EvaluationStudy) -> None:
+    frame = study.label_scores()
+    assert frame[["kind", "label", "support"]].values.tolist() == [
+        ["resume", "姓名", 2],
+        ["resume", "公司", 1],
+        ["meeting_notice", "日期", 1],
+    ]
+    assert frame["f1"].tolist() == pytest.approx([2 / 3, 0.0, 1.0])
+
+
+def test_mistakes_are_counted_and_listed(study: EvaluationStudy) -> None:
+    counts = study.mistake_counts().set_index("kind")["mistakes"]
+    assert (counts["missed"], counts["too long"], counts.sum()) == (1, 1, 2)
+    assert study.mistake_list().values.tolist() == [
+        ["resume", "r2", "missed", "姓名", "李娜", ""],
+        ["resume", "r2", "too long", "公司", "云智", "在云智"],
+    ]
+    assert len(study.mistake_list(limit=1)) == 1
+
+
+def test_examples_begin_with_the_most_mistaken_and_escape_the_text(study: EvaluationStudy) -> None:
+    shown = BeautifulSoup(study.examples(3).html, "html.parser")
+    assert [heading.get_text() for heading in shown.find_all("h4")] == [
+        "resume · r2 · 2 mistakes",
+        "meeting_notice · n1 · wholly right",
+        "resume · r1 · wholly right",
+    ]
+    assert "公司, too long: should be 云智, the model gave 在云智" in shown.get_text()
+    assert not shown.find_all("b") and "<b>公司" in shown.get_text()
+    assert len(BeautifulSoup(study.examples(1).html, "html.parser").find_all("h4")) == 1
+
+
+def test_the_sentences_follow_from_the_numbers(study: EvaluationStudy) -> None:
+    summary = str(study.about_summary())
+    assert "Of 3 documents, 2 came out wholly right (66.7%)" in summary
+    assert "**0.571**" in summary and "2.0 documents/s" in summary
+    assert "Best: meeting\\_notice (1.000); worst: resume (0.400)." in summary
+    assert (
+        str(study.about_labels())
+        == "2 of 3 labels stay under a strict F1 of 0.9: resume · 公司 (0.000, n = 1), resume · 姓名 (0.667, n = 2)."
+    )
+    assert "All 3 labels reach" in str(study.about_labels(below=0.0))
+    assert str(study.about_mistakes(shown=1)) == "2 mistakes: 1 missed, 1 too long. The table shows the first 1."
+    assert str(study.about_examples(2)) == "Shown: 2 of 3 documents; 1 document of them all have mistakes."
+
+
+def test_metrics_are_written_whole_and_hold_the_scores(study: EvaluationStudy, tmp_path: Path) -> None:
+    study.write_metrics("")
+    study.write_metrics(tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["overall"]["f1"] == pytest.approx(4 / 7) and metrics["overall"]["exact_records"] == 2
+    assert metrics["mistakes"] == {"missed": 1, "too long": 1}
+    assert metrics["kinds"]["resume"]["strict"]["per_label"]["公司"]["support"] == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.json"]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine.load(write_random_checkpoint(tmp_path_factory.mktemp("model")), dtype="fp32", device="cpu")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    write_jsonl(tmp_path / "resume.jsonl", [document(f"r{number}", "张伟在云智", ("姓名", 0, 2)) for number in range(3)])
+    (tmp_path / "resume.yaml").write_text("name: resume\nfields:\n- field: 姓名\n", encoding="utf-8")
+    return Source("resume", tmp_path / "resume.jsonl", tmp_path / "resume.yaml")
+
+
+def test_a_loaded_model_is_evaluated_on_the_first_documents(engine: Engine, source: Source) -> None:
+    told: list[tuple[str, int, int]] = []
+    study = evaluate_kinds(engine, [source], limit=2, progress=lambda *step: told.append(step))
+    assert [one.id for one in study.evaluations["resume"].documents] == ["r0", "r1"]
+    assert told[-1] == ("resume", 2, 2) and study.seconds > 0
+    assert list(study.summary()["kind"]) == ["resume"]
+    assert evaluate_kinds(engine, [source]).documents == 3
+
+
+def test_bad_options_and_files_are_refused_before_any_extraction(engine: Engine, source: Source, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="limit is -1"):
+        evaluate_kinds(engine, [source], limit=-1)
+    with pytest.raises(OptionError, match="0 sources"):
+        evaluate_kinds(engine, [])
+    told: list[tuple[str, int, int]] = []
+    missing = Source("notice", tmp_path / "notice.jsonl", source.labels)
+    with pytest.raises(DocumentError, match=r"notice\.jsonl"):
+        evaluate_kinds(engine, [source, missing], progress=lambda *step: told.append(step))
+    assert not told

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqgpt_lab.documents import Document, Entity, write_jsonl
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError
+from seqgpt_lab.files import sha256_of
+from seqgpt_lab.studies.sources import about_sources, find_sources, record_inputs, source_table
+from tests.checkpoints import write_random_checkpoint
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two files of documents and a label set for each."""
+    for kind, text, label in (("resume", "张伟，35岁", "姓名"), ("notice", "周五开会", "日期")):
+        write_jsonl(tmp_path / f"{kind}.jsonl", [Document("d", text, (Entity(label, 0, 2, text[:2]),)), Document("e", "无")])
+        (tmp_path / f"{kind}.yaml").write_text(f"name: {kind}\nfields:\n- field: {label}\n- field: 地点\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_own_files_take_the_label_set_of_their_kind_or_the_one_for_all(folder: Path) -> None:
+    files = [folder / "resume.jsonl", str(folder / "notice.jsonl")]
+    assert [(source.kind, source.labels.name) for source in find_sources(files, labels=folder)] == [
+        ("resume", "resume.yaml"),
+        ("notice", "notice.yaml"),
+    ]
+    for_all = find_sources(files, labels=folder / "notice.yaml")
+    assert {source.labels for source in for_all} == {folder / "notice.yaml"}
+
+
+def test_all_bundled_kinds_are_found_with_their_label_sets() -> None:
+    sources = find_sources(split="test")
+    assert len(sources) == 8 and [source.kind for source in sources] == sorted(source.kind for source in sources)
+    assert all(source.documents.name == f"{source.kind}.test.jsonl" and source.labels.stem == source.kind for source in sources)
+    assert [source.kind for source in find_sources(kinds=["resume", "invoice"], split="dev")] == ["resume", "invoice"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "named"),
+    [
+        ({"kinds": ["resumé"]}, DocumentError, "resumé.*invoice"),
+        ({"split": "train"}, DocumentError, r"'train'; there are \['dev', 'test'\]"),
+        ({"documents": ["nowhere.jsonl"]}, DocumentError, r"nowhere\.jsonl"),
+        ({"documents": ["a.jsonl"], "kinds": ["resume"]}, OptionError, "not both"),
+        ({"kinds": ["resume", "resume"]}, OptionError, "more than once"),
+        ({"kinds": ["resume"], "labels": "nowhere"}, LabelError, r"nowhere/resume\.yaml"),
+    ],
+)
+def test_what_is_missing_is_named(arguments: dict[str, list[str]], error: type[Exception], named: str) -> None:
+    with pytest.raises(error, match=named):
+        find_sources(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_table_and_the_sentence_count_what_is_in_the_files(folder: Path) -> None:
+    sources = find_sources([folder / "resume.jsonl", folder / "notice.jsonl"], labels=folder)
+    frame = source_table(sources)
+    assert frame[["kind", "documents", "gold values", "fields"]].values.tolist() == [
+        ["resume", 2, 1, "姓名、地点"],
+        ["notice", 2, 1, "日期、地点"],
+    ]
+    assert str(about_sources(sources)).startswith("2 kinds of documents, 4 documents with 2 gold values")
+
+
+def test_inputs_name_every_file_that_was_read(folder: Path, tmp_path: Path) -> None:
+    model = write_random_checkpoint(folder / "model")
+    sources = find_sources([folder / "resume.jsonl", folder / "notice.jsonl"], labels=folder / "notice.yaml")
+    with Engine.load(model, dtype="fp32", device="cpu") as engine:
+        record_inputs("", engine, sources)
+        record_inputs(tmp_path, engine, sources)
+    inputs = json.loads((tmp_path / "inputs.json").read_text(encoding="utf-8"))
+    assert (inputs["model"]["directory"], inputs["model"]["dtype"]) == (str(model), "float32")
+    assert inputs["model"]["sha256"]["model.safetensors"] == sha256_of(model / "model.safetensors")
+    assert set(inputs["model"]["sha256"]) == {"config.json", "model.safetensors", "tokenizer.json"}
+    assert {entry["path"]: entry["sha256"] for entry in inputs["data"]} == {
+        str(folder / name): sha256_of(folder / name) for name in ("resume.jsonl", "notice.jsonl", "notice.yaml")
+    }

@@ -16,6 +16,7 @@ from seqgpt_lab.apps.commands.evaluate import evaluate
 from seqgpt_lab.apps.commands.extract import extract
 from seqgpt_lab.apps.commands.models import convert, train_embedded
 from seqgpt_lab.apps.commands.run import PairedCommand, run
+from seqgpt_lab.apps.commands.widen import widen
 from seqgpt_lab.apps.console import emit, note, silence_output
 from seqgpt_lab.errors import SeqGPTLabError
 
@@ -54,6 +55,7 @@ app.command()(evaluate)
 app.command(cls=PairedCommand)(run)
 app.command()(convert)
 app.command()(train_embedded)
+app.command()(widen)
 
 
 def _show_version(wanted: bool) -> None:

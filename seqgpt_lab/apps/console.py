@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import unicodedata
 from pathlib import Path
 
 import typer
@@ -27,12 +28,22 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: match.group().encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
+def display_width(text: str) -> int:
+    """Columns that a terminal gives the text: two for wide and full-width characters, none for combining marks."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else not unicodedata.combining(character) for character in text)
+
+
+def pad(text: str, width: int) -> str:
+    """The text with blanks after it up to `width` columns."""
+    return text + " " * (width - display_width(text))
+
+
 def emit(text: str) -> None:
     """Write text and a line end to standard output at once, as UTF-8 whatever the locale; half characters as escapes.
 
     Raises BrokenPipeError when the reader is gone.
     """
-    typer.echo(text.encode("utf-8", "backslashreplace"))
+    typer.echo(text.encode("utf-8"))
 
 
 def emit_path(path: Path) -> None:

@@ -18,7 +18,9 @@ Dtype = Annotated[str, typer.Option("--dtype", help="auto, fp16, bf16 or fp32.")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Attention = Annotated[str, typer.Option("--attention", help="auto, sdpa, flash or reference.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Most prompts decoded together.")]
-MaxLength = Annotated[int, typer.Option("--max-length", min=16, help="Most tokens of a prompt; longer texts are cut at their end, and say so.")]
+MaxLength = Annotated[
+    int, typer.Option("--max-length", min=16, help="Most tokens of a prompt; longer texts are cut at their end, and say so.")
+]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs instead of text for people.")]
 
@@ -41,7 +43,5 @@ class ModelOptions:
         from seqgpt_lab.engine.engine import Engine
         from seqgpt_lab.extraction.extractor import Extractor
 
-        with Engine.load(
-            self.model, dtype=self.dtype, device=self.device, attention=self.attention, batch_size=self.batch_size
-        ) as engine:
+        with Engine.load(self.model, dtype=self.dtype, device=self.device, attention=self.attention, batch_size=self.batch_size) as engine:
             yield engine, Extractor(engine, max_length=self.max_length, max_new_tokens=self.max_new_tokens)

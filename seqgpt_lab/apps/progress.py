@@ -23,9 +23,7 @@ class Progress:
     Called with how much is done and how much there is. A context manager: the bar is gone and the last line written at its end.
     """
 
-    def __init__(
-        self, task: str, unit: str = "documents", *, stream: TextIO | None = None, every: float = _LINE_EVERY_SECONDS
-    ) -> None:
+    def __init__(self, task: str, unit: str = "documents", *, stream: TextIO | None = None, every: float = _LINE_EVERY_SECONDS) -> None:
         self._task, self._unit, self._every = task, unit, every
         self._stream = stream or sys.stderr
         self._started = self._shown = time.monotonic()

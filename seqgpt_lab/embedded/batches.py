@@ -55,6 +55,8 @@ class PackedAttention(SdpaAttention):
     def prepare(self, geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Prepared:
         if self.batch is None:
             return super().prepare(geometry, slopes, dtype)
+        # Under autocast the queries come in its dtype, whatever the hidden states have.
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else dtype
         return Prepared(slopes, bias=packed_bias(self.batch, slopes).to(dtype))
 
 

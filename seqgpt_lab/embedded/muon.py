@@ -1,4 +1,4 @@
-"""Muon: momentum whose update is orthogonalised; torch's own multiplies in bfloat16, which a CPU without it emulates 10x slower."""
+"""Muon: momentum whose update is orthogonalised, in the dtype this CPU multiplies fast; torch's own always takes bfloat16."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon in float32 for 2-D weights. lr is in units of an orthogonal update, scaled by sqrt(max(1, rows / columns))."""
+    """Muon for 2-D weights. lr is in units of an orthogonal update, scaled by sqrt(max(1, rows / columns)).
 
-    def __init__(self, weights: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.01, steps: int = 5) -> None:
-        super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "steps": steps})
+    dtype: of the products. bfloat16 is enough, but emulated on a CPU without it, where one step took 9.7 s instead of 0.2.
+    """
+
+    def __init__(self, weights: Iterable[nn.Parameter], lr: float, dtype: torch.dtype, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
+        self.dtype = dtype
+        super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -25,10 +29,10 @@ class Muon(torch.optim.Optimizer):
             for shape in sorted({tuple(weight.shape) for weight in weights}):
                 alike = [index for index, weight in enumerate(weights) if tuple(weight.shape) == shape]
                 # One batched product for all layers' matrices of a shape.
-                square = orthogonalise(torch.stack([updates[index] for index in alike]), group["steps"])
+                square = orthogonalise(torch.stack([updates[index] for index in alike]).to(self.dtype))
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
                 for index, update in zip(alike, square, strict=True):
-                    weights[index].mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
+                    weights[index].mul_(1 - group["lr"] * group["weight_decay"]).add_(update.float(), alpha=-group["lr"] * scale)
 
     def _nesterov(self, weight: nn.Parameter, momentum: float) -> Tensor:
         state = self.state[weight]

@@ -12,7 +12,7 @@ class Recipe:
     Copying forms in the first `drill_pools` steps, which are short random drills: the same tokens spent on documents do not form it.
     """
 
-    steps: int = 2200
+    steps: int = 2600
     pool_rows: int = 128
     questions: int = 3
     tokens: int = 5000

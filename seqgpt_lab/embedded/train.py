@@ -20,7 +20,7 @@ from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate
 from seqgpt_lab.embedded.corpus.kind import Kind
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.errors import OptionError
 
@@ -36,6 +36,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.tokenizer, self.kinds, self.step = recipe, tokenizer, kinds, 0
         config = ModelConfig(tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.hidden_size // 64)
+        self.dtype = torch.bfloat16 if cpu_multiplies_bf16() else torch.float32
         self.attention = PackedAttention()
         self.model = Bloom(config, attention=self.attention)
         initialise(self.model)
@@ -43,7 +44,7 @@ class Trainer:
         chosen = {id(weight) for weight in matrices}
         others = [weight for weight in self.model.parameters() if id(weight) not in chosen]
         self.optimisers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=recipe.muon_rate),
+            Muon(matrices, lr=recipe.muon_rate, dtype=self.dtype),
             torch.optim.AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rates = [recipe.muon_rate, recipe.adam_rate]
@@ -68,9 +69,11 @@ class Trainer:
     def answer_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits [N, V] at the N positions that have a target, and the targets [N]."""
         self.attention.batch = batch
-        hidden = self.model(batch.ids, fresh_geometry(batch.ids))
         wanted = batch.targets >= 0
-        return self.model.logits(hidden[wanted]), batch.targets[wanted]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            hidden = self.model(batch.ids, fresh_geometry(batch.ids))
+            logits = self.model.logits(hidden[wanted])
+        return logits.float(), batch.targets[wanted]
 
     @torch.no_grad()
     def exact_share(self, documents: int, seed: int = 0) -> float:

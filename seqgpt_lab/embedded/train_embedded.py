@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import torch
 from tokenizers import Tokenizer
 
 from seqgpt_lab.embedded.corpus.compose import compose
@@ -13,6 +15,12 @@ from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Report, Trainer, train
+from seqgpt_lab.engine.attention import choose_attention
+from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.parallel import Shard
+from seqgpt_lab.engine.weights import load_model
+from seqgpt_lab.errors import OptionError
 
 _TOKENIZER_DOCUMENTS = 4000
 
@@ -26,11 +34,29 @@ def corpus_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def train_embedded(out: Path, recipe: Recipe, report: Report) -> Path:
+def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None = None) -> Path:
     """Train in `out` (checkpoint.pt, resumed if there) and export `out`/model; returns the model's directory.
 
-    Raises OptionError when `out` holds a checkpoint of another recipe.
+    start: a model directory to begin from instead of random weights; its tokenizer is kept, and copying drills are not repeated.
+    Raises OptionError when `out` holds a checkpoint of another recipe, or `start` a model of another shape.
     """
-    trainer = Trainer(recipe, corpus_tokenizer(), KINDS)
+    if start is None:
+        trainer = Trainer(recipe, corpus_tokenizer(), KINDS)
+    else:
+        found = find_checkpoint(start)
+        tokenizer = Tokenizer.from_file(str(found.tokenizer))
+        tokenizer.encode_special_tokens = True
+        trainer = Trainer(replace(recipe, drill_pools=0), tokenizer, KINDS)
+        _begin_from(trainer, found)
     train(trainer, out, report)
     return export(trainer.model, trainer.tokenizer, out / "model")
+
+
+def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
+    config = ModelConfig.read(found.config)
+    if config != trainer.model.config:
+        raise OptionError(f"{found.directory} has the shape {config}, the recipe asks for {trainer.model.config}; change one of them")
+    model = load_model(
+        config, found.weights, shard=Shard(), dtype=torch.float32, device=torch.device("cpu"), attention=choose_attention("sdpa", torch.device("cpu"))
+    )
+    trainer.model.load_state_dict(model.state_dict())

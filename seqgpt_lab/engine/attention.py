@@ -47,7 +47,7 @@ class Geometry:
     def positions(self) -> Tensor:
         """[B, T] int64: the slot of each new token ([1, T] when fresh)."""
         steps = torch.arange(self.new_tokens, device=self.starts.device)
-        return steps[None] if self.fresh else self.starts[:, None] + steps
+        return steps.unsqueeze(0) if self.fresh else self.starts.unsqueeze(1) + steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ def alibi_bias(geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Tensor
     Distances are relative to the query: softmax does not mind, and near slots keep full precision in half dtypes.
     """
     slots = torch.arange(geometry.slots, device=slopes.device)
-    distance = slots[None, None] - geometry.positions[:, :, None]  # [B, T, S]
-    bias = slopes[None, :, None, None] * distance[:, None]  # [B, H, T, S]
-    return bias.masked_fill(distance[:, None] > 0, -math.inf).to(dtype)
+    distance = (slots - geometry.positions.unsqueeze(-1)).unsqueeze(1)  # [B, 1, T, S]
+    bias = slopes.view(-1, 1, 1) * distance  # [B, H, T, S]
+    return bias.masked_fill(distance > 0, -math.inf).to(dtype)
 
 
 class SdpaAttention:
@@ -99,6 +99,7 @@ class ReferenceAttention:
         return Prepared(slopes, bias=alibi_bias(geometry, slopes, torch.float32))
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, prepared: Prepared) -> Tensor:
+        assert prepared.bias is not None, "prepare() of this class always makes a bias"
         scores = torch.einsum("bthd,bshd->bhts", query.float(), keys.float()) / math.sqrt(query.shape[-1])
         weights = torch.softmax(scores + prepared.bias, dim=-1)
         return torch.einsum("bhts,bshd->bthd", weights, values.float()).to(query.dtype)
@@ -121,7 +122,13 @@ class FlashAttention:
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, prepared: Prepared) -> Tensor:
         mixed: Tensor = self._kernel(
-            query, keys, values, cache_seqlens=prepared.lengths, softmax_scale=query.shape[-1] ** -0.5, causal=True, alibi_slopes=prepared.slopes
+            query,
+            keys,
+            values,
+            cache_seqlens=prepared.lengths,
+            softmax_scale=query.shape[-1] ** -0.5,
+            causal=True,
+            alibi_slopes=prepared.slopes,
         )
         return mixed
 
@@ -139,5 +146,7 @@ def choose_attention(name: str, device: torch.device) -> Attention:
     if device.type != "cuda":
         raise OptionError(f"attention 'flash' needs a CUDA device, this is {device.type!r}; use attention='sdpa'")
     if not find_spec("flash_attn"):
-        raise OptionError("attention 'flash' needs flash-attn>=2.5.8, which is not installed; pip install 'seqgpt-lab[flash]' or use 'sdpa'")
+        raise OptionError(
+            "attention 'flash' needs flash-attn>=2.5.8, which is missing; pip install 'seqgpt-lab[flash]' or use attention='sdpa'"
+        )
     return FlashAttention()

@@ -9,7 +9,7 @@ from pathlib import Path
 from seqgpt_lab.errors import CheckpointError
 from seqgpt_lab.resources import bundled
 
-_WANTED = ("*.json", "*.safetensors", "model/*", "tokenizer/*")
+_WANTED = ("*.json", "*.safetensors")  # in sub-folders too: the hub's * crosses slashes
 
 
 @dataclass(frozen=True, slots=True)

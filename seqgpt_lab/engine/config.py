@@ -62,12 +62,18 @@ class ModelConfig:
                 raise CheckpointError(f"{path}: {name} is {value!r}; an id below vocab_size {size('vocab_size')} is needed")
             return value
 
+        def epsilon() -> float:
+            value = 1e-5 if found.get("layer_norm_epsilon") is None else found["layer_norm_epsilon"]
+            if not isinstance(value, int | float) or not 0 < value < 1:
+                raise CheckpointError(f"{path}: layer_norm_epsilon is {value!r}; a number between 0 and 1 is needed")
+            return float(value)
+
         config = cls(
             vocab_size=size("vocab_size"),
             hidden_size=size("hidden_size", "n_embed"),
             layers=size("n_layer", "num_hidden_layers"),
             heads=size("n_head", "num_attention_heads"),
-            layer_norm_epsilon=float(found.get("layer_norm_epsilon", 1e-5)),
+            layer_norm_epsilon=epsilon(),
             residual_after_layer_norm=bool(found.get("apply_residual_connection_post_layernorm", False)),
             bos_token_id=token_id("bos_token_id", 1),
             eos_token_id=token_id("eos_token_id", 2),
@@ -125,13 +131,13 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         if device.type == "cuda":
             return torch.float16
-        return torch.bfloat16 if _cpu_multiplies_bf16() else torch.float32
+        return torch.bfloat16 if cpu_multiplies_bf16() else torch.float32
     short = _ALIASES.get(name, name)
     if short not in DTYPES:
         raise OptionError(f"unknown dtype {name!r}; choose auto, {', '.join(DTYPES)}")
     return DTYPES[short]
 
 
-def _cpu_multiplies_bf16() -> bool:
+def cpu_multiplies_bf16() -> bool:
     """True with AMX or avx512_bf16; without them bf16 is emulated, several times slower than fp32."""
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())

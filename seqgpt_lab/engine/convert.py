@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from safetensors.torch import save_file
@@ -32,14 +31,16 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
         raise OptionError(f"{destination} exists already; name a directory that does not, nothing is overwritten")
     source_model = source / "model" if (source / "model" / "config.json").exists() else source
     config = ModelConfig.read(source_model / "config.json")
-    tensors = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in _read(source_model).items()}
+    tensors = _converted(_read(source_model), dtype)
     if config.tied_head:
         tensors.pop("lm_head.weight", None)
     beside = destination.with_name(f"{destination.name}.{os.getpid()}.part")
     beside.mkdir(parents=True)
     try:
         _write(tensors, beside)
-        written = json.loads((source_model / "config.json").read_text(encoding="utf-8")) | {"torch_dtype": str(DTYPES[dtype]).removeprefix("torch.")}
+        written = json.loads((source_model / "config.json").read_text(encoding="utf-8"))
+        written.pop("dtype", None)  # the same thing as transformers 5 spells it
+        written["torch_dtype"] = str(DTYPES[dtype]).removeprefix("torch.")
         (beside / "config.json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         for folder in (source_model, source, source / "tokenizer"):
             for name in _COPIED:
@@ -51,17 +52,31 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
     return destination
 
 
+def _converted(tensors: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
+    result = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in tensors.items()}
+    broken = [name for name, tensor in result.items() if not tensor.isfinite().all()]
+    if broken:
+        raise CheckpointError(
+            f"{len(broken)} tensors, such as {broken[0]}, are not finite in {dtype}; convert with dtype bf16 or fp32, which reach further"
+        )
+    return result
+
+
 def _read(model: Path) -> dict[str, Tensor]:
-    pickles = sorted([*model.glob("pytorch_model*.bin"), *model.glob("*.pt")]) or sorted(model.glob("*.bin"))
-    if not pickles:
+    pickles = sorted(model.glob("pytorch_model*.bin"))
+    if not pickles and any(model.glob("*.safetensors")):  # other pickles beside them are a trainer's state, not weights
         return _read_safetensors(model)
+    pickles = pickles or sorted([*model.glob("*.bin"), *model.glob("*.pt")])
+    if not pickles:
+        raise CheckpointError(f"{model} holds no weights: neither pickle (.bin, .pt) nor .safetensors files")
     tensors: dict[str, Tensor] = {}
     for path in pickles:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
-        except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise CheckpointError(f"{path} is not a plain file of tensors ({reason}); it was not run, and cannot be converted") from error
+        except Exception as error:  # bytes that are no checkpoint raise nearly anything
+            raise CheckpointError(
+                f"{path} is not a plain file of tensors ({_reason(error)}); it was not run, and cannot be converted"
+            ) from error
         wrong = not isinstance(found, dict) or [name for name, value in found.items() if not isinstance(value, Tensor)]
         if wrong:
             raise CheckpointError(f"{path} holds something else than named tensors; a checkpoint saved with state_dict() is needed")
@@ -69,12 +84,16 @@ def _read(model: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _reason(error: Exception) -> str:
+    """torch's finding in a line, without its advice to read the file unsafely."""
+    finding = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition(" Please use")[0]
+    return finding.splitlines()[0] if finding else type(error).__name__
+
+
 def _read_safetensors(model: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     files = sorted(model.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{model} holds no weights: neither pickle (.bin, .pt) nor .safetensors files")
     read_headers(files)  # names a file that is cut short
     return {name: tensor for path in files for name, tensor in load_file(path).items()}
 

@@ -74,7 +74,7 @@ class Batch:
         self.prefilled = time.perf_counter()
 
     def _allocate(self, requests: Sequence[Request]) -> KVCache:
-        """Slots for the longest prompt and what may follow it; pages that are never written are never backed by memory on a CPU."""
+        """Slots for the longest prompt and the largest limit that follows one."""
         config, weight = self.model.config, self.model.word_embeddings.weight
         slots = max(len(request.prompt_ids) + request.max_new_tokens for request in requests)
         heads = len(self.model.shard.heads(config.heads))

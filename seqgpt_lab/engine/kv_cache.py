@@ -23,14 +23,14 @@ class KVCache:
 
     def update(self, layer: int, key: Tensor, value: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
         """Write new tokens [B, T, H, D] into the first B rows at their slots; returns all that is visible, [B, S, H, D]."""
-        batch, count = key.shape[:2]
-        keys, values = self.keys[layer, :batch], self.values[layer, :batch]
-        if geometry.fresh:
-            keys[:, :count], values[:, :count] = key, value
-        else:
-            rows = torch.arange(batch, device=key.device)[:, None]
-            keys[rows, geometry.positions], values[rows, geometry.positions] = key, value
-        return keys[:, : geometry.slots], values[:, : geometry.slots]
+        batch = key.shape[0]
+        # select and narrow, not brackets: indexing asks for a real device, and this pass is also traced on fake ones.
+        keys = self.keys.select(0, layer).narrow(0, 0, batch)
+        values = self.values.select(0, layer).narrow(0, 0, batch)
+        places = (torch.arange(batch, device=key.device).unsqueeze(1), geometry.positions)
+        keys.index_put_(places, key)
+        values.index_put_(places, value)
+        return keys.narrow(1, 0, geometry.slots), values.narrow(1, 0, geometry.slots)
 
     def move_row(self, source: int, target: int, length: int) -> None:
         """Copy `length` slots of row `source` over row `target`: how the last row takes the place of one that finished."""

@@ -70,6 +70,8 @@ class Bloom(nn.Module):
     The vocabulary is sharded too: rank r embeds and scores only its block of ids.
     """
 
+    slopes: Tensor
+
     def __init__(self, config: ModelConfig, shard: Shard | None = None, attention: Attention | None = None) -> None:
         super().__init__()
         self.config, self.shard = config, shard or Shard()

@@ -24,14 +24,15 @@ class ReferenceEngine:
     @classmethod
     def load(cls, source: str | Path, *, dtype: str = "auto", device: str = "auto", batch_size: int = 32) -> ReferenceEngine:
         """Load as Engine.load does; raises the same errors for models and options that cannot be used."""
-        from transformers import BloomForCausalLM
+        from transformers import BloomForCausalLM, GenerationConfig
 
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where)
         checkpoint = find_checkpoint(source)
         config = ModelConfig.read(checkpoint.config)
-        model = BloomForCausalLM.from_pretrained(checkpoint.config.parent, dtype=kind, use_safetensors=True).to(where).eval()
-        return cls(model, checkpoint, config, batch_size)
+        model: Any = BloomForCausalLM.from_pretrained(checkpoint.config.parent, dtype=kind, use_safetensors=True)
+        model.generation_config = GenerationConfig()  # a checkpoint's own may ask for beams or a repetition penalty
+        return cls(model.to(where).eval(), checkpoint, config, batch_size)
 
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         """Complete every request greedily; results in input order."""
@@ -64,7 +65,8 @@ class ReferenceEngine:
         chosen = [logits.float().softmax(-1).amax(-1).tolist() for logits in output.logits]  # step by row
         timing = Timing(0.0, time.perf_counter() - started)
         return [
-            _completion(written[row], [step[row] for step in chosen], request.max_new_tokens, end, timing) for row, request in enumerate(requests)
+            _completion(written[row], [step[row] for step in chosen], request.max_new_tokens, end, timing)
+            for row, request in enumerate(requests)
         ]
 
 

@@ -7,6 +7,7 @@ Only when the wanted dtype differs from the stored one is a buffer of a few mega
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,9 @@ class Slice:
     columns: range | None = None
 
 
-def load_model(config: ModelConfig, files: Sequence[Path], *, shard: Shard, dtype: torch.dtype, device: torch.device, attention: Attention) -> Bloom:
+def load_model(
+    config: ModelConfig, files: Sequence[Path], *, shard: Shard, dtype: torch.dtype, device: torch.device, attention: Attention
+) -> Bloom:
     """The model on `device` in `dtype`, ready to run. Raises CheckpointError naming every missing, extra or misshapen tensor."""
     stored = _without_prefix(read_headers(files))
     with torch.device("meta"):
@@ -63,7 +66,10 @@ def load_model(config: ModelConfig, files: Sequence[Path], *, shard: Shard, dtyp
 
 
 def read_headers(files: Sequence[Path]) -> dict[str, StoredTensor]:
-    """Every tensor of some safetensors files by name. Raises CheckpointError for files that are cut short or corrupt."""
+    """Every tensor of some safetensors files by name, but for masks that old versions stored, which are no weights.
+
+    Raises CheckpointError for files that are cut short or corrupt, and for a dtype other than fp16, bf16 and fp32.
+    """
     found: dict[str, StoredTensor] = {}
     for path in files:
         try:
@@ -76,7 +82,7 @@ def read_headers(files: Sequence[Path]) -> dict[str, StoredTensor]:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
         for name, entry in header.items():
-            if name == "__metadata__":
+            if name == "__metadata__" or name.endswith(_IGNORED_SUFFIXES):
                 continue
             if entry["dtype"] not in _STORED:
                 raise CheckpointError(f"{path}: tensor {name} is stored as {entry['dtype']}; this engine reads {', '.join(_STORED)}")
@@ -114,9 +120,7 @@ def _fill(result: Tensor, descriptor: int, stored: StoredTensor, rows: range, co
 
 
 def _read_into(target: Tensor, descriptor: int, at: int, path: Path) -> None:
-    import os
-
-    view = memoryview(target.reshape(-1).view(torch.uint8).numpy())
+    view = target.reshape(-1).view(torch.uint8).numpy().data
     done = 0
     while done < len(view):
         count = os.preadv(descriptor, [view[done:]], at + done)
@@ -126,9 +130,8 @@ def _read_into(target: Tensor, descriptor: int, at: int, path: Path) -> None:
 
 
 def _without_prefix(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Names as in BloomModel: some checkpoints write `transformer.h.0…`, some `h.0…`; masks of old versions are no weights."""
-    named = {name.removeprefix("transformer."): tensor for name, tensor in stored.items()}
-    return {name: tensor for name, tensor in named.items() if not name.endswith(_IGNORED_SUFFIXES)}
+    """Names as in BloomModel: some checkpoints write `transformer.h.0…`, some `h.0…`."""
+    return {name.removeprefix("transformer."): tensor for name, tensor in stored.items()}
 
 
 def stored_name(name: str) -> str:

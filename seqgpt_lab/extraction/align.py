@@ -1,15 +1,17 @@
-"""Finds where in a text a value stands: exactly, or but for width and white space. Knows no labels and no model."""
+"""Finds where in a text a value stands: exactly, or but for width, case and white space. Knows no labels and no model."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from seqgpt_lab.extraction.extraction import Span
+from seqgpt_lab.extraction.extraction import Match, Span
+
+Place = tuple[int, int]
 
 
 class Aligner:
-    """Places values in one text; linear in the text for each value, whatever its length."""
+    """Places values in one text; linear in the text for each distinct value of a label, however often it is repeated."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -18,29 +20,41 @@ class Aligner:
     def place(self, values: Sequence[tuple[str, float | None]]) -> tuple[Span, ...]:
         """Spans for one label's values with their confidences. A value that is repeated takes successive places in the text.
 
-        Places where the value stands as a whole word come before those inside a longer run of letters or digits. A value
-        with no place left is `unaligned`.
+        Exact places come before approximate ones, and those where the value stands as a whole word before those inside a longer
+        run of letters or digits. A value with no place left is `unaligned`.
         """
-        used: set[tuple[int, int]] = set()
+        used: set[Place] = set()
+        candidates: dict[str, Iterator[tuple[Place, Match]]] = {}
         spans = []
         for value, confidence in values:
-            span = self._next(value, confidence, used)
-            if span.start is not None and span.end is not None:
-                used.add((span.start, span.end))
-            spans.append(span)
+            left = candidates.setdefault(value, self._candidates(value))
+            found = next((candidate for candidate in left if candidate[0] not in used), None)
+            if found is None:
+                spans.append(Span(value, None, None, confidence, "unaligned"))
+            else:
+                used.add(found[0])
+                spans.append(Span(value, *found[0], confidence, found[1]))
         return tuple(spans)
 
-    def _next(self, value: str, confidence: float | None, used: set[tuple[int, int]]) -> Span:
-        for start, end in _whole_words_first(self.text, _occurrences(self.text, value)):
-            if (start, end) not in used:
-                return Span(value, start, end, confidence, "exact")
+    def _candidates(self, value: str) -> Iterator[tuple[Place, Match]]:
+        for place in _whole_words_first(self.text, _occurrences(self.text, value)):
+            yield place, "exact"
+        for place in _whole_words_first(self.text, self._lookalikes(value)):
+            yield place, "approximate"
+
+    def _lookalikes(self, value: str) -> Iterator[Place]:
+        """Places where the text reads like the value but not the same, from left to right."""
         plain, origin = self._normalised()
         wanted = _normalise(value)[0]
-        for start, end in _occurrences(plain, wanted):
-            place = (origin[start], origin[end - 1] + 1)
-            if place not in used and self.text[place[0] : place[1]] != value:
-                return Span(value, *place, confidence, "approximate")
-        return Span(value, None, None, confidence, "unaligned")
+        at = plain.find(wanted) if wanted else -1
+        while at >= 0:
+            end = at + len(wanted)
+            # One character can become several (`㎏` is `kg`); a place holds all of them or none.
+            whole = origin[at - 1 : at] != [origin[at]] and origin[end : end + 1] != [origin[end - 1]]
+            place = origin[at], origin[end - 1] + 1
+            if whole and self.text[slice(*place)] != value:
+                yield place
+            at = plain.find(wanted, end if whole else at + 1)
 
     def _normalised(self) -> tuple[str, list[int]]:
         if self._plain is None:
@@ -60,7 +74,7 @@ def _normalise(text: str) -> tuple[str, list[int]]:
     return "".join(characters), origin
 
 
-def _occurrences(text: str, value: str) -> Iterator[tuple[int, int]]:
+def _occurrences(text: str, value: str) -> Iterator[Place]:
     """Places [start, end) of a value that do not overlap one another, from left to right."""
     at = text.find(value) if value else -1
     while at >= 0:
@@ -68,7 +82,7 @@ def _occurrences(text: str, value: str) -> Iterator[tuple[int, int]]:
         at = text.find(value, at + len(value))
 
 
-def _whole_words_first(text: str, places: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _whole_words_first(text: str, places: Iterator[Place]) -> Iterator[Place]:
     """`3` in `13800` is hardly what was meant where a lone `3` follows."""
     inside = []
     for start, end in places:

@@ -34,24 +34,30 @@ def parse_answer(raw: str, phrases: Sequence[str]) -> Answer:
     """
     found: dict[str, list[Value]] = {}
     problems: list[str] = []
+    lines = raw.split("\n")
+    bare = len(phrases) == 1 and not any(_phrase_of(line, phrases)[0] for line in lines)
     at = 0
-    for line in raw.split("\n"):
-        phrase, skip = _phrase_of(line, phrases)
-        if phrase is None and line.strip() and len(phrases) == 1 and not found:
-            phrase, skip = phrases[0], 0
-        if phrase is None:
-            if line.strip():
-                problems.append(f"{PARSE_PROBLEM} the line {line!r} names none of the labels asked")
-        else:
-            if phrase in found:
-                problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered more than once; all its values are kept")
-            values = _values(line[skip:], at + skip)
-            if values is None:
-                problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered with nothing, neither a value nor {ABSENT}")
-            found.setdefault(phrase, []).extend(values or ())
+    for line in lines:
+        phrase, skip = (phrases[0], 0) if bare and not found and line.strip() else _phrase_of(line, phrases)
+        if phrase is not None:
+            problems += _read_line(phrase, line[skip:], at + skip, found)
+        elif line.strip():
+            problems.append(f"{PARSE_PROBLEM} the line {line!r} names none of the labels asked")
         at += len(line) + 1
     problems += [f"{PARSE_PROBLEM} there is no answer for {phrase!r}" for phrase in phrases if phrase not in found]
     return Answer(tuple(tuple(found.get(phrase, ())) for phrase in phrases), tuple(problems))
+
+
+def _read_line(phrase: str, rest: str, at: int, found: dict[str, list[Value]]) -> list[str]:
+    """Add the values of a phrase's line, which begin at character `at` of the answer; gives back what is wrong with it."""
+    values = _values(rest, at)
+    problems = []
+    if phrase in found:
+        problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered more than once; all its values are kept")
+    if values is None:
+        problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered with nothing, neither a value nor {ABSENT}")
+    found.setdefault(phrase, []).extend(values or ())
+    return problems
 
 
 def _phrase_of(line: str, phrases: Sequence[str]) -> tuple[str | None, int]:

@@ -14,7 +14,7 @@ from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.align import Aligner
-from seqgpt_lab.extraction.answer import Value, parse_answer
+from seqgpt_lab.extraction.answer import ABSENT, Value, parse_answer
 from seqgpt_lab.extraction.extraction import PARSE_PROBLEM, TRUNCATED_PROBLEM, Extraction, Field, Span
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, Prompt, build_prompt, split_evenly
@@ -78,7 +78,8 @@ class Extractor:
 
         labels: a LabelSet, a list of names, or a string with commas. progress: called with (prompts done, prompts in all).
         What happened to a text is told in its `problems`, never raised: empty text, half characters, text that was cut, an
-        answer that was cut or cannot be read. Raises LabelError for labels that cannot be asked.
+        answer that was cut or cannot be read. Raises LabelError for labels that cannot be asked, OptionError when max_length
+        leaves no room for a text beside them.
         """
         label_set = LabelSet.of(labels)
         documents = _documents([texts] if isinstance(texts, (str, Document)) else texts)
@@ -131,19 +132,23 @@ class Extractor:
         chosen, problems = _chosen(raw, label_set)
         problems = [*_text_problems(document.text, readable, [prompt]), *_answer_problems(completion), *problems]
         cut = any(problem.startswith(TRUNCATED_PROBLEM) for problem in problems)
-        confidence = math.prod(completion.token_probabilities) * (completion.end_probability or 1.0)
+        confidence = math.prod(completion.token_probabilities) * _end_probability(completion)
         return Classification(document.id, chosen, confidence, raw.strip(), cut, tuple(problems))
 
 
 def value_confidence(value: Value, decoded: Decoded, completion: Completion) -> float:
     """Probability of the value given what was written before it: the product over its tokens and the one that ends it.
 
-    The token after the value counts because it is where the model decided that the value is complete.
+    The token that holds the character after the value counts because it is where the model decided that the value is complete; at
+    the end of an answer that is the end token, unless the answer was cut.
     """
-    tokens = decoded.tokens_of(value.start, value.end)
-    probabilities = completion.token_probabilities[tokens.start : tokens.stop + 1]
-    ends_here = tokens.stop >= len(completion.token_ids)
-    return math.prod(probabilities) * ((completion.end_probability or 1.0) if ends_here else 1.0)
+    tokens = decoded.tokens_of(value.start, value.end + 1)
+    product = math.prod(completion.token_probabilities[tokens.start : tokens.stop])
+    return product * _end_probability(completion) if value.end == len(decoded.text) else product
+
+
+def _end_probability(completion: Completion) -> float:
+    return 1.0 if completion.end_probability is None else completion.end_probability
 
 
 def _documents(texts: Sequence[Text]) -> list[Document]:
@@ -169,11 +174,11 @@ def _answer_problems(completion: Completion) -> list[str]:
 
 
 def _chosen(raw: str, label_set: LabelSet) -> tuple[tuple[str, ...], list[str]]:
-    """The labels an answer names, by field name, and what in it is no label."""
+    """The labels an answer names, by field name (none where it says None), and what in it is no label."""
     by_phrase = dict(zip(label_set.phrases, label_set.names, strict=True))
     pieces = [piece.strip() for piece in re.split(r"[\t\n,，]", raw) if piece.strip()]
+    if pieces == [ABSENT] and ABSENT not in by_phrase:
+        return (), []
     chosen = dict.fromkeys(by_phrase[piece] for piece in pieces if piece in by_phrase)
     problems = [f"{PARSE_PROBLEM} the answer {piece!r} is none of the labels asked" for piece in pieces if piece not in by_phrase]
     return tuple(chosen), problems or ([] if pieces else [f"{PARSE_PROBLEM} the answer is empty"])
-
-

@@ -105,7 +105,8 @@ class LabelSet:
         unknown = set(found) - {"name", "fields"}
         if unknown:
             raise LabelError(f"{path}: unknown keys {sorted(map(str, unknown))}; a label set has 'name' and 'fields'")
-        return cls(tuple(_label(entry, f"{path}, field {number}") for number, entry in enumerate(found["fields"], 1)), str(found.get("name", "")))
+        labels = [_label(entry, f"{path}, field {number}") for number, entry in enumerate(found["fields"], 1)]
+        return cls(tuple(labels), str(found.get("name", "")))
 
 
 def _label(entry: Any, where: str) -> Label:

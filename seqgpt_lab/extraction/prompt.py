@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from seqgpt_lab.errors import OptionError
@@ -11,6 +12,7 @@ from seqgpt_lab.extraction.tokenizer import TextTokenizer
 
 Task = Literal["抽取", "分类"]
 LABELS_PER_PROMPT = 6
+_LEAD = "输入: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +25,45 @@ class Prompt:
 
 
 def split_evenly(phrases: Sequence[str], most: int = LABELS_PER_PROMPT) -> list[tuple[str, ...]]:
-    """Runs of at most `most` phrases, as even as can be, in order: 7 become 4 and 3 (as SeqGPT's own scripts do)."""
+    """Runs of at most `most` phrases, as even as can be, in order: 7 become 4 and 3 (as SeqGPT's own scripts do).
+
+    phrases: at least one. Raises OptionError when `most` is below 1.
+    """
     if most < 1:
         raise OptionError(f"labels per prompt is {most}; at least 1 is needed")
     parts = -(-len(phrases) // most)
     small, more = divmod(len(phrases), parts)
     starts = [part * small + min(part, more) for part in range(parts + 1)]
-    return [tuple(phrases[start:end]) for start, end in zip(starts, starts[1:], strict=False)]
+    return [tuple(phrases[start:end]) for start, end in pairwise(starts)]
 
 
 def build_prompt(tokenizer: TextTokenizer, text: str, phrases: Sequence[str], *, task: Task = "抽取", max_length: int = 1024) -> Prompt:
     """The prompt for a text, in at most `max_length` tokens. The instruction is never cut; the text loses its end if it must.
 
-    Raises OptionError when the instruction alone leaves no room for text.
+    What is kept of a text is as long as can be: one character more would not fit. Raises OptionError when the instruction alone
+    leaves no room for text.
     """
     tail = f"\n{task}: {'，'.join(phrases)}\n输出: "
     kept = len(text)
-    while True:
-        encoding = tokenizer.encode(f"输入: {text[:kept]}{tail}")
-        excess = len(encoding.ids) + 1 - max_length
-        if excess <= 0:
-            return Prompt((*encoding.ids, tokenizer.generate_id), tuple(phrases), kept)
-        kept = _shorter(encoding.offsets, kept, excess)
-        if kept < 1:
-            needed = len(tokenizer.encode(f"输入: {tail}").ids) + 1
-            raise OptionError(
-                f"max_length {max_length} leaves no room for text: the instruction with {len(phrases)} labels takes {needed} tokens; "
-                "raise max_length or ask fewer or shorter labels"
-            )
+    encoding = tokenizer.encode(_LEAD + text + tail)
+    while len(encoding.ids) >= max_length and kept:
+        kept = _shorter(encoding.offsets, kept, len(encoding.ids) + 1 - max_length)
+        encoding = tokenizer.encode(_LEAD + text[:kept] + tail)
+    while kept < len(text):  # The edge of a token was cut at; what follows may merge with what was kept.
+        longer = tokenizer.encode(_LEAD + text[: kept + 1] + tail)
+        if len(longer.ids) >= max_length:
+            break
+        kept, encoding = kept + 1, longer
+    if len(encoding.ids) >= max_length or (text and not kept):
+        needed = len(tokenizer.encode(_LEAD + tail).ids) + 1
+        raise OptionError(
+            f"max_length {max_length} leaves no room for text: the instruction with {len(phrases)} labels takes {needed} tokens; "
+            "raise max_length or ask fewer or shorter labels"
+        )
+    return Prompt((*encoding.ids, tokenizer.generate_id), tuple(phrases), kept)
 
 
 def _shorter(offsets: Sequence[tuple[int, int]], kept: int, excess: int) -> int:
     """How much text to keep so that `excess` tokens go: the text's last tokens are found by their offsets in the prompt."""
-    lead = len("输入: ")
-    inside = [start for start, end in offsets if lead <= start < lead + kept and end > start]
-    return min(kept - 1, inside[-excess] - lead) if excess < len(inside) else 0
+    inside = [start - len(_LEAD) for start, end in offsets if len(_LEAD) <= start < len(_LEAD) + kept and end > start]
+    return min(kept - 1, inside[-excess]) if excess <= len(inside) else 0

@@ -51,7 +51,7 @@ class TextTokenizer:
         for token, index in tokenizer.get_vocab().items():
             if index not in special:
                 if not all(character in symbols for character in token):
-                    raise CheckpointError(f"the tokenizer's token {token!r} is not byte-level BPE, as BLOOM's tokens are; wrong tokenizer.json?")
+                    raise CheckpointError(f"the token {token!r} is not byte-level BPE, as BLOOM's tokens are; wrong tokenizer.json?")
                 self._bytes[index] = bytes(symbols[character] for character in token)
         generate = tokenizer.token_to_id(GENERATE_TOKEN)
         if generate is None:

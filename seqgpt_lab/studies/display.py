@@ -67,7 +67,11 @@ class TextBars:
 
 
 def table(frame: pandas.DataFrame, decimals: int = 3) -> Html:
-    """The whole frame as an HTML table without its index, text escaped; fractions with so many decimals, nothing left out or cut."""
+    """The whole frame as an HTML table without its index, text escaped; fractions with so many decimals, nothing left out or cut.
+
+    Underscores in column names are shown as spaces.
+    """
+    frame = frame.rename(columns=lambda name: str(name).replace("_", " "))
     with pandas.option_context("display.max_colwidth", None):
         return Html(frame.to_html(index=False, border=0, float_format=lambda number: f"{number:.{decimals}f}", na_rep=""))
 

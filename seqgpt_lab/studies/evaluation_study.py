@@ -32,6 +32,7 @@ from seqgpt_lab.studies.sources import Source
 Progress = Callable[[str, int, int], None]
 ALL = "all"
 METRICS = "metrics.json"
+_NAMED_LABELS = 10
 
 Item = TypeVar("Item")
 
@@ -100,7 +101,7 @@ class EvaluationStudy:
         exact = sum(evaluation.scores.strict.exact_records for evaluation in self.evaluations.values())
         text = (
             f"Of {counted(self.documents, 'document')}, {exact:,} came out wholly right ({exact / self.documents:.1%}); over all labels "
-            f"the model reached a strict micro F1 of **{self.overall.f1:.3f}**, at {self.documents / self.seconds:.1f} documents/s."
+            f"the model reached a strict micro F1 of **{self.overall.f1:.3f}**, at {self.documents / self.seconds:.3g} documents/s."
         )
         by_kind = sorted((evaluation.scores.strict.micro.f1, kind) for kind, evaluation in self.evaluations.items())
         if len(by_kind) > 1:
@@ -109,15 +110,15 @@ class EvaluationStudy:
         return Prose(text + _faults([evaluation.scores for evaluation in self.evaluations.values()]))
 
     def about_labels(self, below: float = 0.9) -> Prose:
-        """Which labels score under `below`, in sentences."""
+        """Which labels score under `below`, the lowest ten by name, in sentences."""
         frame = self.label_scores()
         weak = frame[frame["f1"] < below].sort_values("f1")
         if weak.empty:
             return Prose(f"All {counted(len(frame), 'label')} reach a strict F1 of {below:g}.")
-        names = ", ".join(
-            f"{plain(row['kind'])} · {plain(row['label'])} ({row['f1']:.3f}, n = {row['support']})" for _, row in weak.iterrows()
-        )
-        return Prose(f"{len(weak)} of {counted(len(frame), 'label')} stay under a strict F1 of {below:g}: {names}.")
+        lowest = weak.head(_NAMED_LABELS)
+        names = [f"{plain(row['kind'])} · {plain(row['label'])} ({row['f1']:.3f}, n = {row['support']})" for _, row in lowest.iterrows()]
+        rest = f", and {len(weak) - len(names)} more" if len(weak) > len(names) else ""
+        return Prose(f"{len(weak)} of {counted(len(frame), 'label')} stay under a strict F1 of {below:g}: {', '.join(names)}{rest}.")
 
     def about_mistakes(self, shown: int | None = None) -> Prose:
         """How many mistakes there are and of which kinds, in sentences; shown: how many a table beside it lists."""

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from seqgpt_lab.embedded.batches import Batches, PackedAttention, collate, document_questions, form_drill, pack, repeat_drill
@@ -17,6 +18,7 @@ from seqgpt_lab.embedded.muon import orthogonalise
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import GENERATE_TOKEN, build_tokenizer
 from seqgpt_lab.embedded.train import Trainer, train
+from seqgpt_lab.embedded.train_embedded import train_embedded
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
@@ -141,3 +143,24 @@ def test_an_exported_model_runs_here_and_in_transformers(tokenizer: Tokenizer, t
     assert [completion.token_ids for completion in ours] == [completion.token_ids for completion in theirs]
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "kept"
     assert not list(tmp_path.parent.glob("*.part"))
+
+
+def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    first = Trainer(SMALL, tokenizer, KINDS)
+    start = export(first.model, tokenizer, tmp_path / "start")
+    lines: list[str] = []
+    out = train_embedded(tmp_path / "out", replace(SMALL, steps=1, muon_rate=0.0, adam_rate=0.0), lines.append, start)
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, out))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    with pytest.raises(OptionError, match="hidden_size=128"):
+        train_embedded(tmp_path / "other", replace(SMALL, hidden_size=128), lines.append, start)
+
+
+def test_training_runs_in_bfloat16_where_the_cpu_has_it(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = {}
+    for has_it in (False, True):
+        monkeypatch.setattr("seqgpt_lab.embedded.train.cpu_multiplies_bf16", lambda has_it=has_it: has_it)
+        trainer = Trainer(SMALL, tokenizer, KINDS)
+        assert trainer.dtype == (torch.bfloat16 if has_it else torch.float32)
+        losses[has_it] = [trainer.train_step()[0] for _ in range(3)]
+    assert losses[True] == pytest.approx(losses[False], rel=0.02) and losses[True] != losses[False]

@@ -24,7 +24,15 @@ def written(directory: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "typed", ["姓名,公司,手机号", "姓名，公司，手机号", "姓名, 公司 ，\u3000手机号", "姓名\n公司\r\n手机号\n", ",姓名,,公司，,手机号,", ["姓名", "公司", "手机号"]]
+    "typed",
+    [
+        "姓名,公司,手机号",
+        "姓名，公司，手机号",
+        "姓名, 公司 ，\u3000手机号",
+        "姓名\n公司\r\n手机号\n",
+        ",姓名,,公司，,手机号,",
+        ["姓名", "公司", "手机号"],
+    ],
 )
 def test_labels_may_be_typed_in_many_ways(typed: str | list[str]) -> None:
     assert LabelSet.of(typed).names == ("姓名", "公司", "手机号")

@@ -16,7 +16,9 @@ from seqgpt_lab.errors import CheckpointError
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "[GEN]")
-ODD = st.sampled_from(["\x00", "😀", "👨‍👩‍👧", "𠮷", "㐂", "\u3000", "\r\n", "\t", "\ufffd", "\ufeff", "é", "Ⅳ", "  ", "张伟", "(a)\n", "1,2", *SPECIAL])
+ODD = st.sampled_from(
+    ["\x00", "😀", "👨‍👩‍👧", "𠮷", "㐂", "\u3000", "\r\n", "\t", "\ufffd", "\ufeff", "é", "Ⅳ", "  ", "张伟", "(a)\n", "1,2", *SPECIAL]
+)
 TEXTS = st.lists(ODD | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=12).map("".join)
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ORDINARY = TEXTS.filter(lambda text: not any(word in text for word in SPECIAL))
@@ -120,7 +122,14 @@ def test_a_token_that_crosses_an_edge_belongs_to_both_sides(merging: TextTokeniz
 
 def test_truncation_and_padding_left_in_the_file_do_not_apply(changed: Callable[[Callable[[Any], Any]], Path]) -> None:
     truncation = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
-    padding = {"strategy": {"Fixed": 64}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 3, "pad_type_id": 0, "pad_token": "<pad>"}
+    padding = {
+        "strategy": {"Fixed": 64},
+        "direction": "Left",
+        "pad_to_multiple_of": None,
+        "pad_id": 3,
+        "pad_type_id": 0,
+        "pad_token": "<pad>",
+    }
     loaded = TextTokenizer.load(changed(lambda found: found | {"truncation": truncation, "padding": padding}))
     ids = loaded.encode("一二三四五六七八九十").ids
     assert len(ids) == 10 and 3 not in ids

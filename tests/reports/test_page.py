@@ -98,7 +98,10 @@ def test_everything_a_run_says_of_itself_is_escaped(make_run: MakeRun) -> None:
     )
     page = page_of(run, new_markdown_cell("text"))
     assert not page.find_all("script")
-    assert page.get_text().count(SCRIPT) >= 17
+    assert page.get_text().count(SCRIPT) >= 18
+    assert page.title is not None and page.title.get_text() == Path(SCRIPT).stem
+    titled = page_of(run, new_markdown_cell("# </title><b>x</b>"))
+    assert titled.title is not None and titled.title.get_text() == "</title><b>x</b>"
 
 
 def test_parameters_are_a_table_in_readable_chinese_and_their_cells_are_hidden(make_run: MakeRun) -> None:

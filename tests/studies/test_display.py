@@ -19,9 +19,10 @@ def test_a_name_survives_markdown_letter_by_letter(name: str) -> None:
 
 
 def test_a_table_keeps_every_row_every_letter_and_escapes() -> None:
-    frame = pandas.DataFrame({"text": ["很" * 200, "<b>x</b>"] + ["y"] * 100, "f1": [0.98765] * 102})
+    frame = pandas.DataFrame({"text": ["很" * 200, "<b>x</b>"] + ["y"] * 100, "string_f1": [0.98765] * 102})
     shown = BeautifulSoup(table(frame).html, "html.parser")
     rows = [[cell.get_text() for cell in row.find_all("td")] for row in shown.select("tbody tr")]
+    assert [cell.get_text() for cell in shown.select("thead th")] == ["text", "string f1"]
     assert len(rows) == 102 and rows[0] == ["很" * 200, "0.988"] and rows[1][0] == "<b>x</b>"
 
 

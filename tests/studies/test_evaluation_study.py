@@ -98,12 +98,14 @@ def test_examples_begin_with_the_most_mistaken_and_escape_the_text(study: Evalua
 def test_the_sentences_follow_from_the_numbers(study: EvaluationStudy) -> None:
     summary = str(study.about_summary())
     assert "Of 3 documents, 2 came out wholly right (66.7%)" in summary
-    assert "**0.571**" in summary and "2.0 documents/s" in summary
+    assert "**0.571**" in summary and "at 2 documents/s" in summary
     assert "Best: meeting\\_notice (1.000); worst: resume (0.400)." in summary
     assert (
         str(study.about_labels())
         == "2 of 3 labels stay under a strict F1 of 0.9: resume · 公司 (0.000, n = 1), resume · 姓名 (0.667, n = 2)."
     )
+    many = EvaluationStudy({f"{kind}{number}": one for number in range(6) for kind, one in study.evaluations.items()}, 1.0)
+    assert "12 of 18 labels" in str(many.about_labels()) and str(many.about_labels()).endswith(", and 2 more.")
     assert "All 3 labels reach" in str(study.about_labels(below=0.0))
     assert str(study.about_mistakes(shown=1)) == "2 mistakes: 1 missed, 1 too long. The table shows the first 1."
     assert str(study.about_examples(2)) == "Shown: 2 of 3 documents; 1 document of them all have mistakes."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, visible
+from seqgpt_lab.apps.console import display_width, emit, json_line, pad, visible
 from seqgpt_lab.apps.options import Attention, BatchSize, Device, Dtype, Json, MaxLength, MaxNewTokens, Model, ModelOptions
 from seqgpt_lab.apps.progress import Progress
 
@@ -52,8 +53,70 @@ def extract(
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens)
     if reading.documents:
         with options.load() as (_, extractor), Progress("classify" if classify else "extract") as progress:
-            for text in _results(extractor, reading.documents, chosen, progress, _renderer(classify, as_json), classify, batch_size):
+            run = _classify if classify else _extract
+            for results in run(extractor, reading.documents, chosen, batch_size, progress):
                 with progress.paused():
-                    emit(text)
+                    emit("\n".join(json_line(_record(result)) if as_json else _in_words(result) for result in results))
     if reading.problems:
         raise typer.Exit(1)
+
+
+def _extract(
+    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, batch_size: int, progress: Progress
+) -> Iterator[list[Extraction]]:
+    """A batch of documents at a time, so that results come out while later documents wait."""
+    for start in range(0, len(documents), batch_size):
+        batch = documents[start : start + batch_size]
+        yield extractor.extract(batch, labels, progress=partial(_count, progress, start, len(batch), len(documents)))
+        progress(start + len(batch), len(documents))
+
+
+def _count(progress: Progress, before: int, batch: int, documents: int, done: int, total: int) -> None:
+    """Documents done, from how many of the current batch's prompts are."""
+    progress(before + batch * done // total, documents)
+
+
+def _classify(
+    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, _batch_size: int, progress: Progress
+) -> Iterator[list[Classification]]:
+    """A document at a time."""
+    for number, document in enumerate(documents, start=1):
+        yield [extractor.classify(document, labels)]
+        progress(number, len(documents))
+
+
+def _record(result: Extraction | Classification) -> dict[str, Any]:
+    from seqgpt_lab.extraction.extraction import Extraction
+
+    if isinstance(result, Extraction):
+        return result.to_record()
+    return {
+        "id": result.document_id,
+        "labels": list(result.labels),
+        "confidence": result.confidence,
+        "problems": list(result.problems),
+    }
+
+
+def _in_words(result: Extraction | Classification) -> str:
+    """A paragraph: the document's id, a line a value, a line a problem, an empty line."""
+    from seqgpt_lab.extraction.extraction import Extraction
+
+    if isinstance(result, Extraction):
+        width = max(display_width(visible(field.label)) for field in result.fields)
+        rows = [(field.label, _span_in_words(span)) for field in result.fields for span in field.spans or (None,)]
+        lines = [f"  {pad(visible(label), width)}  {value}" for label, value in rows]
+    else:
+        sure = "" if result.confidence is None else f"  {result.confidence:.2f}"
+        lines = [f"  {visible('、'.join(result.labels)) or ABSENT}{sure}"]
+    return "\n".join([visible(result.document_id), *lines, *(f"  ! {visible(problem)}" for problem in result.problems), ""])
+
+
+def _span_in_words(span: Span | None) -> str:
+    """`张伟  [0, 2)  0.98`, and how well the text agrees where it does not read the same."""
+    if span is None:
+        return ABSENT
+    place = "" if span.start is None else f"  [{span.start}, {span.end})"
+    sure = "" if span.confidence is None else f"  {span.confidence:.2f}"
+    match = "" if span.match == "exact" else f"  {span.match}"
+    return f"{visible(span.text)}{place}{sure}{match}"

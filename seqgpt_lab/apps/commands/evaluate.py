@@ -1,0 +1,142 @@
+"""`seqgpt-lab evaluate`: labelled documents in, scores out; knows neither how fields are read nor how they are scored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgpt_lab.apps.console import emit, json_line, visible
+from seqgpt_lab.apps.options import Attention, BatchSize, Device, Dtype, Json, MaxLength, MaxNewTokens, Model, ModelOptions
+from seqgpt_lab.apps.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas
+
+    from seqgpt_lab.documents.formats import Reading
+    from seqgpt_lab.evaluation.counts import Counts, Measure
+    from seqgpt_lab.evaluation.evaluate import Evaluation
+    from seqgpt_lab.evaluation.metrics import Scores
+    from seqgpt_lab.evaluation.mistakes import Mistake
+    from seqgpt_lab.extraction.labels import LabelSet
+
+
+def evaluate(
+    data: Annotated[str, typer.Argument(metavar="DATA.jsonl", help="Labelled documents; `-` is JSON lines on standard input.")],
+    labels: Annotated[Path, typer.Option("--labels", metavar="SET.yaml", help="The label set to ask for and to score.")],
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also write the JSON to this file.")] = None,
+    model: Model = "tiny",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    attention: Attention = "auto",
+    batch_size: BatchSize = 32,
+    max_length: MaxLength = 1024,
+    max_new_tokens: MaxNewTokens = 256,
+    as_json: Json = False,
+) -> None:
+    """Score a model on labelled documents.
+
+    A value counts as right only when its label and its place in the text are right (strict), or its label and its text (string).
+    The JSON holds {"data", "labels", "model", "dtype", "device", "scores", "mistake_counts", "mistakes", "unusable_lines"}.
+    Lines that hold no document are named on standard error, the others are scored, and the exit code is 1.
+    """
+    from seqgpt_lab.apps.inputs import read_labelled, report_problems
+    from seqgpt_lab.errors import DocumentError, OptionError
+    from seqgpt_lab.extraction.labels import LabelSet
+
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise OptionError(f"--output {output} cannot be written; name a file in a folder that exists")
+    label_set = LabelSet.load(labels)
+    reading = read_labelled(data)
+    report_problems(data, reading)
+    if not reading.documents:
+        raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
+    evaluation, about = _evaluate(reading, label_set, ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens))
+    record = {"data": data, "labels": str(labels), **about, **_record(evaluation, reading)}
+    if output is not None:
+        from seqgpt_lab.files import write_json
+
+        write_json(output, record)
+    emit(json_line(record) if as_json else _in_words(evaluation))
+    if reading.problems:
+        raise typer.Exit(1)
+
+
+def _evaluate(reading: Reading, labels: LabelSet, options: ModelOptions) -> tuple[Evaluation, dict[str, str]]:
+    """The evaluation, and what it was made with: model, dtype, device."""
+    from seqgpt_lab.evaluation.evaluate import evaluate as evaluate_documents
+
+    with options.load() as (engine, extractor), Progress("evaluate", "prompts") as progress:
+        about = {"model": options.model, "dtype": str(engine.dtype).removeprefix("torch."), "device": str(engine.device)}
+        return evaluate_documents(extractor, reading.documents, labels, progress), about
+
+
+def _record(evaluation: Evaluation, reading: Reading) -> dict[str, Any]:
+    return {
+        "scores": evaluation.scores.to_dict(),
+        "mistake_counts": dict(Counter(mistake.kind for mistake in evaluation.mistakes)),
+        "mistakes": [_mistake_record(mistake) for mistake in evaluation.mistakes],
+        "unusable_lines": [{"line": problem.line, "message": problem.message} for problem in reading.problems],
+    }
+
+
+def _mistake_record(mistake: Mistake) -> dict[str, Any]:
+    return {
+        "id": mistake.document_id,
+        "kind": mistake.kind,
+        "label": mistake.label,
+        "gold": [asdict(entity) for entity in mistake.gold],
+        "predicted": [asdict(span) for span in mistake.predicted],
+    }
+
+
+def _in_words(evaluation: Evaluation) -> str:
+    """Totals, a table of labels, a table of kinds where there are several, and how many mistakes of each kind."""
+    scores = evaluation.scores
+    columns = ["label", "support", "precision", "recall", "f1", "string_f1"]
+    parts = [_totals(scores), _table(scores.to_frame()[columns])]
+    if len(scores.by_kind) > 1:
+        parts.append(_table(scores.kinds_frame()))
+    counts = Counter(mistake.kind for mistake in evaluation.mistakes).most_common()
+    parts.append("mistakes: " + (", ".join(f"{number} {kind}" for kind, number in counts) or "none"))
+    if scores.gold_not_asked:
+        missed = ", ".join(f"{number} {visible(label)}" for label, number in scores.gold_not_asked.items())
+        parts.append(f"not scored, for the label set does not ask for them: {missed}")
+    return "\n\n".join(parts)
+
+
+def _totals(scores: Scores) -> str:
+    return "\n".join(
+        [
+            f"{scores.documents} documents, {scores.strict.micro.support} gold values, {scores.values} answers",
+            f"strict  {_measure(scores.strict)}",
+            f"string  {_measure(scores.string)}",
+            f"absent  {_prf(scores.absent)}  (the answer that a label is not in the text)",
+            f"faults  {scores.hallucination_rate:.1%} of values not in the text, {scores.parse_failure_rate:.1%} of documents not parsed, "
+            f"{scores.truncated_share:.1%} cut",
+        ]
+    )
+
+
+def _measure(measure: Measure) -> str:
+    return (
+        f"{_prf(measure.micro)}  macro F1 {measure.macro.f1:.3f}  "
+        f"exact records {measure.exact_records} of {measure.documents} ({measure.exact_record_rate:.1%})"
+    )
+
+
+def _prf(counts: Counts) -> str:
+    return f"precision {counts.precision:.3f}  recall {counts.recall:.3f}  F1 {counts.f1:.3f}"
+
+
+def _table(frame: pandas.DataFrame) -> str:
+    """The whole frame as text in columns, Chinese characters counted as two columns wide."""
+    import pandas
+
+    with pandas.option_context("display.unicode.east_asian_width", True, "display.width", None, "display.max_colwidth", None):
+        return frame.map(lambda value: visible(value) if isinstance(value, str) else value).to_string(
+            index=False, float_format=lambda number: f"{number:.3f}"
+        )

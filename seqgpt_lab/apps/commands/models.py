@@ -1,0 +1,58 @@
+"""`seqgpt-lab convert` and `seqgpt-lab train-embedded`: commands that make model directories; knows no weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqgpt_lab.apps.console import emit_path, note
+
+INTERRUPTED = 130
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A model directory with pickle (.bin, .pt) or safetensors weights.")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="The directory to make; it must not exist yet.")],
+    dtype: Annotated[str, typer.Option("--dtype", help="fp16, bf16 or fp32.")] = "fp16",
+) -> None:
+    """Turn a model's weights into safetensors.
+
+    Prints the new directory's path. Pickle files are read as tensors only: no code in them is run.
+    """
+    from seqgpt_lab.engine.convert import convert as convert_model
+
+    made = convert_model(source, destination, dtype=dtype)
+    if not (made / "tokenizer.json").exists():
+        note(f"note: {source} has no tokenizer.json; copy the one that belongs to the model into {made} before using it")
+    emit_path(made)
+
+
+def train_embedded(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The directory for checkpoint.pt and the trained model.")],
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Updates in all; the recipe's number when left out.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Decides the weights; the recipe's when left out.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; PyTorch's choice when left out.")] = None,
+) -> None:
+    """Train the embedded model on synthetic text.
+
+    Takes hours, and prints the path of the trained model's directory, OUT/model, at the end. Interrupt it when you like: the same command goes on from OUT/checkpoint.pt.
+    """
+    import torch
+
+    from seqgpt_lab.embedded.recipe import Recipe
+    from seqgpt_lab.embedded.train_embedded import train_embedded as train
+
+    recipe = Recipe()
+    recipe = replace(recipe, steps=recipe.steps if steps is None else steps, seed=recipe.seed if seed is None else seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        made = train(out, recipe, note)
+    except KeyboardInterrupt:
+        checkpoint = out / "checkpoint.pt"
+        note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")
+        raise typer.Exit(INTERRUPTED) from None
+    emit_path(made)

@@ -1,0 +1,129 @@
+"""`seqgpt-lab run`: a notebook and parameters in, the path of its report out; knows no notebook in particular."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from seqgpt_lab.apps.console import emit, emit_path, json_line, note
+from seqgpt_lab.apps.options import Json
+from seqgpt_lab.errors import OptionError, SeqGPTLabError
+
+if TYPE_CHECKING:
+    from seqgpt_lab.reports.runs import Run
+
+_PARAMETER = ("-p", "--parameter")
+
+
+class PairedCommand(TyperCommand):
+    """A command whose `-p` takes two words and may be repeated, which Typer has no type for: they are joined before it looks."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line."""
+        return super().parse_args(ctx, join_pairs(args))
+
+
+def join_pairs(words: Sequence[str]) -> list[str]:
+    """`-p KEY VALUE` as `-p KEY=VALUE`; `-p KEY=VALUE` stays. Raises typer.BadParameter when the value is missing."""
+    joined: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        joined.append(word)
+        if word in _PARAMETER:
+            key = next(rest, "")
+            value = None if "=" in key else next(rest, None)
+            if "=" not in key and value is None:
+                raise typer.BadParameter(f"{word} {key} lacks its value; write {word} {key or 'KEY'} VALUE".replace("  ", " "))
+            joined.append(key if value is None else f"{key}={value}")
+    return joined
+
+
+def run(
+    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="An .ipynb file, or the name of one that comes with the lab.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(*_PARAMETER, metavar="KEY VALUE", help="Set a parameter of the notebook; may be repeated. Lists: '[a, b]' or a,b."),
+    ] = None,
+    parameter_file: Annotated[
+        Path | None, typer.Option("-f", "--parameter-file", metavar="FILE.yaml", help="Parameters as a YAML mapping; -p comes before it.")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option("--runs-dir", help="The folder that gets a folder for this run.")] = Path("runs"),
+    timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", help="Stop the run after so many seconds.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Execute a notebook and print the path of its report.
+
+    The run's folder holds run.json, out.ipynb, report.html and what the notebook writes. With --json, the record of the run is
+    printed instead, its folder and report added. Exit code 0 when the run completed, 1 when it did not.
+    """
+    try:
+        from seqgpt_lab.reports.runner import TextProgress, run_notebook
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("seqgpt_lab"):
+            raise
+        raise OptionError(f"running notebooks needs {error.name}, which is not installed: pip install 'seqgpt-lab[lab]'") from error
+
+    path = _find(notebook)
+    given = _read_file(parameter_file) | _parse(path, parameters or ())
+    result = run_notebook(path, given, runs_dir, timeout=timeout, progress=TextProgress(sys.stderr))
+    _show(result, as_json)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def _find(notebook: Path) -> Path:
+    """The file itself, or for a bare name that is no file here, the notebook that comes with the lab."""
+    from seqgpt_lab.resources import bundled_notebook
+
+    if notebook.exists() or notebook.parent != Path():
+        return notebook
+    try:
+        return bundled_notebook(notebook.name)
+    except SeqGPTLabError as error:
+        raise OptionError(f"there is no notebook {notebook} here, and none of that name comes with the lab: {error}") from error
+
+
+def _read_file(path: Path | None) -> dict[str, Any]:
+    """The parameters of a YAML file. Raises OptionError when it is not a mapping from names."""
+    import yaml
+
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path} is not YAML in UTF-8 ({error}); write a line `name: value` for each parameter") from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise OptionError(f"{path} holds {type(found).__name__}; a mapping with a line `name: value` for each parameter is needed")
+    return found
+
+
+def _parse(notebook: Path, words: Sequence[str]) -> dict[str, Any]:
+    """Values of `key=value` words as the types that the notebook declares say. Raises OptionError for a repeated key, ParameterError."""
+    from seqgpt_lab.reports.parameters import declared_parameters, parse_parameters, read_notebook
+
+    pairs = [word.partition("=")[::2] for word in words]
+    texts: Mapping[str, str] = dict(pairs)
+    if len(texts) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise OptionError(f"-p {', '.join(twice)} is given more than once; give each parameter once, a list as '[a, b]'")
+    return parse_parameters(declared_parameters(read_notebook(notebook), notebook.name), texts)
+
+
+def _show(result: Run, as_json: bool) -> None:
+    from seqgpt_lab.reports.runner import PAGE
+
+    page = result.folder / PAGE
+    if result.error is not None:
+        where = "" if result.error.cell is None else f" in code cell {result.error.cell}"
+        note(f"error: the run {result.status}{where}: {result.error.kind}: {result.error.message}")
+    if as_json:
+        emit(json_line({**result.to_dict(), "folder": str(result.folder), "report": str(page) if page.exists() else None}))
+    else:
+        emit_path(page if page.exists() else result.folder)

@@ -1,0 +1,107 @@
+"""What people meet at the command line: help, version, exit codes and error messages, the same for every command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.apps.conftest import Invoke, ScriptedEngine
+
+COMMANDS = ("extract", "evaluate", "run", "convert", "train-embedded")
+SCRIPT = (sys.executable, "-c", "from seqgpt_lab.apps.cli import main; main()")
+
+
+def run_script(*words: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """`seqgpt-lab` in a process of its own."""
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return subprocess.run([*SCRIPT, *map(str, words)], input=stdin, capture_output=True, env={**os.environ, **threads, **environment})
+
+
+def test_help_names_every_command(invoke: Invoke) -> None:
+    result = invoke("--help")
+    assert result.exit_code == 0
+    assert all(command in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(invoke: Invoke, command: str) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0 and f" {command} [OPTIONS]" in result.stdout.splitlines()[0]
+
+
+def test_version(invoke: Invoke) -> None:
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, "seqgpt-lab 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("extract", "--labels", "姓名", "--temperature", "0.7"),
+        ("evaluate", "data.jsonl"),
+        ("run",),
+        ("train-embedded", "out", "--steps", "0"),
+        ("extract", "--labels", "姓名", "--batch-size", "many"),
+        ("extrct",),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_why(invoke: Invoke, words: tuple[str, ...]) -> None:
+    result = invoke(*words)
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr and result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "no-such-folder"), "there is no model at 'no-such-folder'"),
+        (("--dtype", "int3"), "unknown dtype 'int3'; choose auto, fp16, bf16, fp32"),
+        (("--device", "tpu"), "unknown device 'tpu'"),
+        (("--device", "cuda:99"), "device 'cuda:99' asked for"),
+        (("--attention", "magic"), "magic"),
+    ],
+)
+def test_models_and_options_that_do_not_exist_exit_with_2(invoke: Invoke, random_model: Path, words: tuple[str, ...], message: str) -> None:
+    result = invoke("extract", "--labels", "姓名", "--model", random_model, *words, stdin="张伟")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ") and message in result.stderr
+
+
+def test_a_file_that_cannot_be_read_is_an_error_without_traceback(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    for words in (("extract", "none.jsonl", "--labels", "姓名"), ("run", "none.ipynb"), ("convert", "none", "new")):
+        result = invoke(*words)
+        assert result.exit_code == 2 and result.stderr.startswith("error: ") and "none" in result.stderr
+
+
+def test_help_loads_no_heavy_library() -> None:
+    code = "import sys, seqgpt_lab.apps.cli; print({'torch', 'pandas', 'numpy', 'papermill', 'tokenizers', 'tqdm'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_a_process_reads_a_pipe_and_writes_utf8_whatever_the_locale(random_model: Path) -> None:
+    words = ("extract", "--labels", "姓名", "--model", random_model, "--max-new-tokens", "2", "--json")
+    result = run_script(*words, stdin="张伟，35岁\n".encode(), LC_ALL="C", PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout.decode("utf-8").startswith('{"id": "stdin", "values": {"姓名": ')
+    assert result.stdout.count(b"\n") == 1
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(random_model: Path) -> None:
+    words = [*SCRIPT, "extract", "--labels", "姓名", "--model", random_model, "--max-new-tokens", "1", "--batch-size", "1"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdout.close()
+        process.stdin.write(b'{"text": "a"}\n' * 3)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_bad_use_exits_with_2_from_a_process(tmp_path: Path) -> None:
+    result = run_script("extract", tmp_path / "none.jsonl", "--labels", "姓名")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.startswith(b"error: cannot read ") and b"Traceback" not in result.stderr

@@ -1,0 +1,84 @@
+"""`seqgpt-lab evaluate`: the scores it prints and writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqgpt_lab import Extractor, LabelSet, evaluate, load_documents
+from tests.apps.conftest import Invoke, ScriptedEngine
+
+WORDS = ("evaluate", "data.jsonl", "--labels", "set.yaml")
+
+
+def entity(label: str, start: int, end: int, text: str) -> dict[str, object]:
+    return {"label": label, "start": start, "end": end, "text": text}
+
+
+@pytest.fixture
+def data(invoke: Invoke) -> list[str]:
+    """Lines of labelled documents, of which the scripted engine reads all names and ages right but one; and their label set."""
+    rows = [
+        {"id": "a", "text": "张伟35", "entities": [entity("姓名", 0, 2, "张伟"), entity("年龄", 2, 4, "35")]},
+        {"id": "b", "text": "王五28", "entities": [entity("姓名", 0, 2, "王五"), entity("年龄", 2, 4, "28"), entity("电话", 2, 4, "28")]},
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    Path("data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    Path("set.yaml").write_text("fields: [姓名, 年龄]", encoding="utf-8")
+    return lines
+
+
+def test_json_holds_scores_and_mistakes(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    result = invoke(*WORDS, "--model", "m", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.count("\n") == 1
+    record = json.loads(result.stdout)
+    about = {"data": "data.jsonl", "labels": "set.yaml", "model": "m", "dtype": "float32", "device": "cpu"}
+    assert {key: record[key] for key in about} == about
+    expected = evaluate(Extractor(scripted), load_documents("data.jsonl"), LabelSet.load("set.yaml")).scores
+    assert record["scores"] == expected.to_dict() and record["scores"]["strict"]["micro"]["recall"] == 0.75
+    assert record["mistake_counts"] == {"missed": 1}
+    assert record["mistakes"] == [{"id": "b", "kind": "missed", "label": "姓名", "gold": [entity("姓名", 0, 2, "王五")], "predicted": []}]
+    assert record["unusable_lines"] == []
+
+
+def test_the_file_holds_the_same_json(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    result = invoke(*WORDS, "--output", "scores.json", "--json")
+    assert json.loads(Path("scores.json").read_text(encoding="utf-8")) == json.loads(result.stdout)
+    assert sorted(path.name for path in Path().iterdir()) == ["data.jsonl", "scores.json", "set.yaml"]
+
+
+def test_for_people_there_are_totals_a_table_and_the_mistakes(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    output = invoke(*WORDS).stdout
+    assert output.startswith("2 documents, 4 gold values, 3 answers\nstrict  precision 1.000  recall 0.750  F1 0.857")
+    assert "exact records 1 of 2 (50.0%)" in output
+    assert "姓名        2      1.000   0.500 0.667      0.667" in output
+    assert "mistakes: 1 missed" in output and "1 电话" in output
+
+
+def test_lines_on_standard_input_with_bad_ones_among_them(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    result = invoke("evaluate", "-", "--labels", "set.yaml", "--json", stdin="\n".join([data[0], "no", data[1]]))
+    assert result.exit_code == 1
+    assert "standard input: line 2: not JSON" in result.stderr
+    record = json.loads(result.stdout)
+    assert record["scores"]["documents"] == 2 and [problem["line"] for problem in record["unusable_lines"]] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("empty.jsonl", "--labels", "set.yaml"), "empty.jsonl holds no document to evaluate"),
+        (("data.txt", "--labels", "set.yaml"), ".txt holds no labelled documents"),
+        (("data.jsonl", "--labels", "none.yaml"), "none.yaml cannot be read"),
+        (("data.jsonl", "--labels", "set.yaml", "--output", "none/scores.json"), "name a file in a folder that exists"),
+    ],
+)
+def test_what_cannot_work_is_told_before_a_model_is_loaded(
+    invoke: Invoke, scripted: ScriptedEngine, data: list[str], words: tuple[str, ...], message: str
+) -> None:
+    Path("empty.jsonl").touch()
+    result = invoke("evaluate", *words)
+    assert (result.exit_code, result.stdout) == (2, "") and message in result.stderr
+    assert scripted.loaded == []

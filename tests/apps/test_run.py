@@ -1,0 +1,88 @@
+"""`seqgpt-lab run`: parameters in, a report's path out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+import typer
+from nbformat.v4 import new_code_cell, new_notebook
+
+from seqgpt_lab.apps.commands.run import join_pairs
+from tests.apps.conftest import Invoke
+
+DEFAULTS = 'name: str = "nobody"\nlimit: int = 3\nkinds: list[str] = []\nrun_dir: str = ""'
+WRITE = "import json, pathlib\npathlib.Path(run_dir, 'seen.json').write_text(json.dumps([name, limit, kinds]))"
+
+
+def write_notebook(*cells: str) -> Path:
+    head = new_code_cell(DEFAULTS, metadata={"tags": ["parameters"]})
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(new_notebook(cells=[head, *map(new_code_cell, cells)], metadata={"kernelspec": kernel}), "toy.ipynb")
+    return Path("toy.ipynb")
+
+
+def test_a_run_prints_its_report_s_path_and_gets_its_parameters(invoke: Invoke) -> None:
+    Path("params.yaml").write_text("limit: 1\nkinds: [x]")
+    words = ("-p", "name", "35", "-f", "params.yaml", "-p", "kinds", "a, b", "--runs-dir", "kept")
+    result = invoke("run", write_notebook(WRITE), *words)
+    assert result.exit_code == 0
+    report = Path(result.stdout.removesuffix("\n"))
+    assert report.name == "report.html" and report.is_file() and report.parent.parent == Path("kept").absolute()
+    assert json.loads((report.parent / "seen.json").read_text()) == ["35", 1, ["a", "b"]]
+    assert "[1/" in result.stderr
+
+
+def test_a_run_that_fails_exits_with_1_says_where_and_still_has_a_report(invoke: Invoke) -> None:
+    result = invoke("run", write_notebook("1 / 0"), "--json")
+    assert result.exit_code == 1
+    assert "error: the run failed in code cell 2: ZeroDivisionError: division by zero" in result.stderr
+    record = json.loads(result.stdout)
+    assert record["status"] == "failed" and record["error"]["cell"] == 2
+    assert Path(record["report"]).is_file() and Path(record["report"]).parent == Path(record["folder"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-p", "nmae", "x"), "there is no parameter 'nmae'"),
+        (("-p", "limit", "many"), "limit is 'many'"),
+        (("-p", "limit", "1", "-p", "limit", "2"), "-p limit is given more than once"),
+        (("-f", "none.yaml"), "none.yaml: No such file or directory"),
+        (("-f", "list.yaml"), "list.yaml holds list; a mapping"),
+        (("-f", "broken.yaml"), "broken.yaml is not YAML"),
+        (("--timeout", "0"), "timeout is 0.0"),
+    ],
+)
+def test_parameters_that_do_not_fit_start_nothing(invoke: Invoke, words: tuple[str, ...], message: str) -> None:
+    Path("list.yaml").write_text("[a]")
+    Path("broken.yaml").write_text("{")
+    result = invoke("run", write_notebook(WRITE), *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ") and message in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_a_missing_value_is_wrong_use(invoke: Invoke) -> None:
+    result = invoke("run", write_notebook(WRITE), "-p", "limit")
+    assert result.exit_code == 2 and "-p limit lacks its value; write -p limit VALUE" in result.stderr
+
+
+def test_an_unknown_notebook_is_named(invoke: Invoke) -> None:
+    result = invoke("run", "99_unknown.ipynb")
+    assert result.exit_code == 2 and "there is no notebook 99_unknown.ipynb here" in result.stderr
+    result = invoke("run", "folder/99_unknown.ipynb")
+    assert result.exit_code == 2 and "folder/99_unknown.ipynb cannot be read" in result.stderr
+
+
+def test_two_words_after_p_are_one_parameter_whatever_they_look_like() -> None:
+    assert join_pairs(["n", "-p", "a", "-1", "--parameter", "b", "--json", "-p", "c=d"]) == [
+        *("n", "-p", "a=-1"),
+        *("--parameter", "b=--json"),
+        *("-p", "c=d"),
+    ]
+    assert join_pairs(["-p", "a", "x=y", "-p", "b", ""]) == ["-p", "a=x=y", "-p", "b="]
+    with pytest.raises(typer.BadParameter, match="-p lacks its value; write -p KEY VALUE"):
+        join_pairs(["-p"])

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqgpt_lab.engine import config as module
+from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
+from seqgpt_lab.errors import CheckpointError, OptionError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+SMALL = {"model_type": "bloom", "vocab_size": 1000, "hidden_size": 192, "n_layer": 2, "n_head": 12}
+
+
+def written(folder: Path, **changes: object) -> Path:
+    path = folder / "config.json"
+    path.write_text(json.dumps(SMALL | changes), encoding="utf-8")
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    config = ModelConfig(1003, 192, 3, 12, 1e-6, True, 5, 6, 7, False)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_json()), encoding="utf-8")
+    assert ModelConfig.read(tmp_path / "config.json") == config
+    assert config.head_dim == 16
+
+
+def test_null_ids_and_epsilon_are_blooms_own(tmp_path: Path) -> None:
+    found = ModelConfig.read(written(tmp_path, bos_token_id=None, eos_token_id=None, pad_token_id=None, layer_norm_epsilon=None))
+    assert (found.bos_token_id, found.eos_token_id, found.pad_token_id, found.layer_norm_epsilon) == (1, 2, 3, 1e-5)
+
+
+def test_the_older_names_of_sizes_are_read(tmp_path: Path) -> None:
+    old = {"model_type": "bloom", "vocab_size": 1000, "n_embed": 192, "num_hidden_layers": 2, "num_attention_heads": 12}
+    (tmp_path / "config.json").write_text(json.dumps(old), encoding="utf-8")
+    assert ModelConfig.read(tmp_path / "config.json") == ModelConfig.read(written(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    (
+        ({"n_head": 0}, "n_head is 0; a whole number of at least 1"),
+        ({"n_layer": None}, "n_layer is None"),
+        ({"vocab_size": "1000"}, "vocab_size is '1000'"),
+        ({"hidden_size": 19.2}, "hidden_size is 19.2"),
+        ({"n_head": True}, "n_head is True"),
+        ({"n_head": 7}, "hidden_size 192 is not a multiple of n_head 7"),
+        ({"eos_token_id": 1000}, "eos_token_id is 1000; an id below vocab_size 1000"),
+        ({"pad_token_id": -1}, "pad_token_id is -1"),
+        ({"bos_token_id": [1, 2]}, r"bos_token_id is \[1, 2\]"),
+        ({"layer_norm_epsilon": "small"}, "layer_norm_epsilon is 'small'"),
+        ({"layer_norm_epsilon": 0}, "layer_norm_epsilon is 0; a number between 0 and 1"),
+        ({"model_type": "llama"}, "a model of type 'llama'; this engine runs 'bloom'"),
+    ),
+)
+def test_bad_values_are_named_with_what_is_needed(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        ModelConfig.read(written(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("missing", sorted(SMALL))
+def test_a_missing_size_is_named(tmp_path: Path, missing: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({name: value for name, value in SMALL.items() if name != missing}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="type None" if missing == "model_type" else f"{missing} is None"):
+        ModelConfig.read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), ((b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"[1]", "of type 'list'"), (None, "cannot be read"))
+)
+def test_a_file_that_is_no_config_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        ModelConfig.read(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(("name", "wanted"), (("fp16", torch.float16), ("half", torch.float16), ("bfloat16", torch.bfloat16), ("fp32", torch.float32)))
+def test_dtypes_go_by_short_and_long_names(name: str, wanted: torch.dtype) -> None:
+    assert resolve_dtype(name, CPU) == wanted
+
+
+@pytest.mark.parametrize(("hardware", "wanted"), ((True, torch.bfloat16), (False, torch.float32)))
+def test_auto_dtype_is_bf16_only_where_a_cpu_multiplies_it(monkeypatch: pytest.MonkeyPatch, hardware: bool, wanted: torch.dtype) -> None:
+    monkeypatch.setattr(module, "_cpu_multiplies_bf16", lambda: hardware)
+    assert resolve_dtype("auto", CPU) == wanted
+    assert resolve_dtype("auto", CUDA) == torch.float16
+
+
+def test_an_unknown_dtype_names_the_known_ones() -> None:
+    with pytest.raises(OptionError, match="unknown dtype 'int8'; choose auto, fp16, bf16, fp32"):
+        resolve_dtype("int8", CPU)
+
+
+@pytest.mark.parametrize("name", ("gpu", "meta", "mps", ""))
+def test_an_unknown_device_names_the_known_ones(name: str) -> None:
+    with pytest.raises(OptionError, match=f"device '{name}'.*choose auto, cpu, cuda or cuda:N"):
+        resolve_device(name)
+
+
+def test_a_cuda_device_that_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(OptionError, match="device 'cuda:2' asked for, but this machine shows 2 CUDA devices"):
+        resolve_device("cuda:2")
+
+
+@pytest.mark.parametrize(("available", "wanted"), ((True, "cuda"), (False, "cpu")))
+def test_auto_device_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch, available: bool, wanted: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert resolve_device("auto").type == wanted

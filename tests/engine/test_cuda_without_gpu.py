@@ -1,0 +1,60 @@
+"""The CUDA path on a machine without a GPU: fake CUDA tensors have shapes and devices but no data, so a stray CPU tensor or a host sync fails."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from seqgpt_lab.engine.attention import Geometry, SdpaAttention
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.model import Bloom
+
+CONFIG = ModelConfig(vocab_size=1003, hidden_size=256, layers=2, heads=4)
+
+
+def _shapes() -> Bloom:
+    with torch.device("meta"):
+        return Bloom(CONFIG, attention=SdpaAttention())
+
+
+def _on_fake_cuda(model: Bloom) -> Bloom:
+    """Put together as load_model does: shapes from `meta`, then tensors assigned; no initialisation, which has no fake kernel."""
+    empty = {name: torch.empty(weight.shape, dtype=torch.float16, device="cuda") for name, weight in model.named_parameters()}
+    model.load_state_dict(empty, assign=True)
+    model.slopes = torch.empty(CONFIG.heads, dtype=torch.float32, device="cuda")
+    return model
+
+
+def _cache(rows: int, slots: int) -> KVCache:
+    return KVCache(CONFIG.layers, rows, slots, CONFIG.heads, CONFIG.head_dim, dtype=torch.float16, device=torch.device("cuda"))
+
+
+def test_prefill_and_decode_stay_on_the_device() -> None:
+    shapes = _shapes()
+    with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad():
+        model, cache = _on_fake_cuda(shapes), _cache(3, 40)
+        starts = torch.zeros(3, dtype=torch.int64, device="cuda")
+        ids = torch.zeros((3, 17), dtype=torch.int64, device="cuda")
+        hidden = model(ids, Geometry(starts, 17, 17, fresh=True), cache)
+        token, probability = model.shard.argmax(model.logits(hidden.select(1, 16)), CONFIG.vocab_size)
+        assert token.device.type == probability.device.type == "cuda"
+        lengths = torch.full((3,), 17, device="cuda")
+        hidden = model(token.unsqueeze(1), Geometry(lengths, 1, 18), cache)
+        logits = model.logits(hidden.select(1, 0))
+        assert logits.shape == (3, CONFIG.vocab_size) and logits.dtype == torch.float16 and logits.device.type == "cuda"
+
+
+def test_a_cpu_tensor_in_the_pass_is_caught() -> None:
+    shapes = _shapes()
+    with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad():
+        model = _on_fake_cuda(shapes)
+        starts = torch.zeros(1, dtype=torch.int64, device="cuda")
+        with pytest.raises(RuntimeError, match="device"):
+            model(torch.zeros((1, 5), dtype=torch.int64), Geometry(starts, 5, 5, fresh=True))
+
+
+def test_a_host_sync_would_be_caught() -> None:
+    with FakeTensorMode(), pytest.raises(DataDependentOutputException):
+        torch.zeros(1, device="cuda").item()

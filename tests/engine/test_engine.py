@@ -1,0 +1,81 @@
+"""What callers of Engine see: options, order, progress, refusals, closing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.engine.oracles import Oracle, random_requests
+
+from seqgpt_lab.engine.decode import Request
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import CheckpointError, OptionError, SeqGPTLabError
+
+
+@pytest.fixture(scope="module")
+def engine(oracle: Oracle) -> Engine:
+    return Engine.load(oracle.directory, dtype="fp32", device="cpu", batch_size=4, token_budget=60)
+
+
+def test_results_come_in_input_order_however_they_were_batched(engine: Engine) -> None:
+    requests = random_requests(11, most=3)
+    alone = [engine.generate([request])[0] for request in requests]
+    assert [completion.token_ids for completion in engine.generate(requests)] == [completion.token_ids for completion in alone]
+
+
+def test_progress_counts_requests_up_to_all_of_them(engine: Engine) -> None:
+    calls: list[tuple[int, int]] = []
+    engine.generate([Request((5, 6), 1)] * 9, lambda done, total: calls.append((done, total)))
+    assert calls == [(4, 9), (8, 9), (9, 9)]
+
+
+def test_nothing_to_do_gives_nothing(engine: Engine) -> None:
+    assert engine.generate([]) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    (
+        (Request(()), "request 1 has an empty prompt"),
+        (Request((5,), 0), "request 1 asks for 0 new tokens; at least 1"),
+        (Request((5, 1000)), r"request 1 holds token id 1000, outside the vocabulary \[0, 1000\)"),
+        (Request((-1, 5)), "request 1 holds token id -1"),
+    ),
+)
+def test_a_request_that_cannot_be_answered_is_named(engine: Engine, request_: Request, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        engine.generate([Request((5,), 1), request_])
+
+
+def test_a_closed_engine_says_so_and_closes_twice(oracle: Oracle) -> None:
+    with Engine.load(oracle.directory, dtype="bf16", device="cpu", attention="reference") as engine:
+        assert (engine.dtype, engine.device) == (torch.bfloat16, torch.device("cpu"))
+        assert len(engine.generate([Request((5, 6), 2)])[0].token_ids) == 2
+    engine.close()
+    with pytest.raises(SeqGPTLabError, match="this engine is closed"):
+        engine.generate([Request((5,), 1)])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    (
+        ({"dtype": "int8"}, "unknown dtype 'int8'"),
+        ({"device": "tpu"}, "device 'tpu'"),
+        ({"attention": "eager"}, "unknown attention 'eager'"),
+        ({"attention": "flash"}, "needs a CUDA device"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"token_budget": 0}, "token_budget 0"),
+    ),
+)
+def test_an_option_that_cannot_work_is_refused_before_any_file_is_read(options: dict[str, str | int], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Engine.load("/nowhere", **({"device": "cpu"} | options))  # type: ignore[arg-type]
+
+
+def test_a_model_of_another_architecture_is_refused(oracle: Oracle, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "vocab_size": 50257}', encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes((oracle.directory / "model.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="type 'gpt2'; this engine runs 'bloom'"):
+        Engine.load(tmp_path, device="cpu")

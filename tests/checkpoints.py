@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -53,9 +54,9 @@ def random_weights(config: ModelConfig, seed: int) -> dict[str, Tensor]:
 
 
 def _random(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    noise = torch.randn(shape, generator=generator)
+    noise: Tensor = torch.randn(shape, generator=generator)
     if len(shape) == 1:
         is_scale = name.endswith("weight")
         return 0.1 * noise + (1.0 if is_scale else 0.0)
     scale = next((scale for end, scale in SCALES.items() if name.endswith(end)), 1.0)
-    return noise * scale / shape[1] ** 0.5
+    return noise * (scale / math.sqrt(shape[1]))

@@ -43,7 +43,7 @@ def emit(text: str) -> None:
 
     Raises BrokenPipeError when the reader is gone.
     """
-    typer.echo(text.encode("utf-8"))
+    typer.echo(text.encode("utf-8", "backslashreplace"))
 
 
 def emit_path(path: Path) -> None:

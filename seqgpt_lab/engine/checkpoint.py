@@ -75,9 +75,9 @@ def _weight_files(model: Path) -> tuple[Path, ...]:
     if index.exists():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            missing = [name for name in names if not (model / name).exists()]
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{index} is not an index of safetensors shards ({error!r}); download it again") from error
-        missing = [name for name in names if not (model / name).exists()]
         if missing:
             raise CheckpointError(f"{model} lacks {len(missing)} of the {len(names)} shards its index names: {', '.join(missing)}")
         return tuple(model / name for name in names)

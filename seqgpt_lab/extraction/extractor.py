@@ -63,8 +63,11 @@ class Extractor:
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
         self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt
 
+    # A str is a sequence of str too; it is one text here, which is what the first overload says.
     @overload
-    def extract(self, texts: Text, labels: str | Sequence[str] | LabelSet, *, progress: Progress | None = None) -> Extraction: ...
+    def extract(  # type: ignore[overload-overlap]
+        self, texts: Text, labels: str | Sequence[str] | LabelSet, *, progress: Progress | None = None
+    ) -> Extraction: ...
 
     @overload
     def extract(

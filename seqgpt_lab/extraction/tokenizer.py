@@ -27,17 +27,17 @@ def _bytes_by_symbol() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Text of some tokens, and the byte at which each token and each character begins; both end with the number of bytes."""
+    """Text of some tokens, and the byte at which each token and each character begins; both lists end with the number of bytes."""
 
     text: str
     token_starts: tuple[int, ...]
     character_starts: tuple[int, ...]
 
     def tokens_of(self, start: int, end: int) -> range:
-        """Indices of the tokens that hold any byte of characters [start, end); an end past the text is the text's end."""
+        """Indices of the tokens that hold any byte of characters [start, end), at least one; an end past the text is the text's end."""
         first, last = self.character_starts[start], self.character_starts[min(end, len(self.text))]
         # Special tokens have no bytes and begin where the token after them does, hence the last one that begins there.
-        return range(bisect_right(self.token_starts, first, hi=len(self.token_starts) - 1) - 1, bisect_left(self.token_starts, last))
+        return range(bisect_right(self.token_starts, first) - 1, bisect_left(self.token_starts, last))
 
 
 class TextTokenizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from seqgpt_lab.engine.config import ModelConfig
@@ -16,9 +17,9 @@ def test_a_widened_model_answers_as_the_small_one(invoke: Invoke, random_model: 
     assert ModelConfig.read(Path("wide/config.json")) == ModelConfig(9000, 128, 2, 2)
     assert invoke("convert", random_model, "small").exit_code == 0  # FP16 too, as the widened weights are
     words = ("extract", "--labels", "姓名", "--json", "--max-new-tokens", "4", "--dtype", "fp32", "--model")
-    small = invoke(*words, "small", stdin="张伟，35岁").stdout
-    assert small.startswith('{"id": "stdin", "values": {"姓名": ')
-    assert invoke(*words, "wide", stdin="张伟，35岁").stdout == small
+    small, wide = (json.loads(invoke(*words, name, stdin="张伟，35岁").stdout) for name in ("small", "wide"))
+    assert small["values"]["姓名"]
+    assert wide["values"] == small["values"]  # the confidence is lower: unused vocabulary takes its share
 
 
 def test_the_seed_decides_what_is_added(invoke: Invoke, random_model: Path) -> None:

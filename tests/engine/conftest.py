@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from tests.engine.oracles import Oracle, make_oracle
 
 OracleMaker = Callable[[int, bool], Oracle]

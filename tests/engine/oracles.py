@@ -47,7 +47,9 @@ class Oracle:
         return named
 
 
-def make_oracle(directory: Path, *, heads: int, after_norm: bool = False, tied: bool = True, vocabulary: int = 1000, layers: int = 2) -> Oracle:
+def make_oracle(
+    directory: Path, *, heads: int, after_norm: bool = False, tied: bool = True, vocabulary: int = 1000, layers: int = 2
+) -> Oracle:
     """A BLOOM whose outputs vary from token to token, in which no bias is zero and no LayerNorm scale is one."""
     torch.manual_seed(heads)
     config = BloomConfig(
@@ -73,14 +75,17 @@ def make_oracle(directory: Path, *, heads: int, after_norm: bool = False, tied: 
 
 
 def load(
-    directory: Path, *, dtype: str = "fp32", shard: Shard | None = None, attention: Attention | None = None, config: ModelConfig | None = None
+    directory: Path,
+    *,
+    dtype: str = "fp32",
+    shard: Shard | None = None,
+    attention: Attention | None = None,
+    config: ModelConfig | None = None,
 ) -> Bloom:
     """The engine's own model from every safetensors file of a directory."""
     config = config or ModelConfig.read(directory / "config.json")
     files = sorted(directory.glob("*.safetensors"))
-    return load_model(
-        config, files, shard=shard or Shard(), dtype=DTYPES[dtype], device=CPU, attention=attention or SdpaAttention()
-    )
+    return load_model(config, files, shard=shard or Shard(), dtype=DTYPES[dtype], device=CPU, attention=attention or SdpaAttention())
 
 
 def store(tensors: Mapping[str, Tensor], path: Path) -> Path:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.engine.conftest import OracleMaker
-from tests.engine.oracles import Oracle, load, make_oracle, random_requests
 from torch import Tensor
 
 from seqgpt_lab.engine.attention import Geometry
@@ -20,6 +18,8 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
+from tests.engine.conftest import OracleMaker
+from tests.engine.oracles import Oracle, load, make_oracle, random_requests
 
 HEADS = (4, 12, 16)
 IDS = torch.tensor([random.prompt_ids for random in random_requests(400, longest=37) if len(random.prompt_ids) == 37][:3])

@@ -7,12 +7,12 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub.utils import filter_repo_objects
-from tests.engine.oracles import Oracle, random_requests
 
 from seqgpt_lab.engine import checkpoint as module
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import CheckpointError
+from tests.engine.oracles import Oracle, random_requests
 
 
 def model_directory(folder: Path, *names: str) -> Path:
@@ -35,7 +35,9 @@ def test_a_hugging_face_directory_is_found_whole(oracle: Oracle) -> None:
 
 
 def test_shards_are_those_the_index_names(tmp_path: Path) -> None:
-    model_directory(tmp_path, "config.json", "tokenizer.json", "b.safetensors", "a.safetensors", "unrelated.safetensors", "model.safetensors")
+    model_directory(
+        tmp_path, "config.json", "tokenizer.json", "b.safetensors", "a.safetensors", "unrelated.safetensors", "model.safetensors"
+    )
     write_index(tmp_path, json.dumps({"weight_map": {"x": "b.safetensors", "y": "a.safetensors", "z": "b.safetensors"}}))
     assert find_checkpoint(str(tmp_path)).weights == (tmp_path / "a.safetensors", tmp_path / "b.safetensors")
 

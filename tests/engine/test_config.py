@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqgpt_lab.engine import config as module
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.errors import CheckpointError, OptionError
 
@@ -78,14 +77,17 @@ def test_a_file_that_is_no_config_is_refused(tmp_path: Path, content: bytes | No
         ModelConfig.read(tmp_path / "config.json")
 
 
-@pytest.mark.parametrize(("name", "wanted"), (("fp16", torch.float16), ("half", torch.float16), ("bfloat16", torch.bfloat16), ("fp32", torch.float32)))
+@pytest.mark.parametrize(
+    ("name", "wanted"), (("fp16", torch.float16), ("half", torch.float16), ("bfloat16", torch.bfloat16), ("fp32", torch.float32))
+)
 def test_dtypes_go_by_short_and_long_names(name: str, wanted: torch.dtype) -> None:
     assert resolve_dtype(name, CPU) == wanted
 
 
 @pytest.mark.parametrize(("hardware", "wanted"), ((True, torch.bfloat16), (False, torch.float32)))
 def test_auto_dtype_is_bf16_only_where_a_cpu_multiplies_it(monkeypatch: pytest.MonkeyPatch, hardware: bool, wanted: torch.dtype) -> None:
-    monkeypatch.setattr(module, "_cpu_multiplies_bf16", lambda: hardware)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
     assert resolve_dtype("auto", CPU) == wanted
     assert resolve_dtype("auto", CUDA) == torch.float16
 

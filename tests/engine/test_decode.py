@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.oracles import Oracle, load, random_requests
 from torch import nn
 
-from seqgpt_lab.engine.decode import Completion, Request, decode
+from seqgpt_lab.engine.decode import Request, decode
 from seqgpt_lab.engine.model import Bloom
+from tests.engine.oracles import Oracle, load, random_requests
 
 ROWS, LONGEST = 8, 10
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.engine.oracles import Oracle, random_requests
 
 from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import CheckpointError, OptionError, SeqGPTLabError
+from tests.engine.oracles import Oracle, random_requests
 
 
 @pytest.fixture(scope="module")

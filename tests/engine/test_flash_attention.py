@@ -9,12 +9,12 @@ from types import ModuleType
 import pytest
 import torch
 from hypothesis import given, settings
-from tests.engine.oracles import Oracle, load, random_requests
-from tests.engine.test_attention import Case, cases
 from torch import Tensor
 
 from seqgpt_lab.engine.attention import FlashAttention, ReferenceAttention, choose_attention
 from seqgpt_lab.engine.decode import decode
+from tests.engine.oracles import Oracle, load, random_requests
+from tests.engine.test_attention import Case, cases
 
 
 def flash_attn_with_kvcache(

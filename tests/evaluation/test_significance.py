@@ -112,6 +112,11 @@ def test_the_p_value_is_that_of_scipys_permutation_test_over_all_swaps(seed: int
     assert p_value(old, new, "micro_f1", Settings(resamples=20_000)) == pytest.approx(theirs.pvalue, abs=0.015)
 
 
+def test_a_p_value_is_never_below_what_the_draws_can_show() -> None:
+    old, new = by_records(0, 0, 60, 0)
+    assert p_value(old, new, "micro_f1", Settings(resamples=199)) == 1 / 200
+
+
 @pytest.mark.parametrize("table", [(3, 0, 0, 2), (20, 2, 11, 4), (0, 7, 7, 0), (50, 9, 1, 0), (1, 0, 6, 1), (5, 40, 25, 5)])
 def test_mcnemar_is_that_of_statsmodels_and_scipy(table: tuple[int, int, int, int]) -> None:
     old, new = by_records(*table)
@@ -257,7 +262,8 @@ def test_a_verdict_is_json_ready_and_reads_as_written() -> None:
     verdict = Verdict("旧", "新", "micro_f1", 0.8, 0.8312, -0.0041, 0.066, 0.0812, 0.0812, 1, 60, 21, 1234, Settings())
     assert verdict.sentence() == (
         "There is no real difference in micro F1 between '新' and '旧' on 60 documents: 0.831 against 0.800 "
-        "(+3.12 points, 95% interval -0.41 to +6.60, p = 0.081). Telling a difference of this size apart would take about 1,234 such documents (power 80%)."
+        "(+3.12 points, 95% interval -0.41 to +6.60, p = 0.081). "
+        "Telling a difference of this size apart would take about 1,234 such documents (power 80%)."
     )
     found = json.loads(json.dumps(verdict.to_dict()))
     assert found["sentence"] == verdict.sentence() and found["settings"]["resamples"] == 10_000 and found["real"] is False

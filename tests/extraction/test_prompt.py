@@ -47,7 +47,7 @@ def test_the_wording_is_exactly_seqgpts(either: TextTokenizer, task: Task) -> No
 @pytest.mark.parametrize("kind", ["tokenizer", "merging"])
 def test_ids_are_those_of_the_whole_string_in_transformers(kind: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(f"{kind}_file")
-    peer = PreTrainedTokenizerFast(tokenizer_file=str(path))
+    peer = PreTrainedTokenizerFast(tokenizer_file=str(path))  # type: ignore[no-untyped-call]
     for text in ("张伟，35岁，现任上海云智科技有限公司高级算法工程师", "供应商: (甲方)\n金额: 1,200元 ", "𠮷😀\x00 \t\n", "x"):
         prompt = build_prompt(TextTokenizer.load(path), text, ("姓名", "job title"))
         whole = f"输入: {text}\n抽取: 姓名，job title\n输出: [GEN]"
@@ -99,6 +99,12 @@ def test_the_cut_falls_where_it_can_be_counted(tokenizer: TextTokenizer) -> None
     assert build_prompt(tokenizer, "一二三四五", PHRASES, max_length=limit).text_kept == 5
     # A rare character is four tokens: it goes whole, never half.
     assert build_prompt(tokenizer, "一二𠮷三", PHRASES, max_length=limit).text_kept == 2
+
+
+def test_a_mark_that_merges_with_the_line_break_after_the_text_is_kept(merging: TextTokenizer) -> None:
+    limit = length(merging, "x")
+    assert limit == length(merging, "x)"), "the test needs a tokenizer that merges `)` with a line break"
+    assert build_prompt(merging, "x)yy", PHRASES, max_length=limit).text_kept == 2
 
 
 class Counting(TextTokenizer):

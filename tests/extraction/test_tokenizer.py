@@ -36,7 +36,7 @@ def either(any_file: Path) -> TextTokenizer:
 
 @pytest.fixture(scope="module")
 def peer(any_file: Path) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(tokenizer_file=str(any_file))
+    return PreTrainedTokenizerFast(tokenizer_file=str(any_file))  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture

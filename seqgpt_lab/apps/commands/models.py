@@ -38,7 +38,8 @@ def train_embedded(
 ) -> None:
     """Train the embedded model on synthetic text.
 
-    Takes hours, and prints the path of the trained model's directory, OUT/model, at the end. Interrupt it when you like: the same command goes on from OUT/checkpoint.pt.
+    Takes hours, and prints the path of the trained model's directory, OUT/model, at the end. Interrupt it when
+    you like: the same command goes on from OUT/checkpoint.pt.
     """
     import torch
 

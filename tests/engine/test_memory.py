@@ -1,0 +1,65 @@
+"""Peak memory of loading, measured by the kernel in a process of its own, on checkpoints of zeros that take no room on the disk."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.weights import stored_name
+
+MEASURE = """
+import sys
+from pathlib import Path
+import torch
+from seqgpt_lab.engine.attention import SdpaAttention
+from seqgpt_lab.engine.config import DTYPES, ModelConfig
+from seqgpt_lab.engine.parallel import Shard
+from seqgpt_lab.engine.weights import load_model
+
+def status(name):
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
+
+folder, dtype = Path(sys.argv[1]), DTYPES[sys.argv[2]]
+config, files = ModelConfig.read(folder / "config.json"), [folder / "model.safetensors"]
+before = status("VmRSS:")
+model = load_model(config, files, shard=Shard(), dtype=dtype, device=torch.device("cpu"), attention=SdpaAttention())
+weights = sum(parameter.nbytes for parameter in model.parameters())
+print(status("VmHWM:") - before, status("VmRSS:") - before, weights)
+"""
+
+
+def write_zeros(folder: Path, config: ModelConfig) -> Path:
+    """A whole fp16 checkpoint whose tensors are one hole in the file."""
+    with torch.device("meta"):
+        shapes = {stored_name(name): tuple(parameter.shape) for name, parameter in Bloom(config).named_parameters()}
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [start, end]}
+    encoded = json.dumps(header).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        file.truncate(8 + len(encoded) + end)
+    (folder / "config.json").write_text(json.dumps(config.to_json()), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+@pytest.mark.parametrize("dtype", ("fp16", "fp32"))
+def test_loading_takes_little_more_than_the_weights(tmp_path: Path, dtype: str) -> None:
+    """SeqGPT-560M's width, with a sixth of its layers and a vocabulary to match: 310 MB in fp16, half of it in one tensor."""
+    folder = write_zeros(tmp_path, ModelConfig(vocab_size=100_000, hidden_size=1024, layers=4, heads=16))
+    output = subprocess.run([sys.executable, "-c", MEASURE, str(folder), dtype], check=True, capture_output=True, text=True).stdout
+    peak, held, weights = (int(number) for number in output.split())
+    assert weights > (300e6 if dtype == "fp16" else 600e6)
+    assert 0.95 * weights < held <= peak, "the weights are not where this test looks for them"
+    assert peak <= 1.15 * weights

@@ -25,7 +25,8 @@ def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
     beside.mkdir(parents=True)
     try:
         weights = {
-            f"transformer.{stored_name(name)}": parameter.detach().to(torch.float16).contiguous() for name, parameter in model.named_parameters()
+            f"transformer.{stored_name(name)}": parameter.detach().to(torch.float16).contiguous()
+            for name, parameter in model.named_parameters()
         }
         save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})
         (beside / "config.json").write_text(json.dumps(model.config.to_json(), indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,9 @@ class Muon(torch.optim.Optimizer):
     dtype: of the products. bfloat16 is enough, but emulated on a CPU without it, where one step took 9.7 s instead of 0.2.
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter], lr: float, dtype: torch.dtype, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self, weights: Iterable[nn.Parameter], lr: float, dtype: torch.dtype, momentum: float = 0.95, weight_decay: float = 0.01
+    ) -> None:
         self.dtype = dtype
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
+from seqgpt_lab.files import write_json
+
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
 GENERATE_TOKEN = "[GEN]"
 BLOOM_SPLIT = r" ?[^(\s|[.,!?…。，、।۔،])]+"
@@ -65,7 +67,7 @@ def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
     """Write tokenizer.json and the two small files that let transformers load it as BLOOM's."""
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(directory / "tokenizer.json"))
-    names = '"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"'
-    (directory / "special_tokens_map.json").write_text(f'{{{names}, "additional_special_tokens": ["{GENERATE_TOKEN}"]}}\n', encoding="utf-8")
-    config = f'{{{names}, "tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "clean_up_tokenization_spaces": false}}\n'
-    (directory / "tokenizer_config.json").write_text(config, encoding="utf-8")
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    config = {**special, "tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "clean_up_tokenization_spaces": False}
+    write_json(directory / "special_tokens_map.json", {**special, "additional_special_tokens": [GENERATE_TOKEN]})
+    write_json(directory / "tokenizer_config.json", config)

@@ -56,7 +56,6 @@ def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
     config = ModelConfig.read(found.config)
     if config != trainer.model.config:
         raise OptionError(f"{found.directory} has the shape {config}, the recipe asks for {trainer.model.config}; change one of them")
-    model = load_model(
-        config, found.weights, shard=Shard(), dtype=torch.float32, device=torch.device("cpu"), attention=choose_attention("sdpa", torch.device("cpu"))
-    )
+    cpu = torch.device("cpu")
+    model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=cpu, attention=choose_attention("sdpa", cpu))
     trainer.model.load_state_dict(model.state_dict())

@@ -1,4 +1,4 @@
-"""The CUDA path on a machine without a GPU: fake CUDA tensors have shapes and devices but no data, so a stray CPU tensor or a host sync fails."""
+"""The CUDA path without a GPU: fake CUDA tensors have shapes and devices but no data, so a stray CPU tensor or a host sync fails."""
 
 from __future__ import annotations
 

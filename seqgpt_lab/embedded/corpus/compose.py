@@ -9,11 +9,23 @@ from seqgpt_lab.embedded.corpus.kind import FieldSpec, Kind, Split
 from seqgpt_lab.embedded.corpus.noise import corrupt
 from seqgpt_lab.embedded.corpus.template import choose, fill, slots
 
+# How a field is written in a form, and what stands between fields.
 _FORM_STYLES = (
-    ("{key}：{value}", "\n"), ("{key}:{value}", "\n"), ("{key}: {value}", "\n"), ("【{key}】{value}", "\n"), ("{key}：{value}", "；"),
-    ("{key}：{value}", "，"), ("{key} {value}", "\n"), ("{key}\t{value}", "\n"), ("{key}：{value}", " "), ("{key}（{value}）", "，"),
-    ("{key}：【{value}】", "\n"), ("{key}｜{value}", "\n"), ("{key}:{value}", ", "), ("[{key}] {value}", "\n"), ("{key}为{value}", "，"), ("- {key}：{value}", "\n"),
-)  # fmt: skip
+    *(
+        (style, "\n")
+        for style in ("{key}：{value}", "{key}:{value}", "{key}: {value}", "【{key}】{value}", "{key} {value}", "{key}\t{value}")
+    ),
+    ("{key}：{value}", "；"),
+    ("{key}：{value}", "，"),
+    ("{key}：{value}", " "),
+    ("{key}（{value}）", "，"),
+    ("{key}：【{value}】", "\n"),
+    ("{key}｜{value}", "\n"),
+    ("{key}:{value}", ", "),
+    ("[{key}] {value}", "\n"),
+    ("{key}为{value}", "，"),
+    ("- {key}：{value}", "\n"),
+)
 _CLAUSE_JOINTS = (("，", "。"), ("；", "。"), ("。", "。"), ("，", "；"), (",", "."), ("\n", "\n"))
 _NOISY_SHARE = 0.3
 

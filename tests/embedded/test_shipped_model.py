@@ -1,0 +1,76 @@
+"""The embedded model as shipped: the engine writes what transformers writes on every bundled document, and scores what its card says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.engine.decode import Request
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.evaluation.counts import Counts
+from seqgpt_lab.evaluation.evaluate import evaluate
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
+from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.resources import bundled
+
+MODEL = Path(bundled("models", "seqgpt-tiny"))
+
+
+@pytest.fixture(scope="module")
+def requests() -> list[Request]:
+    """A prompt for every six labels of every bundled document."""
+    tokenizer = TextTokenizer.load(MODEL / "tokenizer.json")
+    found = []
+    for kind in KINDS:
+        groups = split_evenly(LabelSet.load(bundled("labels", f"{kind.name}.yaml")).phrases)
+        for split in ("dev", "test"):
+            for document in load_documents(bundled("documents", f"{kind.name}.{split}.jsonl")):
+                found += [Request(build_prompt(tokenizer, document.text, phrases).ids, 96) for phrases in groups]
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(requests: list[Request]) -> list[tuple[int, ...]]:
+    """What transformers' own generate writes; prompts of like length together, to spare it padding."""
+    order = sorted(range(len(requests)), key=lambda index: len(requests[index].prompt_ids))
+    engine = ReferenceEngine.load("tiny", dtype="fp32", device="cpu", batch_size=48)
+    written = engine.generate([requests[index] for index in order])
+    return [completion.token_ids for _, completion in sorted(zip(order, written, strict=True), key=lambda pair: pair[0])]
+
+
+@pytest.mark.parametrize(("batch_size", "every"), [(32, 1), (7, 1), (1, 6)])
+def test_greedy_output_is_transformers(batch_size: int, every: int, requests: list[Request], expected: list[tuple[int, ...]]) -> None:
+    """At batch 1 every sixth prompt, to keep the suite short; with `every` 1 it holds for all of them too."""
+    with Engine.load("tiny", dtype="fp32", device="cpu", batch_size=batch_size) as engine:
+        ours = engine.generate(requests[::every])
+    different = [index for index, (mine, theirs) in enumerate(zip(ours, expected[::every], strict=True)) if mine.token_ids != theirs]
+    assert different == []
+
+
+def test_scores_are_those_on_the_model_card() -> None:
+    """The card's table of the test split is what this machine measures, to the last printed digit."""
+    card = (MODEL / "README.md").read_text(encoding="utf-8")
+    printed = {name: (float(f1), float(exact)) for name, f1, exact in re.findall(r"^\| `?(\w+)`? \| ([\d.]+) \| ([\d.]+) % \|", card, re.M)}
+    total, records, count = Counts(), 0, 0
+    with Engine.load("tiny", dtype="fp32", device="cpu") as engine:
+        extractor = Extractor(engine)
+        for kind in KINDS:
+            documents = load_documents(bundled("documents", f"{kind.name}.test.jsonl"))
+            strict = evaluate(extractor, documents, LabelSet.load(bundled("labels", f"{kind.name}.yaml"))).scores.strict
+            assert printed[kind.name] == pytest.approx((strict.micro.f1, 100 * strict.exact_records / len(documents)), abs=0.011)
+            total, records, count = total + strict.micro, records + strict.exact_records, count + len(documents)
+    assert printed["all"] == pytest.approx((total.f1, 100 * records / count), abs=0.011)
+
+
+def test_weights_fit_a_clone() -> None:
+    size = sum(path.stat().st_size for path in MODEL.iterdir())
+    assert size < 16 << 20
+    assert json.loads((MODEL / "config.json").read_text(encoding="utf-8"))["torch_dtype"] == "float16"

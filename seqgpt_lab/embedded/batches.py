@@ -19,8 +19,8 @@ from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kind import Kind, Split
 from seqgpt_lab.embedded.corpus.questions import Question, ask
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.tokenizer import GENERATE_TOKEN
 from seqgpt_lab.engine.attention import Geometry, Prepared, SdpaAttention
+from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN
 
 _PAD_BLOCK = -1
 _MULTIPLE = 8

@@ -11,20 +11,13 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
+from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, byte_symbols
 from seqgpt_lab.files import write_json
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
-GENERATE_TOKEN = "[GEN]"
 BLOOM_SPLIT = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 _FULL_WIDTH = [chr(code) for code in range(0xFF01, 0xFF5F)]
 _MARKS = "。，、；：？！“”‘’（）《》〈〉【】〔〕「」『』—…·～￥¥°％‰×÷±№①②③④⑤⑥⑦⑧⑨⑩〇　✓√□■●○◆★☆→Ⅰ Ⅱ Ⅲ�".replace(" ", "")
-
-
-def byte_symbols() -> list[str]:
-    """The printable character that byte-level BPE writes for each byte 0..255 (Radford et al. 2019, GPT-2)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = iter(range(0x100, 0x200))
-    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
 
 
 def common_characters() -> list[str]:

@@ -1,20 +1,22 @@
 """Reads safetensors straight into a model's parameters, this rank's slices only; knows names and shapes, no arithmetic.
 
 Each tensor is read from the file into the memory it will stay in: no mapped copy beside it, no pass through another dtype.
-Only when the wanted dtype differs from the stored one is a buffer of a few megabytes in between.
+Only when the wanted dtype differs from the stored one is a buffer of a megabyte in between.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from seqgpt_lab.engine.attention import Attention, alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
@@ -23,7 +25,7 @@ from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.errors import CheckpointError
 
 _STORED = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
-_CHUNK_BYTES = 8 << 20
+_CHUNK_BYTES = 1 << 20  # larger buffers, once freed, leave holes in the heap of up to a tenth of the weights
 _IGNORED_SUFFIXES = (".attention.bias", ".attention.masked_bias", ".alibi")
 
 
@@ -45,12 +47,22 @@ class Slice:
     columns: range | None = None
 
 
+class _NoRandomStart(TorchFunctionMode):
+    """Leaves new tensors as they are: drawing numbers on the meta device would import torch's compiler, 75 MB and seconds of it."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Sequence[type], arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        options = options or {}
+        return options["tensor"] if function is nn.init.normal_ else function(*arguments, **options)
+
+
 def load_model(
     config: ModelConfig, files: Sequence[Path], *, shard: Shard, dtype: torch.dtype, device: torch.device, attention: Attention
 ) -> Bloom:
     """The model on `device` in `dtype`, ready to run. Raises CheckpointError naming every missing, extra or misshapen tensor."""
     stored = _without_prefix(read_headers(files))
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomStart():
         model = Bloom(config, shard, attention)
     wanted = {stored_name(name): name for name, _ in model.named_parameters()}
     full = _full_shapes(config)
@@ -143,7 +155,7 @@ def stored_name(name: str) -> str:
 
 def _full_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the whole model's tensors, as stored."""
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomStart():
         whole = Bloom(config)
     return {stored_name(name): tuple(parameter.shape) for name, parameter in whole.named_parameters()}
 

@@ -18,11 +18,11 @@ GENERATE_TOKEN = "[GEN]"
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
-def _bytes_by_symbol() -> dict[str, int]:
-    """Byte-level BPE writes each byte as a printable character (Radford et al. 2019, GPT-2); this is the way back."""
+def byte_symbols() -> list[str]:
+    """The printable character that byte-level BPE writes for each byte 0..255 (Radford et al. 2019, GPT-2)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = iter(range(0x100, 0x200))
-    return {chr(byte) if byte in printable else chr(next(others)): byte for byte in range(256)}
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class TextTokenizer:
 
     def __init__(self, tokenizer: Tokenizer, plain: Tokenizer) -> None:
         self._plain = plain
-        symbols = _bytes_by_symbol()
+        symbols = {symbol: byte for byte, symbol in enumerate(byte_symbols())}
         special = set(tokenizer.get_added_tokens_decoder())
         self._bytes: dict[int, bytes] = {}
         for token, index in tokenizer.get_vocab().items():

@@ -13,12 +13,14 @@ from tests.apps.conftest import Invoke, ScriptedEngine
 
 COMMANDS = ("extract", "evaluate", "run", "convert", "train-embedded")
 SCRIPT = (sys.executable, "-c", "from seqgpt_lab.apps.cli import main; main()")
+# Buffered output, as users have it: an empty value is none. One thread, to leave the other cores to other tests.
+PLAIN_PYTHON = {"PYTHONUNBUFFERED": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def run_script(*words: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """`seqgpt-lab` in a process of its own."""
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return subprocess.run([*SCRIPT, *map(str, words)], input=stdin, capture_output=True, env={**os.environ, **threads, **environment})
+    variables = {**os.environ, **PLAIN_PYTHON, **environment}
+    return subprocess.run([*SCRIPT, *map(str, words)], input=stdin, capture_output=True, env=variables)
 
 
 def test_help_names_every_command(invoke: Invoke) -> None:
@@ -92,7 +94,8 @@ def test_a_process_reads_a_pipe_and_writes_utf8_whatever_the_locale(random_model
 
 def test_a_reader_that_leaves_ends_the_command_quietly(random_model: Path) -> None:
     words = [*SCRIPT, "extract", "--labels", "姓名", "--model", random_model, "--max-new-tokens", "1", "--batch-size", "1"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **PLAIN_PYTHON}) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdout.close()
         process.stdin.write(b'{"text": "a"}\n' * 3)

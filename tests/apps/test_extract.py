@@ -70,9 +70,11 @@ def test_standard_input_without_json_is_one_plain_text(invoke: Invoke, scripted:
     assert len(records) == 1 and records[0]["values"] == {"姓名": ["张伟", "李娜"], "年龄": ["35", "28"], "公司": "上海云智科技有限公司"}
 
 
-@pytest.mark.parametrize(("end", "kept"), [("", 200), ("\n", 200), ("\r\n", 200), ("\n\n", 201)])
-def test_one_newline_at_the_end_of_standard_input_is_no_text(invoke: Invoke, scripted: ScriptedEngine, end: str, kept: int) -> None:
-    result = invoke(*WORDS, "--max-length", "100", stdin=("张" * 200 + end).encode())
+@pytest.mark.parametrize(("before", "end", "kept"), [("", "", 200), ("\ufeff", "\n", 200), ("", "\r\n", 200), ("", "\n\n", 201)])
+def test_byte_order_mark_and_last_newline_of_standard_input_are_no_text(
+    invoke: Invoke, scripted: ScriptedEngine, before: str, end: str, kept: int
+) -> None:
+    result = invoke(*WORDS, "--max-length", "100", stdin=(before + "张" * 200 + end).encode())
     assert f"of {kept} characters fitted into the prompt" in result.stdout
 
 

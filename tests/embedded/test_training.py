@@ -16,7 +16,7 @@ from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.muon import orthogonalise
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.tokenizer import GENERATE_TOKEN, build_tokenizer
+from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer, train
 from seqgpt_lab.embedded.train_embedded import train_embedded
 from seqgpt_lab.engine.config import ModelConfig
@@ -26,7 +26,7 @@ from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.prompt import build_prompt
-from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 
 SMALL = Recipe(steps=6, hidden_size=64, layers=1, tokens=600, pool_rows=6, drill_pools=1, drill_rows=4)
 

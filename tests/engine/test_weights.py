@@ -121,9 +121,9 @@ def test_every_missing_extra_and_misshapen_tensor_is_named(oracle: Oracle, tmp_p
 
 
 def test_a_config_of_another_size_is_found_out(oracle: Oracle) -> None:
-    with pytest.raises(CheckpointError, match="extra h.1.input_layernorm.bias"):
+    with pytest.raises(CheckpointError, match=r"extra h\.1\.input_layernorm\.bias"):
         load(oracle.directory, config=replace(oracle.config, layers=1))
-    with pytest.raises(CheckpointError, match="config.json asks for"):
+    with pytest.raises(CheckpointError, match=r"config\.json asks for"):
         load(oracle.directory, config=replace(oracle.config, hidden_size=384))
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_file_is_named_with_its_size(oracle: Oracle, tmp_path: Path, d
 
 
 def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="gone.safetensors"):
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors"):
         read_headers([tmp_path / "gone.safetensors"])
 
 

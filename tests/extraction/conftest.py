@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from seqgpt_lab.embedded.tokenizer import BLOOM_SPLIT, GENERATE_TOKEN, SPECIAL_TOKENS, build_tokenizer, save_tokenizer
-from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.embedded.tokenizer import BLOOM_SPLIT, SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 
 CORPUS = [
     "输入: 张伟，35岁，现任上海云智科技有限公司高级算法工程师 (全职)\n抽取: 姓名，年龄，公司\n输出: 姓名: 张伟\n年龄: 35岁\n",

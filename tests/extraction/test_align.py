@@ -94,7 +94,7 @@ def compatible(text: str) -> str:
 
 @QUICK
 @given(text=SOUP, values=st.lists(SOUP.map(str.strip).filter(bool), max_size=12))
-@example(text="①⑪1", values=["11"])
+@example(text="①⑪1", values=["11", "1", "1", "1"])
 @example(text="重㎏", values=["g", "k", "kg"])
 def test_every_place_holds_its_value_and_no_place_is_given_twice(text: str, values: list[str]) -> None:
     spans = Aligner(text).place([(value, None) for value in values])
@@ -151,6 +151,7 @@ def test_whole_words_come_first(text: str, value: str, wanted: list[tuple[int, i
         ("共 1 2 0 元", "120元", (2, 9)),
         ("EMAIL: A@Example.com", "a@example.com", (7, 20)),
         ("占地80㎡。", "80m2", (2, 5)),
+        ("①⑪1", "11", (1, 2)),
     ],
 )
 def test_offsets_are_code_points(text: str, value: str, wanted: tuple[int, int]) -> None:

@@ -34,6 +34,9 @@ def train_embedded(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The directory for checkpoint.pt and the trained model.")],
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Updates in all; the recipe's number when left out.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Decides the weights; the recipe's when left out.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--start", metavar="MODEL", help="A model directory to begin from, instead of random weights.")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; PyTorch's choice when left out.")] = None,
 ) -> None:
     """Train the embedded model on synthetic text.
@@ -51,7 +54,7 @@ def train_embedded(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        made = train(out, recipe, note)
+        made = train(out, recipe, note, start)
     except KeyboardInterrupt:
         checkpoint = out / "checkpoint.pt"
         note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")

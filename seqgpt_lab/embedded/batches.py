@@ -19,6 +19,7 @@ from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kind import Kind, Split
 from seqgpt_lab.embedded.corpus.questions import Question, ask
 from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.attention import Geometry, Prepared, SdpaAttention
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN
 
@@ -75,7 +76,7 @@ def pack(tokenizer: Tokenizer, text: str, questions: Sequence[Question]) -> Pack
     """Lay out one text and its questions. The tokenizer must encode special tokens as plain text (`encode_special_tokens`)."""
     ids = tokenizer.encode(f"输入: {text}\n").ids
     positions, blocks, targets = list(range(len(ids))), [0] * len(ids), [-100] * len(ids)
-    generate, end = tokenizer.token_to_id(GENERATE_TOKEN), tokenizer.token_to_id("</s>")
+    generate, end = token_id(tokenizer, GENERATE_TOKEN), token_id(tokenizer, "</s>")
     start = len(ids)
     for block, question in enumerate(questions, start=1):
         prompt = [*tokenizer.encode(f"{question.task}: {'，'.join(question.labels)}\n输出: ").ids, generate]
@@ -131,7 +132,7 @@ class Batches:
         random = Random(f"{self.recipe.seed}/{pool}")
         drill = self.recipe.drill(pool)
         rows = sorted((self._row(random, drill) for _ in range(self.recipe.rows(pool))), key=lambda row: len(row.ids))
-        pad = self.tokenizer.token_to_id("<pad>")
+        pad = token_id(self.tokenizer, "<pad>")
         groups: list[list[PackedRow]] = [[]]
         for row in rows:
             if len(row.ids) * (len(groups[-1]) + 1) > self.recipe.tokens and groups[-1]:
@@ -158,7 +159,7 @@ def repeat_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
     """Random tokens, then the same again: the barest task that needs copying (an induction head)."""
     ids = [random.randrange(4, tokenizer.get_vocab_size() - 1) for _ in range(random.randint(5, 20))]
     count = len(ids)
-    targets = [-100] * count + [*ids[1:], tokenizer.token_to_id("</s>")]
+    targets = [-100] * count + [*ids[1:], token_id(tokenizer, "</s>")]
     return PackedRow(ids + ids, list(range(2 * count)), [0] * (2 * count), targets)
 
 

@@ -43,15 +43,17 @@ class Muon(torch.optim.Optimizer):
         average: Tensor = state["momentum"]
         assert weight.grad is not None
         average.lerp_(weight.grad, 1 - momentum)
-        return weight.grad.lerp(average, momentum)
+        update: Tensor = weight.grad.lerp(average, momentum)
+        return update
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """Matrices [N, rows, columns] -> the same singular vectors with every singular value near 1 (0.7 to 1.2)."""
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
+    x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return x.mT if tall else x
+    result: Tensor = x.mT if tall else x
+    return result

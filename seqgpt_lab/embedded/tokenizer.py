@@ -56,6 +56,13 @@ def _merge_within_characters(characters: list[str]) -> tuple[dict[str, int], lis
     return vocabulary, merges
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that the tokenizer is known to have."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None, f"the tokenizer lacks {token}"
+    return found
+
+
 def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
     """Write tokenizer.json and the two small files that let transformers load it as BLOOM's."""
     directory.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate
 from seqgpt_lab.embedded.corpus.kind import Kind
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.errors import OptionError
@@ -81,7 +82,7 @@ class Trainer:
         random, right, total = Random(seed), 0, 0
         rows = [pack(self.tokenizer, *document_questions(self.kinds, "dev", random, 2)) for _ in range(documents)]
         for at in range(0, documents, 16):
-            batch = collate(rows[at : at + 16], self.tokenizer.token_to_id("<pad>"))
+            batch = collate(rows[at : at + 16], token_id(self.tokenizer, "<pad>"))
             logits, targets = self.answer_logits(batch)
             wrong = torch.zeros_like(batch.targets, dtype=torch.bool)
             wrong[batch.targets >= 0] = logits.argmax(-1) != targets

@@ -31,7 +31,7 @@ class ReferenceEngine:
         checkpoint = find_checkpoint(source)
         config = ModelConfig.read(checkpoint.config)
         model: Any = BloomForCausalLM.from_pretrained(checkpoint.config.parent, dtype=kind, use_safetensors=True)
-        model.generation_config = GenerationConfig()  # a checkpoint's own may ask for beams or a repetition penalty
+        model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]  # a checkpoint's own may ask for beams or a repetition penalty
         return cls(model.to(where).eval(), checkpoint, config, batch_size)
 
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:

@@ -10,7 +10,7 @@ from seqgpt_lab.embedded.corpus.noise import corrupt
 from seqgpt_lab.embedded.corpus.template import choose, fill, slots
 
 # How a field is written in a form, and what stands between fields.
-_FORM_STYLES = (
+_FORM_STYLES: tuple[tuple[str, str], ...] = (
     *(
         (style, "\n")
         for style in ("{key}：{value}", "{key}:{value}", "{key}: {value}", "【{key}】{value}", "{key} {value}", "{key}\t{value}")

@@ -58,8 +58,8 @@ def _form(kind: Kind, random: Random) -> str:
 
 
 def _key(spec: FieldSpec, random: Random) -> str:
-    chinese = [phrase for phrase in spec.phrases if not phrase.isascii()]
-    return random.choice([spec.name, *(spec.keys or chinese)])
+    chinese = tuple(phrase for phrase in spec.phrases if not phrase.isascii())
+    return random.choice((spec.name, *(spec.keys or chinese)))
 
 
 def _prose(kind: Kind, random: Random) -> str:

@@ -56,18 +56,22 @@ def test_greedy_output_is_transformers(batch_size: int, every: int, requests: li
 
 
 def test_scores_are_those_on_the_model_card() -> None:
-    """The card's table of the test split is what this machine measures, to the last printed digit."""
+    """The card's table of the test split is what this machine measures; another CPU's rounding may tip a document or two."""
     card = (MODEL / "README.md").read_text(encoding="utf-8")
-    printed = {name: (float(f1), float(exact)) for name, f1, exact in re.findall(r"^\| `?(\w+)`? \| ([\d.]+) \| ([\d.]+) % \|", card, re.M)}
+    printed = {name: (float(f1), float(exact)) for name, f1, exact in re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) % \|", card, re.M)}
     total, records, count = Counts(), 0, 0
     with Engine.load("tiny", dtype="fp32", device="cpu") as engine:
         extractor = Extractor(engine)
         for kind in KINDS:
             documents = load_documents(bundled("documents", f"{kind.name}.test.jsonl"))
             strict = evaluate(extractor, documents, LabelSet.load(bundled("labels", f"{kind.name}.yaml"))).scores.strict
-            assert printed[kind.name] == pytest.approx((strict.micro.f1, 100 * strict.exact_records / len(documents)), abs=0.011)
+            f1, exact = printed[kind.name]
+            assert strict.micro.f1 == pytest.approx(f1, abs=0.01), kind.name
+            assert 100 * strict.exact_records / len(documents) == pytest.approx(exact, abs=3.4), kind.name
             total, records, count = total + strict.micro, records + strict.exact_records, count + len(documents)
-    assert printed["all"] == pytest.approx((total.f1, 100 * records / count), abs=0.011)
+    f1, exact = printed["all"]
+    assert total.f1 == pytest.approx(f1, abs=0.003)
+    assert 100 * records / count == pytest.approx(exact, abs=0.7)
 
 
 def test_weights_fit_a_clone() -> None:

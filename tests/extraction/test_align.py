@@ -95,6 +95,7 @@ def compatible(text: str) -> str:
 @QUICK
 @given(text=SOUP, values=st.lists(SOUP.map(str.strip).filter(bool), max_size=12))
 @example(text="①⑪1", values=["11", "1", "1", "1"])
+@example(text="Aaaa", values=["aa", "aa", "aa"])
 @example(text="重㎏", values=["g", "k", "kg"])
 def test_every_place_holds_its_value_and_no_place_is_given_twice(text: str, values: list[str]) -> None:
     spans = Aligner(text).place([(value, None) for value in values])

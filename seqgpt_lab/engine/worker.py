@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
 
@@ -96,7 +96,8 @@ class Worker:
 
     @property
     def ended(self) -> bool:
-        return self.process.exitcode is not None
+        """Also when somebody else has collected the exit code: the sentinel tells."""
+        return self.process.exitcode is not None or bool(wait([self.process.sentinel], 0))
 
     def error(self, what: str) -> WorkerError:
         """What happened, who it was, and the end of its log."""
@@ -109,7 +110,7 @@ class Worker:
         self.process.join(TICK_SECONDS)
         code = self.process.exitcode
         if code is None:
-            return self.error("closed its pipe but still runs")
+            return self.error("ended, its exit code unknown" if self.ended else "closed its pipe but still runs")
         if code >= 0:
             return self.error(f"ended with exit code {code}")
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -130,7 +131,7 @@ class Worker:
     def end(self, patience: float) -> None:
         """Wait for the process, then kill it: SIGKILL also ends one that is stopped. Leaves neither process nor pipe."""
         self.process.join(patience)
-        if self.process.exitcode is None:
+        if not self.ended:
             self.process.kill()
             self.process.join(_KILL_SECONDS)
         if self.process.exitcode is not None:

@@ -35,8 +35,10 @@ def place(tensor_parallel: int, replicas: int, device: torch.device) -> list[lis
     if device.type == "cpu":
         return [["cpu"] * tensor_parallel for _ in range(replicas)]
     wanted, cards = tensor_parallel * replicas, torch.cuda.device_count()
-    if device.index is not None:
-        raise OptionError(f"{wanted} workers need a card each, device={str(device)!r} names one; use device='cuda' (CUDA_VISIBLE_DEVICES picks)")
+    if str(device) != "cuda":
+        raise OptionError(
+            f"{wanted} workers need a card each, device={str(device)!r} names one; use device='cuda' (CUDA_VISIBLE_DEVICES picks)"
+        )
     if wanted > cards:
         raise OptionError(
             f"tensor_parallel={tensor_parallel} times replicas={replicas} needs {wanted} CUDA devices, this machine shows {cards}; "

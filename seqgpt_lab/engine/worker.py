@@ -22,6 +22,7 @@ from seqgpt_lab.errors import WorkerError
 
 TICK_SECONDS = 0.5
 SILENT_TICKS = 7  # a ping unanswered for 3.5 s: stopped, or swapped out
+_BLOCK_SECONDS = 2.0  # a write may wait this long twice: what fits the buffer, then nothing
 _TAIL_LINES, _TAIL_BYTES = 15, 4000
 _KILL_SECONDS = 5.0  # only a process that the kernel itself holds outlives this
 _STARTING = threading.Lock()
@@ -56,7 +57,7 @@ class Worker:
         self.damaged = False  # a message may be half sent or half read; only a new process helps
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        _limit_blocking(self.connection, SILENT_TICKS * TICK_SECONDS)
+        _limit_blocking(self.connection, _BLOCK_SECONDS)
         self.process = context.Process(target=work, args=(spec, theirs), name=f"seqgpt-lab {spec.name}", daemon=True)
         try:
             with _STARTING, _interrupts_blocked(), _main_module_hidden():
@@ -145,7 +146,7 @@ class Worker:
         try:
             yield
         except BlockingIOError:
-            raise self.error(f"{what} (waited {SILENT_TICKS * TICK_SECONDS:g} s)") from None
+            raise self.error(f"{what}: it is stopped or starved") from None
         except (EOFError, OSError):
             raise self.death() from None
         self.damaged = False

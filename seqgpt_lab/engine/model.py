@@ -114,7 +114,9 @@ class Bloom(nn.Module):
 def _embedding(rows: int, width: int) -> nn.Embedding:
     """nn.Embedding, which would also draw random numbers on the meta device, where torch imports for 1.6 s to do so."""
     weight = torch.empty(rows, width)
-    return nn.Embedding.from_pretrained(weight if weight.is_meta else nn.init.normal_(weight), freeze=False)
+    if not weight.is_meta:
+        nn.init.normal_(weight)
+    return nn.Embedding(rows, width, _weight=weight)
 
 
 def fresh_geometry(token_ids: Tensor) -> Geometry:

@@ -37,7 +37,7 @@ def place(tensor_parallel: int, replicas: int, device: torch.device) -> list[lis
     wanted, cards = tensor_parallel * replicas, torch.cuda.device_count()
     if str(device) != "cuda":
         raise OptionError(
-            f"{wanted} workers need a card each, device={str(device)!r} names one; use device='cuda' (CUDA_VISIBLE_DEVICES picks)"
+            f"{wanted} workers need a card each, device={str(device)!r} names one; use device='cuda' (CUDA_VISIBLE_DEVICES chooses cards)"
         )
     if wanted > cards:
         raise OptionError(

@@ -24,7 +24,7 @@ def join_ranks(spec: WorkerSpec) -> None:
         return
     device = torch.device(spec.device)
     backend = _prepare_nccl(device) if device.type == "cuda" else _prepare_gloo()
-    store = torch.distributed.FileStore(str(spec.store), spec.world_size)
+    store = torch.distributed.FileStore(str(spec.store), spec.world_size)  # type: ignore[attr-defined]
     torch.distributed.init_process_group(backend, store=store, rank=spec.rank, world_size=spec.world_size, timeout=_PATIENCE)
     met = torch.ones(1, device=device)
     torch.distributed.all_reduce(met)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ready, Work, WorkerSpec
@@ -60,13 +60,13 @@ class Replica:
 
     def await_ready(self, deadline: float) -> None:
         """Until every rank has its weights and has met the others. deadline: of time.monotonic. Raises WorkerError."""
-        waiting: dict[Connection, Worker] = {worker.connection: worker for worker in self.workers}
+        waiting = list(self.workers)
         while waiting:
-            ready = wait(list(waiting), max(0.0, deadline - time.monotonic()))
+            ready = wait([worker.connection for worker in waiting], max(0.0, deadline - time.monotonic()))
             if not ready:
-                raise next(iter(waiting.values())).error("did not get ready in time")
-            for connection in ready:
-                worker = waiting.pop(connection)  # type: ignore[arg-type]
+                raise waiting[0].error("did not get ready in time")
+            for worker in [worker for worker in waiting if worker.connection in ready]:
+                waiting.remove(worker)
                 message = self._receive(worker)
                 if isinstance(message, Failure):
                     raise self._diagnose(worker, message)
@@ -119,7 +119,8 @@ class Replica:
             self.broken = True
             behind = min(self.workers, key=lambda worker: worker.pulse.layers)
             seconds = (idle if idle >= IDLE_TICKS else still) * TICK_SECONDS
-            raise behind.error(f"is alive but stuck: its replica has done no work for {seconds:g} s")
+            layers = ", ".join(str(worker.pulse.layers) for worker in self.workers)
+            raise behind.error(f"is alive but stuck: its replica has done no work for {seconds:g} s (layers done, by rank: {layers})")
 
     def abandon(self) -> None:
         """Nobody waits for the running batch any more: call it off. Its answer will be dropped."""

@@ -135,7 +135,7 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
 
 def _failure(number: int | None, error: BaseException) -> Failure:
     from seqgpt_lab.engine.memory import is_out_of_memory
-    from seqgpt_lab.engine.worker_shard import Cancelled, PeerError
+    from seqgpt_lab.engine.worker_shard import CancelledError, PeerError
 
     return Failure(
         number,
@@ -144,7 +144,7 @@ def _failure(number: int | None, error: BaseException) -> Failure:
         "".join(traceback.format_exception(error)),
         out_of_memory=is_out_of_memory(error),
         by_peer=isinstance(error, PeerError),
-        cancelled=isinstance(error, Cancelled),
+        cancelled=isinstance(error, CancelledError),
     )
 
 

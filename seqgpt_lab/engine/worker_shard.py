@@ -11,7 +11,7 @@ from seqgpt_lab.engine.memory import is_out_of_memory
 from seqgpt_lab.engine.parallel import Shard
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """The batch was called off, or its logits are NaN; raised on every rank after the same token."""
 
 
@@ -42,7 +42,7 @@ class WorkerShard(Shard):
             raise self._explained(error) from error
 
     def argmax(self, logits: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
-        """Shard.argmax. Raises Cancelled on every rank alike, PeerError when a collective fails."""
+        """Shard.argmax. Raises CancelledError on every rank alike, PeerError when a collective fails."""
         if self.control.cancelled >= self.control.current:
             logits = torch.full_like(logits, torch.nan)
         try:
@@ -50,7 +50,7 @@ class WorkerShard(Shard):
         except RuntimeError as error:
             raise self._explained(error) from error
         if bool(probability.isnan().any()):
-            raise Cancelled("called off, or the model's logits are NaN")
+            raise CancelledError("called off, or the model's logits are NaN")
         return token, probability
 
     def _explained(self, error: RuntimeError) -> Exception:

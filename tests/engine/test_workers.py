@@ -121,5 +121,5 @@ def test_counts_that_cannot_work_are_refused_with_those_that_do(checkpoint: Path
 
 def test_a_vocabulary_too_small_for_every_rank_is_refused(tmp_path: Path) -> None:
     write_random_checkpoint(tmp_path, heads=12, hidden=48, vocabulary=25)  # by 6: steps of 5, and rank 5 has nothing
-    with pytest.raises(OptionError, match="a vocabulary of 25; sizes that work: 1, 2, 3, 4$"):
+    with pytest.raises(OptionError, match=r"a vocabulary of 25; sizes that work: 1, 2, 3, 4$"):
         load(tmp_path, tensor_parallel=6)

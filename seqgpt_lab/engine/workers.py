@@ -64,7 +64,7 @@ class WorkerPool:
         """model: what all workers have in common; its replica, rank, device and files are replaced. devices: by replica and rank."""
         self._model, self._devices = model, devices
         self._lock, self._starts = threading.Lock(), 0
-        directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-"))
+        directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
         self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid())
         self._discard = weakref.finalize(self, self._own.discard)  # also when the program ends
         try:

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+import torch
 
 from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.placement import threads_each
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests
@@ -93,9 +94,10 @@ def test_each_of_two_ranks_holds_about_half(two_ranks: Engine, alone: Engine) ->
     assert len({worker.pid for worker in two_ranks.workers} | {os.getpid()}) == 3
 
 
-def test_the_processor_cores_are_shared_out(two_replicas: Engine) -> None:
-    cores = len(os.sched_getaffinity(0))
-    assert all(psutil.Process(worker.pid).num_threads() <= 8 + cores for worker in two_replicas.workers)
+def test_the_processor_cores_are_shared_out_and_each_worker_has_one_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
+    assert [threads_each(workers) for workers in (1, 2, 5, 12, 40)] == [12, 6, 2, 1, 1]
 
 
 def test_weights_in_workers_cannot_be_reached_from_here(two_ranks: Engine, alone: Engine) -> None:

@@ -25,7 +25,7 @@ def traces() -> tuple[set[int], int, set[str], set[str]]:
     """What a leak would add to: worker processes, open files, shared memory, temporary directories."""
     here = psutil.Process()
     children = {child.pid for child in here.children(recursive=True) if "resource_tracker" not in " ".join(child.cmdline())}
-    folders = {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("seqgpt-lab-")}
+    folders = {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("seqgpt-lab-workers-")}
     return children, here.num_fds(), set(os.listdir("/dev/shm")), folders
 
 

@@ -27,3 +27,15 @@ class RunError(SeqGPTLabError):
 
 class ParameterError(RunError, ValueError):
     """A notebook parameter that the notebook does not have, or of another type."""
+
+
+class WorkerError(SeqGPTLabError):
+    """A worker process that died, raised, hung or did not start; names the replica, the rank, how it ended and its log's last lines."""
+
+
+class CapacityError(SeqGPTLabError):
+    """A single request that does not fit into memory, so that splitting its batch cannot help."""
+
+
+class EngineWarning(UserWarning):
+    """Something the engine mended by itself that a user should know of: a batch split for memory, a worker started again."""

@@ -18,6 +18,8 @@ Dtype = Annotated[str, typer.Option("--dtype", help="auto, fp16, bf16 or fp32.")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Attention = Annotated[str, typer.Option("--attention", help="auto, sdpa, flash or reference.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Most prompts decoded together.")]
+TensorParallel = Annotated[int, typer.Option("--tensor-parallel", min=1, help="Processes that share one copy of the weights.")]
+Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Copies of the model, each taking batches of its own.")]
 MaxLength = Annotated[
     int, typer.Option("--max-length", min=16, help="Most tokens of a prompt; longer texts are cut at their end, and say so.")
 ]
@@ -36,6 +38,8 @@ class ModelOptions:
     batch_size: int
     max_length: int
     max_new_tokens: int
+    tensor_parallel: int = 1
+    replicas: int = 1
 
     @contextmanager
     def load(self) -> Iterator[tuple[Engine, Extractor]]:
@@ -43,5 +47,13 @@ class ModelOptions:
         from seqgpt_lab.engine.engine import Engine
         from seqgpt_lab.extraction.extractor import Extractor
 
-        with Engine.load(self.model, dtype=self.dtype, device=self.device, attention=self.attention, batch_size=self.batch_size) as engine:
+        with Engine.load(
+            self.model,
+            dtype=self.dtype,
+            device=self.device,
+            attention=self.attention,
+            batch_size=self.batch_size,
+            tensor_parallel=self.tensor_parallel,
+            replicas=self.replicas,
+        ) as engine:
             yield engine, Extractor(engine, max_length=self.max_length, max_new_tokens=self.max_new_tokens)

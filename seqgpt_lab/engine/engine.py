@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import torch
 
@@ -12,23 +13,55 @@ from seqgpt_lab.engine.attention import choose_attention
 from seqgpt_lab.engine.batching import plan_batches
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
-from seqgpt_lab.engine.decode import Completion, Request, decode
+from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.memory import decode_in_parts
+from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
+from seqgpt_lab.engine.placement import check_counts, check_world_size, place, threads_each
+from seqgpt_lab.engine.replica import Job
 from seqgpt_lab.engine.weights import load_model
+from seqgpt_lab.engine.workers import Finish, WorkerInfo, WorkerPool
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 
 Progress = Callable[[int, int], None]
 """Called with (requests done, requests in all) after each batch."""
 
 
-class Engine:
-    """A loaded model. Use `Engine.load`; a context manager, so that the weights go when the block ends."""
+class Runner(Protocol):
+    """Where batches are decoded: in this process, or in workers."""
 
-    def __init__(self, model: Bloom, checkpoint: Checkpoint, *, batch_size: int, token_budget: int) -> None:
-        self._model: Bloom | None = model
-        self.checkpoint, self.config = checkpoint, model.config
-        self.batch_size, self.token_budget = batch_size, token_budget
+    def run(self, jobs: Iterable[Job], finish: Finish) -> None:
+        """Decode every job, and hand each one's completions to `finish` as they come."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LocalRunner:
+    """Batches one after another, by a model in this process."""
+
+    def __init__(self, model: Bloom) -> None:
+        self.model: Bloom | None = model
+
+    def run(self, jobs: Iterable[Job], finish: Finish) -> None:
+        """As Runner.run. Raises CapacityError for a request that does not fit into memory by itself."""
+        if self.model is None:
+            raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
+        for job in jobs:
+            finish(job, decode_in_parts(self.model, job.requests, str(self.model.slopes.device)))
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self.model = None
+
+
+class Engine:
+    """A loaded model. Use `Engine.load`; a context manager, so that the weights and workers go when the block ends."""
+
+    def __init__(self, runner: Runner, checkpoint: Checkpoint, config: ModelConfig, limits: tuple[int, int], kind: torch.dtype) -> None:
+        self._runner, self.checkpoint, self.config, self._dtype = runner, checkpoint, config, kind
+        self.batch_size, self.token_budget = limits
 
     @classmethod
     def load(
@@ -40,59 +73,92 @@ class Engine:
         attention: str = "auto",
         batch_size: int = 32,
         token_budget: int = 16384,
+        tensor_parallel: int = 1,
+        replicas: int = 1,
     ) -> Engine:
         """Load `tiny`, a model directory, the article's package or a hub id.
 
         dtype: auto, fp16, bf16, fp32. device: auto, cpu, cuda, cuda:N. attention: auto, sdpa, flash, reference.
         batch_size: most prompts decoded together. token_budget: most prompt tokens of a batch, padding included.
-        Raises CheckpointError for a model that cannot be used, OptionError for an option that does not exist or cannot work here.
+        tensor_parallel: processes that share one copy of the weights. replicas: copies, each taking batches of its own. With more than
+        one process in all, the weights live in workers, a card or a share of the processor cores each; `close` ends them.
+        Raises CheckpointError for a model that cannot be used, OptionError for an option that does not exist or cannot work here,
+        WorkerError when a worker does not start.
         """
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where)
         if batch_size < 1 or token_budget < 1:
             raise OptionError(f"batch_size {batch_size} and token_budget {token_budget} must both be at least 1")
-        if where.type == "cuda":
-            # Half-precision sums inside a product change text between runs of different shapes; the default is on.
-            torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        check_counts(tensor_parallel, replicas)
         chosen = choose_attention(attention, where)
+        devices = place(tensor_parallel, replicas, where) if tensor_parallel * replicas > 1 else []
         checkpoint = find_checkpoint(source)
         config = ModelConfig.read(checkpoint.config)
-        model = load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen)
-        return cls(model, checkpoint, batch_size=batch_size, token_budget=token_budget)
+        check_world_size(tensor_parallel, config)
+        runner: Runner
+        if devices:
+            runner = WorkerPool(_worker_spec(checkpoint, dtype, attention, tensor_parallel * replicas), devices)
+        else:
+            if where.type == "cuda":
+                # Half-precision sums inside a product change text between runs of different shapes; the default is on.
+                torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+            runner = LocalRunner(load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen))
+        return cls(runner, checkpoint, config, (batch_size, token_budget), kind)
 
     @property
     def model(self) -> Bloom:
-        """The running model. Raises SeqGPTLabError after `close`."""
-        if self._model is None:
+        """The running model. Raises SeqGPTLabError after `close`, and where the weights live in workers."""
+        if not isinstance(self._runner, LocalRunner):
+            raise SeqGPTLabError("this engine's weights live in worker processes; load it with tensor_parallel=1, replicas=1 to reach them")
+        if self._runner.model is None:
             raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
-        return self._model
+        return self._runner.model
+
+    @property
+    def workers(self) -> tuple[WorkerInfo, ...]:
+        """The worker processes, by replica and rank; empty when the model runs in this process."""
+        return self._runner.info if isinstance(self._runner, WorkerPool) else ()
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.model.word_embeddings.weight.dtype
+        return self._dtype
 
     @property
     def device(self) -> torch.device:
+        """Where the model is; the kind of device only (`cpu`, `cuda`) when it is in workers."""
+        if isinstance(self._runner, WorkerPool):
+            return torch.device(self._runner.device_type)
         return self.model.slopes.device
 
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         """Complete every request greedily; results in input order, the same for any batch_size up to rounding.
 
-        Raises OptionError for an empty prompt, a limit below 1, or an id outside the vocabulary.
+        A batch that does not fit into memory is halved, with an EngineWarning. Raises OptionError for an empty prompt, a limit below
+        1, or an id outside the vocabulary; CapacityError for a request too large for memory by itself; WorkerError when a worker
+        dies, raises or hangs: the next call starts it again.
         """
-        model = self.model
         for index, request in enumerate(requests):
             _check(index, request, self.config.vocab_size)
         found: dict[int, Completion] = {}
-        for batch in plan_batches(requests, batch_size=self.batch_size, token_budget=self.token_budget):
-            found.update(zip(batch, decode(model, [requests[index] for index in batch]), strict=True))
+
+        def finish(job: Job, completions: list[Completion]) -> None:
+            found.update(zip(job.indices, completions, strict=True))
             if progress:
                 progress(len(found), len(requests))
+
+        self._runner.run(self._jobs(requests), finish)
         return [found[index] for index in range(len(requests))]
 
+    def _jobs(self, requests: Sequence[Request]) -> list[Job]:
+        """Batches, none larger than each replica's fair share, so that no replica stays idle while another has it all."""
+        replicas = self._runner.replicas if isinstance(self._runner, WorkerPool) else 1
+        share = max(1, -(-len(requests) // replicas))
+        batches = plan_batches(requests, batch_size=min(self.batch_size, share), token_budget=self.token_budget)
+        return [Job(tuple(batch), tuple(requests[index] for index in batch)) for batch in batches]
+
     def close(self) -> None:
-        """Let go of the weights; harmless when called again."""
-        self._model = None
+        """Let go of the weights and end the workers; harmless when called again."""
+        self._runner.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -110,3 +176,22 @@ def _check(index: int, request: Request, vocabulary: int) -> None:
     if low < 0 or high >= vocabulary:
         wrong = low if low < 0 else high
         raise OptionError(f"request {index} holds token id {wrong}, outside the vocabulary [0, {vocabulary})")
+
+
+def _worker_spec(checkpoint: Checkpoint, dtype: str, attention: str, workers: int) -> WorkerSpec:
+    """What all workers have in common; the pool fills in what differs."""
+    nowhere = Path()
+    return WorkerSpec(
+        replica=0,
+        rank=0,
+        world_size=1,
+        config=checkpoint.config.resolve(),
+        weights=tuple(path.resolve() for path in checkpoint.weights),
+        dtype=dtype,
+        device="cpu",
+        attention=attention,
+        threads=threads_each(workers),
+        directory=nowhere,
+        store=nowhere,
+        log=nowhere,
+    )

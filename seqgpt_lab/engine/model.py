@@ -77,7 +77,7 @@ class Bloom(nn.Module):
         self.config, self.shard = config, shard or Shard()
         self.attention: Attention = attention or SdpaAttention()
         self.vocabulary = self.shard.block(config.vocab_size)
-        self.word_embeddings = nn.Embedding(len(self.vocabulary), config.hidden_size)
+        self.word_embeddings = _embedding(len(self.vocabulary), config.hidden_size)
         self.word_embeddings_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_epsilon)
         self.h = nn.ModuleList(Layer(config, self.shard) for _ in range(config.layers))
         self.ln_f = nn.LayerNorm(config.hidden_size, config.layer_norm_epsilon)
@@ -109,6 +109,14 @@ class Bloom(nn.Module):
         elsewhere = (local < 0) | (local >= len(self.vocabulary))
         embedded = self.word_embeddings(local.masked_fill(elsewhere, 0)).masked_fill(elsewhere[..., None], 0)
         return self.shard.sum(embedded)
+
+
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """nn.Embedding, which would also draw random numbers on the meta device, where torch imports for 1.6 s to do so."""
+    weight = torch.empty(rows, width)
+    if not weight.is_meta:
+        nn.init.normal_(weight)
+    return nn.Embedding(rows, width, _weight=weight)
 
 
 def fresh_geometry(token_ids: Tensor) -> Geometry:

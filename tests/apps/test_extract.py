@@ -53,8 +53,21 @@ def test_documents_keep_their_order_and_come_out_a_batch_at_a_time(invoke: Invok
 
 
 def test_options_reach_the_engine(invoke: Invoke, scripted: ScriptedEngine) -> None:
-    invoke(*WORDS, "--model", "m", "--dtype", "bf16", "--device", "cpu", "--attention", "sdpa", stdin=TEXT)
-    assert scripted.loaded == [("m", {"dtype": "bf16", "device": "cpu", "attention": "sdpa", "batch_size": 32})]
+    invoke(
+        *WORDS,
+        "--model",
+        "m",
+        "--dtype",
+        "bf16",
+        "--device",
+        "cpu",
+        "--attention",
+        "sdpa",
+        *("--tensor-parallel", "2", "--replicas", "3"),
+        stdin=TEXT,
+    )
+    options = {"dtype": "bf16", "device": "cpu", "attention": "sdpa", "batch_size": 32, "tensor_parallel": 2, "replicas": 3}
+    assert scripted.loaded == [("m", options)]
 
 
 def test_a_text_file_is_one_document(invoke: Invoke, scripted: ScriptedEngine) -> None:

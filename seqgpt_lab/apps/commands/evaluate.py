@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgpt_lab.apps.console import emit, json_line, visible
-from seqgpt_lab.apps.options import Attention, BatchSize, Device, Dtype, Json, MaxLength, MaxNewTokens, Model, ModelOptions
+from seqgpt_lab.apps.options import (
+    Attention,
+    BatchSize,
+    Device,
+    Dtype,
+    Json,
+    MaxLength,
+    MaxNewTokens,
+    Model,
+    ModelOptions,
+    Replicas,
+    TensorParallel,
+)
 from seqgpt_lab.apps.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +47,8 @@ def evaluate(
     batch_size: BatchSize = 32,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
+    tensor_parallel: TensorParallel = 1,
+    replicas: Replicas = 1,
     as_json: Json = False,
 ) -> None:
     """Score a model on labelled documents.
@@ -54,7 +68,8 @@ def evaluate(
     report_problems(data, reading)
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
-    evaluation, about = _evaluate(reading, label_set, ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens))
+    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas)
+    evaluation, about = _evaluate(reading, label_set, options)
     record = {"data": data, "labels": str(labels), **about, **_record(evaluation, reading)}
     if output is not None:
         from seqgpt_lab.files import write_json

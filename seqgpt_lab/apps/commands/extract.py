@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgpt_lab.apps.console import display_width, emit, json_line, pad, visible
-from seqgpt_lab.apps.options import Attention, BatchSize, Device, Dtype, Json, MaxLength, MaxNewTokens, Model, ModelOptions
+from seqgpt_lab.apps.options import (
+    Attention,
+    BatchSize,
+    Device,
+    Dtype,
+    Json,
+    MaxLength,
+    MaxNewTokens,
+    Model,
+    ModelOptions,
+    Replicas,
+    TensorParallel,
+)
 from seqgpt_lab.apps.progress import Progress
 
 if TYPE_CHECKING:
@@ -34,6 +46,8 @@ def extract(
     batch_size: BatchSize = 32,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
+    tensor_parallel: TensorParallel = 1,
+    replicas: Replicas = 1,
     as_json: Json = False,
 ) -> None:
     """Read the labelled fields out of documents.
@@ -50,7 +64,7 @@ def extract(
     chosen = choose_labels(labels or (), label_set)
     reading = read_documents(source)
     report_problems(source, reading)
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens)
+    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas)
     if reading.documents:
         with options.load() as (_, extractor), Progress("classify" if classify else "extract") as progress:
             run = _classify if classify else _extract

@@ -1,0 +1,100 @@
+"""What the engine's process and its workers say to each other; knows no pipes and imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seqgpt_lab.engine.decode import Completion, Request
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """All a worker needs to start: plain values, so that unpickling them imports no torch before the log is in place.
+
+    rank in [0, world_size) within the replica. device: cpu or cuda:N. dtype and attention: names as `Engine.load` takes them.
+    store: the file over which the ranks of this start of the replica find each other. directory: removed when the parent is gone.
+    """
+
+    replica: int
+    rank: int
+    world_size: int
+    config: Path
+    weights: tuple[Path, ...]
+    dtype: str
+    device: str
+    attention: str
+    threads: int
+    directory: Path
+    store: Path
+    log: Path
+
+    @property
+    def name(self) -> str:
+        return f"replica {self.replica} rank {self.rank}"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch to decode, the same for every rank. Numbers only grow, so a late answer can be told from the awaited one."""
+
+    number: int
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop batch `number` at its next token; of no effect once it is answered."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Say that you live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The weights are in place and the ranks have met. weight_bytes: of this rank's parameters."""
+
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """layers: calls of a layer so far. processor_seconds: of the whole process; both only grow while there is work."""
+
+    layers: int
+    processor_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Batch `number` is done; rank 0 sends the completions, in the requests' order, the others None."""
+
+    number: int
+    completions: list[Completion] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Batch `number` (None: the start) raised. by_peer: in a collective, so that another rank is the likely cause.
+
+    kind: the exception's class. cancelled: every rank stopped at the same token because it was told to, or its logits were NaN.
+    """
+
+    number: int | None
+    kind: str
+    message: str
+    traceback: str
+    out_of_memory: bool = False
+    by_peer: bool = False
+    cancelled: bool = False

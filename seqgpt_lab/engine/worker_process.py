@@ -1,0 +1,181 @@
+"""The inside of a worker process: loads one rank's slices, decodes the batches it is sent, answers pings; starts no process.
+
+Imports nothing heavy at the top, so that everything that can fail happens after the output goes to the log.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ping, Pong, Ready, Stop, Work, WorkerSpec
+
+if TYPE_CHECKING:
+    from seqgpt_lab.engine.model import Bloom
+    from seqgpt_lab.engine.worker_shard import WorkerShard
+
+
+def work(spec: WorkerSpec, connection: Connection) -> None:
+    """A worker's whole life; returns never. The parent's stop button (SIGINT to the process group) is not for workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _redirect_output(spec)
+    threading.Thread(target=_leave_with_parent, args=(spec,), daemon=True).start()
+    mouth = Mouth(connection)
+    try:
+        model, shard = _load(spec)
+        mouth.say(Ready(sum(parameter.nbytes for parameter in model.parameters())))
+    except BaseException as error:
+        traceback.print_exc()
+        mouth.say(_failure(None, error))
+        _leave(1)
+    Server(model, shard, connection, mouth).serve()
+
+
+class Mouth:
+    """The sending half of the pipe, for two threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+
+    def say(self, message: object) -> None:
+        """Send; a parent that no longer listens is gone, and so are we."""
+        try:
+            with self._lock:
+                self._connection.send(message)
+        except OSError:
+            _leave(1)
+
+
+class Server:
+    """Batches are decoded on the main thread; a second one listens, so that pings are answered while a batch runs."""
+
+    def __init__(self, model: Bloom, shard: WorkerShard, connection: Connection, mouth: Mouth) -> None:
+        self._model, self._shard, self._connection, self._mouth = model, shard, connection, mouth
+        self._batches: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._layers = 0
+        for layer in model.h:
+            layer.register_forward_hook(self._count)
+
+    def serve(self) -> None:
+        """Until told to stop."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            self._answer(self._batches.get())
+
+    def _count(self, *_: Any) -> None:
+        self._layers += 1
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                _leave(1)
+            if isinstance(message, Ping):
+                self._mouth.say(Pong(self._layers, time.process_time()))
+            elif isinstance(message, Cancel):
+                self._shard.control.cancelled = message.number
+            elif isinstance(message, Stop):
+                _leave(0)
+            else:
+                self._batches.put(message)
+
+    def _answer(self, batch: Work) -> None:
+        from seqgpt_lab.engine.decode import decode
+
+        self._shard.control.current = batch.number
+        try:
+            completions = decode(self._model, batch.requests)
+            message: Answer | Failure = Answer(batch.number, completions if self._shard.rank == 0 else None)
+        except Exception as error:
+            message = _failure(batch.number, error)
+            print(message.traceback, file=sys.stderr, flush=True)
+        if isinstance(message, Failure):
+            _free()  # outside the handler: the error's traceback keeps the failed batch's memory
+        self._mouth.say(message)
+
+
+def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
+    """This rank's slices, and the shard through which it meets the others."""
+    import torch
+
+    from seqgpt_lab.engine.attention import choose_attention
+    from seqgpt_lab.engine.config import ModelConfig, resolve_dtype
+    from seqgpt_lab.engine.rendezvous import join_ranks
+    from seqgpt_lab.engine.weights import load_model
+    from seqgpt_lab.engine.worker_shard import WorkerShard
+
+    torch.set_num_threads(spec.threads)
+    device = torch.device(spec.device)
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False  # as Engine.load does, and why, is told there
+        torch.cuda.set_device(device)
+    shard = WorkerShard(spec.rank, spec.world_size)
+    model = load_model(
+        ModelConfig.read(spec.config),
+        spec.weights,
+        shard=shard,
+        dtype=resolve_dtype(spec.dtype, device),
+        device=device,
+        attention=choose_attention(spec.attention, device),
+    )
+    join_ranks(spec)
+    return model, shard
+
+
+def _failure(number: int | None, error: BaseException) -> Failure:
+    from seqgpt_lab.engine.memory import is_out_of_memory
+    from seqgpt_lab.engine.worker_shard import CancelledError, PeerError
+
+    return Failure(
+        number,
+        type(error).__name__,
+        str(error),
+        "".join(traceback.format_exception(error)),
+        out_of_memory=is_out_of_memory(error),
+        by_peer=isinstance(error, PeerError),
+        cancelled=isinstance(error, CancelledError),
+    )
+
+
+def _free() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _redirect_output(spec: WorkerSpec) -> None:
+    """Standard output and error, those of C++ included, to the log; a crash leaves its stack there too."""
+    log = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    faulthandler.enable(2)
+
+
+def _leave_with_parent(spec: WorkerSpec) -> None:
+    """End as soon as the parent is gone, however it went; a child that it forked may keep its pipe open, so its id is looked at too."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None and parent.pid is not None, "workers are started through multiprocessing"
+    while not wait([parent.sentinel], timeout=1) and os.getppid() == parent.pid:
+        pass
+    shutil.rmtree(spec.directory, ignore_errors=True)
+    _leave(1)
+
+
+def _leave(code: int) -> None:
+    """At once: no clean-up of torch's could finish while other ranks are gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

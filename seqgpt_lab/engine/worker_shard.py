@@ -1,0 +1,57 @@
+"""A shard whose collectives can be called off, by all ranks at the same token; knows no pipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from seqgpt_lab.engine.memory import is_out_of_memory
+from seqgpt_lab.engine.parallel import Shard
+
+
+class CancelledError(Exception):
+    """The batch was called off, or its logits are NaN; raised on every rank after the same token."""
+
+
+class PeerError(Exception):
+    """A collective failed here, most likely because another rank is gone."""
+
+
+@dataclass(slots=True)
+class Control:
+    """The batch that runs, and the newest one called off; written by two threads, one field each."""
+
+    current: int = 0
+    cancelled: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerShard(Shard):
+    """As Shard. A rank that was told to stop turns its logits to NaN: the reduction carries that to every rank, so that all of
+    them leave the loop at the same token without a message more."""
+
+    control: Control = field(default_factory=Control, compare=False)
+
+    def sum(self, partial: Tensor) -> Tensor:
+        """Shard.sum. Raises PeerError when a collective fails."""
+        try:
+            return Shard.sum(self, partial)
+        except RuntimeError as error:
+            raise self._explained(error) from error
+
+    def argmax(self, logits: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+        """Shard.argmax. Raises CancelledError on every rank alike, PeerError when a collective fails."""
+        if self.control.cancelled >= self.control.current:
+            logits = torch.full_like(logits, torch.nan)
+        try:
+            token, probability = Shard.argmax(self, logits, vocabulary)
+        except RuntimeError as error:
+            raise self._explained(error) from error
+        if bool(probability.isnan().any()):
+            raise CancelledError("called off, or the model's logits are NaN")
+        return token, probability
+
+    def _explained(self, error: RuntimeError) -> Exception:
+        return error if self.world_size == 1 or is_out_of_memory(error) else PeerError(str(error))

@@ -1,0 +1,202 @@
+"""The pool of replicas: which batch goes to which, what happens when one fails, starting and ending them. Knows no model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from seqgpt_lab.engine.decode import Completion
+from seqgpt_lab.engine.memory import halve
+from seqgpt_lab.engine.messages import WorkerSpec
+from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
+from seqgpt_lab.engine.worker import TICK_SECONDS
+from seqgpt_lab.errors import EngineWarning, SeqGPTLabError, WorkerError
+
+_START_SECONDS = 600.0
+_SETTLE_SECONDS = 5.0
+
+Finish = Callable[[Job, list[Completion]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A running worker. weight_bytes: of the parameters it holds."""
+
+    replica: int
+    rank: int
+    pid: int
+    device: str
+    weight_bytes: int
+    log: Path
+
+
+@dataclass(slots=True)
+class _Belongings:
+    """What has to go when the pool goes, by `close`, garbage collection or the end of the program."""
+
+    replicas: list[Replica]
+    directory: Path
+    owner: int
+
+    def discard(self) -> None:
+        """Nothing in a forked copy of the owner: the workers are not its own."""
+        if os.getpid() != self.owner:
+            return
+        for replica in self.replicas:
+            replica.stop(at_once=replica.broken or replica.job is not None)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class WorkerPool:
+    """`replicas` copies of a model, each in `tensor_parallel` processes. Started by the constructor; one caller at a time runs batches."""
+
+    def __init__(self, model: WorkerSpec, devices: list[list[str]]) -> None:
+        """model: what all workers have in common; its replica, rank, device and files are replaced. devices: by replica and rank."""
+        self._model, self._devices = model, devices
+        self._lock, self._starts = threading.Lock(), 0
+        directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
+        self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid())
+        self._discard = weakref.finalize(self, self._own.discard)  # also when the program ends
+        try:
+            self._start(self._own.replicas)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def replicas(self) -> int:
+        return len(self._devices)
+
+    @property
+    def device_type(self) -> str:
+        return self._devices[0][0].partition(":")[0]
+
+    @property
+    def info(self) -> tuple[WorkerInfo, ...]:
+        """The workers, by replica and rank; none while one is broken and after `close`."""
+        workers = [worker for replica in self._own.replicas for worker in replica.workers]
+        return tuple(
+            WorkerInfo(spec.replica, spec.rank, worker.process.pid or 0, spec.device, worker.weight_bytes, spec.log)
+            for worker in workers
+            for spec in (worker.spec,)
+        )
+
+    def close(self) -> None:
+        """End the workers; harmless when called again."""
+        self._discard()
+
+    def run(self, jobs: Iterable[Job], finish: Finish) -> None:
+        """Hand every job to whichever replica is free; `finish` is called with each one's completions, in the order they come.
+
+        Raises WorkerError when a worker dies, raises or hangs; the next call starts its replica again. Raises CapacityError for a
+        request that does not fit into memory by itself.
+        """
+        with self._lock:
+            if not self._discard.alive:
+                raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
+            try:
+                self._mend()
+                self._run(deque(jobs), finish)
+            except BaseException:
+                self._let_go()
+                raise
+
+    def _let_go(self) -> None:
+        """Call off what still runs; a broken replica ends now, not at the next call, for its ranks may spin or hold memory."""
+        for replica in self._busy():
+            if not replica.broken:
+                replica.abandon()
+        for replica in self._own.replicas:
+            if replica.broken:
+                replica.stop(at_once=True)
+
+    def _run(self, waiting: deque[Job], finish: Finish) -> None:
+        next_tick = time.monotonic() + TICK_SECONDS
+        while waiting or self._busy():
+            for replica in self._own.replicas:
+                if replica.job is None and waiting:
+                    replica.send(waiting.popleft())
+            connections = [worker.connection for replica in self._busy() for worker in replica.workers]
+            readable = wait(connections, max(0.0, next_tick - time.monotonic()))
+            for replica in self._busy():
+                self._collect(replica, set(readable), waiting, finish)
+            if time.monotonic() >= next_tick:
+                next_tick = time.monotonic() + TICK_SECONDS  # from now: if we were stopped ourselves, that is one tick, not many
+                for replica in self._busy():
+                    replica.tick()
+
+    def _busy(self) -> list[Replica]:
+        return [replica for replica in self._own.replicas if replica.job is not None]
+
+    def _collect(self, replica: Replica, readable: set[object], waiting: deque[Job], finish: Finish) -> None:
+        """What a replica's ranks have sent; a batch that was too large for memory goes back in two."""
+        job = replica.job
+        assert job is not None, "only replicas at work are listened to"
+        for worker in [worker for worker in replica.workers if worker.connection in readable]:
+            try:
+                completions = replica.take(worker)
+            except OutOfMemoryInWorkerError:
+                self._split(replica, job, waiting)
+                return
+            if completions is not None:
+                finish(job, completions)
+
+    def _split(self, replica: Replica, job: Job, waiting: deque[Job]) -> None:
+        """Ranks that share a model are started again: those that had room still wait in a reduction for the one that had not."""
+        if replica.broken:
+            self._start([replica])
+        replica.job = None
+        first, _ = halve(job.requests, replica.name)
+        waiting.extendleft(reversed(job.split(first)))
+
+    def _mend(self) -> None:
+        """Make every replica fit for a new batch: late batches leave, dead and stuck workers are replaced, and the user is told."""
+        unfit = [replica for replica in self._own.replicas if not replica.settled(_SETTLE_SECONDS)]
+        if not unfit:
+            return
+        names = ", ".join(replica.name for replica in unfit)
+        self._start(unfit)
+        warnings.warn(f"the workers of {names} were started again after a failure or an interrupted batch", EngineWarning, stacklevel=4)
+
+    def _start(self, replicas: list[Replica]) -> None:
+        """All together, then wait for each. Raises WorkerError naming the rank, with its log; none of them is left half started."""
+        deadline = time.monotonic() + _START_SECONDS
+        try:
+            for replica in replicas:
+                self._starts += 1
+                replica.start(self._specs(replica.index))
+            for replica in replicas:
+                replica.await_ready(deadline)
+        except BaseException as error:
+            for replica in replicas:
+                replica.stop(at_once=True)
+            if isinstance(error, OutOfMemoryInWorkerError):
+                raise WorkerError(f"the weights do not fit into memory: {error}; use a lower dtype or more ranks") from error
+            raise
+
+    def _specs(self, replica: int) -> list[WorkerSpec]:
+        """Every start has files of its own, so that a rank that lingers cannot meet the new ones."""
+        directory, devices = self._own.directory, self._devices[replica]
+        return [
+            replace(
+                self._model,
+                replica=replica,
+                rank=rank,
+                world_size=len(devices),
+                device=device,
+                directory=directory,
+                store=directory / f"store-{self._starts}",
+                log=directory / f"replica{replica}-rank{rank}-start{self._starts}.log",
+            )
+            for rank, device in enumerate(devices)
+        ]

@@ -1,0 +1,127 @@
+"""What callers see of engines whose weights live in worker processes: the same output, and options that cannot work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqgpt_lab.engine.decode import Request
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.placement import threads_each
+from seqgpt_lab.errors import OptionError, SeqGPTLabError
+from tests.checkpoints import write_random_checkpoint
+from tests.engine.oracles import random_requests
+
+VOCABULARY = 1001  # odd: the last rank's block is shorter
+REQUESTS = random_requests(13, vocabulary=VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 heads: world sizes 1, 2, 3, 4, 6 and 12, and ALiBi's interleaved slopes."""
+    return write_random_checkpoint(tmp_path_factory.mktemp("model"), heads=12, hidden=192, vocabulary=VOCABULARY)
+
+
+def load(checkpoint: Path, tensor_parallel: int = 1, replicas: int = 1) -> Engine:
+    return Engine.load(checkpoint, dtype="fp32", device="cpu", batch_size=4, tensor_parallel=tensor_parallel, replicas=replicas)
+
+
+@pytest.fixture(scope="module")
+def alone(checkpoint: Path) -> Engine:
+    return load(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def two_ranks(checkpoint: Path) -> Iterator[Engine]:
+    with load(checkpoint, tensor_parallel=2) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def two_replicas(checkpoint: Path) -> Iterator[Engine]:
+    with load(checkpoint, replicas=2) as engine:
+        yield engine
+
+
+def assert_same(engine: Engine, alone: Engine, requests: list[Request] = REQUESTS) -> None:
+    found, wanted = engine.generate(requests), alone.generate(requests)
+    assert [completion.token_ids for completion in found] == [completion.token_ids for completion in wanted]
+    assert [completion.finish_reason for completion in found] == [completion.finish_reason for completion in wanted]
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.token_probabilities == pytest.approx(theirs.token_probabilities, abs=1e-5)
+
+
+def test_two_ranks_write_what_one_process_writes(two_ranks: Engine, alone: Engine) -> None:
+    assert_same(two_ranks, alone)
+
+
+def test_four_ranks_write_what_one_process_writes(checkpoint: Path, alone: Engine) -> None:
+    with load(checkpoint, tensor_parallel=4) as engine:
+        assert_same(engine, alone)
+
+
+def test_two_replicas_write_what_one_process_writes(two_replicas: Engine, alone: Engine) -> None:
+    assert_same(two_replicas, alone)
+
+
+def test_two_engines_run_side_by_side(two_ranks: Engine, two_replicas: Engine, alone: Engine) -> None:
+    def inside(done: int, total: int) -> None:
+        assert_same(two_replicas, alone, REQUESTS[:3])
+
+    found, wanted = two_ranks.generate(REQUESTS[:6], inside), alone.generate(REQUESTS[:6])
+    assert [completion.token_ids for completion in found] == [completion.token_ids for completion in wanted]
+
+
+def test_progress_counts_up_to_all_requests_over_all_replicas(two_replicas: Engine) -> None:
+    calls: list[tuple[int, int]] = []
+    two_replicas.generate(REQUESTS, lambda done, total: calls.append((done, total)))
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert calls[-1] == (13, 13) and len(calls) >= 4
+
+
+def test_nothing_to_do_gives_nothing(two_replicas: Engine) -> None:
+    assert two_replicas.generate([]) == []
+
+
+def test_each_of_two_ranks_holds_about_half(two_ranks: Engine, alone: Engine) -> None:
+    whole = sum(parameter.nbytes for parameter in alone.model.parameters())
+    assert [(worker.replica, worker.rank, worker.device) for worker in two_ranks.workers] == [(0, 0, "cpu"), (0, 1, "cpu")]
+    assert all(0.45 * whole < worker.weight_bytes < 0.55 * whole for worker in two_ranks.workers)
+    assert len({worker.pid for worker in two_ranks.workers} | {os.getpid()}) == 3
+
+
+def test_the_processor_cores_are_shared_out_and_each_worker_has_one_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
+    assert [threads_each(workers) for workers in (1, 2, 5, 12, 40)] == [12, 6, 2, 1, 1]
+
+
+def test_weights_in_workers_cannot_be_reached_from_here(two_ranks: Engine, alone: Engine) -> None:
+    assert alone.workers == ()
+    assert (two_ranks.dtype, two_ranks.device) == (alone.dtype, alone.device)
+    with pytest.raises(SeqGPTLabError, match="weights live in worker processes"):
+        _ = two_ranks.model
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    (
+        ((0, 1), "tensor_parallel 0 and replicas 1 must both be at least 1"),
+        ((1, -1), "tensor_parallel 1 and replicas -1"),
+        ((5, 1), "tensor_parallel=5 cannot share out 12 attention heads .* sizes that work: 1, 2, 3, 4, 6, 12$"),
+        ((24, 2), "tensor_parallel=24 cannot share out 12 attention heads"),
+    ),
+)
+def test_counts_that_cannot_work_are_refused_with_those_that_do(checkpoint: Path, counts: tuple[int, int], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        load(checkpoint, *counts)
+
+
+def test_a_vocabulary_too_small_for_every_rank_is_refused(tmp_path: Path) -> None:
+    write_random_checkpoint(tmp_path, heads=12, hidden=48, vocabulary=25)  # by 6: steps of 5, and rank 5 has nothing
+    with pytest.raises(OptionError, match=r"a vocabulary of 25; sizes that work: 1, 2, 3, 4$"):
+        load(tmp_path, tensor_parallel=6)

@@ -1,0 +1,52 @@
+"""Workers that die or are interrupted: named errors in time, then right answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import WorkerError
+from tests.faults.strikes import LONG, answers, answers_after_restart, last, seconds_to_fail
+
+
+def test_a_killed_worker_is_named_in_time_and_started_again(engine: Engine, wanted: list[tuple[int, ...]]) -> None:
+    pid = last(engine)
+    message = rf"(?s)replica \d rank \d \(process {pid}, cpu\) ended with SIGKILL .*its log"
+    assert seconds_to_fail(engine, lambda: os.kill(pid, signal.SIGKILL), WorkerError, message) < 5
+    assert answers_after_restart(engine) == wanted
+    assert last(engine) != pid
+
+
+def test_a_worker_that_died_between_calls_is_replaced_and_told(engine: Engine, wanted: list[tuple[int, ...]]) -> None:
+    process = psutil.Process(last(engine))
+    process.kill()
+    psutil.wait_procs([process], timeout=5)
+    assert answers_after_restart(engine) == wanted
+
+
+def test_an_interrupted_call_leaves_the_engine_usable(engine: Engine, wanted: list[tuple[int, ...]]) -> None:
+    """The stop button's signal goes to the workers too, which ignore it; the late batch is called off and never returned."""
+    before = engine.workers
+
+    def stop_button() -> None:
+        for worker in before:
+            os.kill(worker.pid, signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for _ in range(3):
+        assert seconds_to_fail(engine, stop_button, KeyboardInterrupt, None) < 1
+        assert answers(engine) == wanted
+    assert engine.workers == before  # no restart was needed
+
+
+def test_an_error_in_the_progress_callback_leaves_the_engine_usable(engine: Engine, wanted: list[tuple[int, ...]]) -> None:
+    def progress(done: int, total: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        engine.generate(LONG, progress)
+    assert answers(engine) == wanted

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from seqgpt_lab.engine.attention import Attention, alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
@@ -47,22 +45,12 @@ class Slice:
     columns: range | None = None
 
 
-class _NoRandomStart(TorchFunctionMode):
-    """Leaves new tensors as they are: drawing numbers on the meta device would import torch's compiler, 75 MB and seconds of it."""
-
-    def __torch_function__(
-        self, function: Callable[..., Any], types: Sequence[type], arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
-    ) -> Any:
-        options = options or {}
-        return options["tensor"] if function is nn.init.normal_ else function(*arguments, **options)
-
-
 def load_model(
     config: ModelConfig, files: Sequence[Path], *, shard: Shard, dtype: torch.dtype, device: torch.device, attention: Attention
 ) -> Bloom:
     """The model on `device` in `dtype`, ready to run. Raises CheckpointError naming every missing, extra or misshapen tensor."""
     stored = _without_prefix(read_headers(files))
-    with torch.device("meta"), _NoRandomStart():
+    with torch.device("meta"):
         model = Bloom(config, shard, attention)
     wanted = {stored_name(name): name for name, _ in model.named_parameters()}
     full = _full_shapes(config)
@@ -155,7 +143,7 @@ def stored_name(name: str) -> str:
 
 def _full_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the whole model's tensors, as stored."""
-    with torch.device("meta"), _NoRandomStart():
+    with torch.device("meta"):
         whole = Bloom(config)
     return {stored_name(name): tuple(parameter.shape) for name, parameter in whole.named_parameters()}
 

@@ -24,16 +24,15 @@ from seqgpt_lab.resources import bundled
 MODEL = Path(bundled("models", "seqgpt-tiny"))
 
 
-@pytest.fixture(scope="module")
-def requests() -> list[Request]:
-    """A prompt for every six labels of every bundled document."""
+@pytest.fixture(scope="module", params=["dev", pytest.param("test", marks=pytest.mark.full)])
+def requests(request: pytest.FixtureRequest) -> list[Request]:
+    """A prompt for every six labels of every bundled document of a split."""
     tokenizer = TextTokenizer.load(MODEL / "tokenizer.json")
     found = []
     for kind in KINDS:
         groups = split_evenly(LabelSet.load(bundled("labels", f"{kind.name}.yaml")).phrases)
-        for split in ("dev", "test"):
-            for document in load_documents(bundled("documents", f"{kind.name}.{split}.jsonl")):
-                found += [Request(build_prompt(tokenizer, document.text, phrases).ids, 96) for phrases in groups]
+        for document in load_documents(bundled("documents", f"{kind.name}.{request.param}.jsonl")):
+            found += [Request(build_prompt(tokenizer, document.text, phrases).ids, 96) for phrases in groups]
     return found
 
 
@@ -46,9 +45,9 @@ def expected(requests: list[Request]) -> list[tuple[int, ...]]:
     return [completion.token_ids for _, completion in sorted(zip(order, written, strict=True), key=lambda pair: pair[0])]
 
 
-@pytest.mark.parametrize(("batch_size", "every"), [(32, 1), (7, 1), (1, 6)])
+@pytest.mark.parametrize(("batch_size", "every"), [(32, 1), (7, 1), (1, 6), pytest.param(1, 1, marks=pytest.mark.full)])
 def test_greedy_output_is_transformers(batch_size: int, every: int, requests: list[Request], expected: list[tuple[int, ...]]) -> None:
-    """At batch 1 every sixth prompt, to keep the suite short; with `every` 1 it holds for all of them too."""
+    """The suite takes the dev split, at batch 1 every sixth prompt; `pytest -m full` takes all bundled documents."""
     with Engine.load("tiny", dtype="fp32", device="cpu", batch_size=batch_size) as engine:
         ours = engine.generate(requests[::every])
     different = [index for index, (mine, theirs) in enumerate(zip(ours, expected[::every], strict=True)) if mine.token_ids != theirs]

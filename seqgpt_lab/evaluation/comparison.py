@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,6 @@ def check_labels(labels: Sequence[str]) -> None:
     """Raise LabelError for no labels, for a repeated one, and for one string where a sequence of labels is wanted."""
     if isinstance(labels, str) or not labels:
         raise LabelError(f"labels are {labels!r}; wanted a sequence of at least one label")
-    repeated = sorted({label for label in labels if list(labels).count(label) > 1})
+    repeated = sorted(label for label, count in Counter(labels).items() if count > 1)
     if repeated:
         raise LabelError(f"the labels {repeated} occur several times; ask each label once")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from tokenizers import Tokenizer
 from seqgpt_lab.embedded.tokenizer import save_tokenizer
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.weights import stored_name
+from seqgpt_lab.files import write_json
 
 
 def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
@@ -29,9 +29,8 @@ def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
             for name, parameter in model.named_parameters()
         }
         save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})
-        (beside / "config.json").write_text(json.dumps(model.config.to_json(), indent=2) + "\n", encoding="utf-8")
-        plain = Tokenizer.from_str(tokenizer.to_str())
-        save_tokenizer(plain, beside)
+        write_json(beside / "config.json", model.config.to_json())
+        save_tokenizer(tokenizer, beside)
         directory.mkdir(parents=True, exist_ok=True)
         for path in beside.iterdir():
             os.replace(path, directory / path.name)

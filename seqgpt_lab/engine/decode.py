@@ -69,6 +69,7 @@ class Batch:
         self.device = model.slopes.device
         self.done: dict[int, Completion] = {}
         self.started = time.perf_counter()
+        self.prefilled: float | None = None  # when the prompt pass was over; rows may end with it
         self.cache = self._allocate(requests)
         self._take(*self._prefill(requests))
         self.prefilled = time.perf_counter()
@@ -125,7 +126,7 @@ class Batch:
             self.rows[at] = last
         reason: Literal["stop", "length"] = "length" if end_probability is None else "stop"
         now = time.perf_counter()
-        prefilled = getattr(self, "prefilled", now)
+        prefilled = now if self.prefilled is None else self.prefilled
         timing = Timing(prefilled - self.started, now - prefilled)
         self.done[row.index] = Completion(tuple(row.tokens), tuple(row.probabilities), reason, end_probability, timing)
 

@@ -15,9 +15,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kind import Kind, Split
 from seqgpt_lab.embedded.corpus.questions import Question, ask
+from seqgpt_lab.embedded.guidance import Roles, copied_from, tokens_of_characters, value_tokens
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.attention import Geometry, Prepared, SdpaAttention
@@ -25,33 +27,46 @@ from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN
 
 _PAD_BLOCK = -1
 _MULTIPLE = 8
+_LEAD = "输入: "
 
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """One packed row. blocks: 0 for the text, 1.. for its questions. targets: the next token where it is part of an answer, else -100."""
+    """One packed row. blocks: 0 for the text, 1.. for its questions. targets: the next token where it is part of an answer, else -100.
+
+    roles: for each token of the text the field whose value it begins or continues (`Roles`); -100 elsewhere and in drills.
+    sources: (position in the row, position of a text token that the token's target copies) pairs.
+    """
 
     ids: list[int]
     positions: list[int]
     blocks: list[int]
     targets: list[int]
+    roles: list[int]
+    sources: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """ids, positions, blocks, targets: [B, T] int64; rows padded on the right (block -1)."""
+    """ids, positions, blocks, targets, roles: [B, T] int64; rows padded on the right (block -1). sources: [N, 3] row, query, key."""
 
     ids: Tensor
     positions: Tensor
     blocks: Tensor
     targets: Tensor
+    roles: Tensor
+    sources: Tensor
 
 
 class PackedAttention(SdpaAttention):
-    """SDPA whose bias follows a batch's positions and blocks; set `batch` before the forward pass."""
+    """SDPA whose bias follows a batch's positions and blocks; set `batch` before the forward pass.
+
+    last: query, keys [B, T, H, D] and bias [B, H, T, T] of the layer that ran last.
+    """
 
     def __init__(self) -> None:
         self.batch: Batch | None = None
+        self.last: tuple[Tensor, Tensor, Tensor] | None = None
 
     def prepare(self, geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Prepared:
         if self.batch is None:
@@ -59,6 +74,11 @@ class PackedAttention(SdpaAttention):
         # Under autocast the queries come in its dtype, whatever the hidden states have.
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else dtype
         return Prepared(slopes, bias=packed_bias(self.batch, slopes).to(dtype))
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, prepared: Prepared) -> Tensor:
+        if prepared.bias is not None:
+            self.last = (query, keys, prepared.bias)
+        return super().attend(query, keys, values, prepared)
 
 
 def packed_bias(batch: Batch, slopes: Tensor) -> Tensor:
@@ -72,21 +92,34 @@ def packed_bias(batch: Batch, slopes: Tensor) -> Tensor:
     return (slopes[None, :, None, None] * distance[:, None]).masked_fill(hidden[:, None], -torch.inf)
 
 
-def pack(tokenizer: Tokenizer, text: str, questions: Sequence[Question]) -> PackedRow:
-    """Lay out one text and its questions. The tokenizer must encode special tokens as plain text (`encode_special_tokens`)."""
-    ids = tokenizer.encode(f"输入: {text}\n").ids
+def pack(
+    tokenizer: Tokenizer, text: str, questions: Sequence[Question], gold: Sequence[Entity] = (), roles: Roles | None = None
+) -> PackedRow:
+    """Lay out one text and its questions. The tokenizer must encode special tokens as plain text (`encode_special_tokens`).
+
+    gold: where the text's values stand, from which roles (with `roles`) and sources follow.
+    """
+    encoded = tokenizer.encode(f"{_LEAD}{text}\n")
+    ids = encoded.ids
+    places = tokens_of_characters(encoded.offsets, len(_LEAD))
+    values = value_tokens(gold, places)
     positions, blocks, targets = list(range(len(ids))), [0] * len(ids), [-100] * len(ids)
+    sources: list[tuple[int, int]] = []
     generate, end = token_id(tokenizer, GENERATE_TOKEN), token_id(tokenizer, "</s>")
     start = len(ids)
     for block, question in enumerate(questions, start=1):
         prompt = [*tokenizer.encode(f"{question.task}: {'，'.join(question.labels)}\n输出: ").ids, generate]
-        answer = [*tokenizer.encode(question.answer).ids, end]
-        ids += [*prompt, *answer[:-1]]
+        written = tokenizer.encode(question.answer)
+        answer = [*written.ids, end]
+        first = len(ids) + len(prompt) - 1  # the position whose target is the answer's first token
+        sources += [(first + token, key) for token, key in copied_from(question.answer, written.offsets, values)]
+        ids = [*ids, *prompt, *answer[:-1]]
         count = len(prompt) + len(answer) - 1
         positions += range(start, start + count)
         blocks += [block] * count
         targets += [-100] * (len(prompt) - 1) + answer
-    return PackedRow(ids, positions, blocks, targets)
+    labels = roles.of_tokens(gold, places, start) if roles else [-100] * start
+    return PackedRow(ids, positions, blocks, targets, labels + [-100] * (len(ids) - start), sources)
 
 
 def collate(rows: Sequence[PackedRow], pad: int) -> Batch:
@@ -102,6 +135,8 @@ def collate(rows: Sequence[PackedRow], pad: int) -> Batch:
         padded([row.positions for row in rows], 0),
         padded([row.blocks for row in rows], _PAD_BLOCK),
         padded([row.targets for row in rows], -100),
+        padded([row.roles for row in rows], -100),
+        torch.tensor([(at, *source) for at, row in enumerate(rows) for source in row.sources]).view(-1, 3),
     )
 
 
@@ -114,6 +149,7 @@ class Batches:
 
     def __init__(self, tokenizer: Tokenizer, kinds: Sequence[Kind], recipe: Recipe) -> None:
         self.tokenizer, self.kinds, self.recipe = tokenizer, kinds, recipe
+        self.roles = Roles(kinds)
         self.pool, self.offset = 0, 0
         self._made: tuple[int, list[Batch]] = (-1, [])
 
@@ -144,15 +180,15 @@ class Batches:
     def _row(self, random: Random, drill: float) -> PackedRow:
         if random.random() < drill:
             return repeat_drill(self.tokenizer, random) if random.random() < 0.7 else form_drill(self.tokenizer, random)
-        text, questions = document_questions(self.kinds, "train", random, self.recipe.questions)
-        return pack(self.tokenizer, text, questions)
+        document, questions = document_questions(self.kinds, "train", random, self.recipe.questions)
+        return pack(self.tokenizer, document.text, questions, document.gold, self.roles)
 
 
-def document_questions(kinds: Sequence[Kind], split: Split, random: Random, count: int) -> tuple[str, list[Question]]:
+def document_questions(kinds: Sequence[Kind], split: Split, random: Random, count: int) -> tuple[Document, list[Question]]:
     """A document of a random kind with `count` questions about it."""
     kind = random.choice(kinds)
     document = compose(kind, split, random, 0)
-    return document.text, [ask(document, kind, kinds, random) for _ in range(count)]
+    return document, [ask(document, kind, kinds, random) for _ in range(count)]
 
 
 def repeat_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
@@ -160,7 +196,8 @@ def repeat_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
     ids = [random.randrange(4, tokenizer.get_vocab_size() - 1) for _ in range(random.randint(5, 20))]
     count = len(ids)
     targets = [-100] * count + [*ids[1:], token_id(tokenizer, "</s>")]
-    return PackedRow(ids + ids, list(range(2 * count)), [0] * (2 * count), targets)
+    sources = [(count + at, at + 1) for at in range(count - 1)]
+    return PackedRow(ids + ids, list(range(2 * count)), [0] * (2 * count), targets, [-100] * (2 * count), sources)
 
 
 def form_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:

@@ -10,6 +10,7 @@ class Recipe:
     """Everything that decides the trained weights. tokens: most a step, padding included; questions: asked of each text.
 
     Copying forms in the first `drill_pools` steps, which are short random drills: the same tokens spent on documents do not form it.
+    guide_weight: of the losses that say where to look, beside the answer's own; guide_head: the last layer's head that is told.
     """
 
     steps: int = 2600
@@ -24,6 +25,8 @@ class Recipe:
     drill_pools: int = 200
     drill_rows: int = 48
     drill_after: float = 0.05
+    guide_weight: float = 0.3
+    guide_head: int = 3
     seed: int = 1
 
     def rate(self, step: int) -> float:

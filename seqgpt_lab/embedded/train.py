@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate, document_questions, pack
 from seqgpt_lab.embedded.corpus.kind import Kind
+from seqgpt_lab.embedded.guidance import Guide, Roles
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import token_id
@@ -41,15 +42,21 @@ class Trainer:
         self.attention = PackedAttention()
         self.model = Bloom(config, attention=self.attention)
         initialise(self.model)
+        self.guide = Guide(recipe.hidden_size, Roles(kinds), recipe.guide_head)
         matrices = [weight for weight in self.model.h.parameters() if weight.ndim == 2]
         chosen = {id(weight) for weight in matrices}
-        others = [weight for weight in self.model.parameters() if id(weight) not in chosen]
+        others = [weight for weight in (*self.model.parameters(), *self.guide.parameters()) if id(weight) not in chosen]
         self.optimisers: list[torch.optim.Optimizer] = [
             Muon(matrices, lr=recipe.muon_rate, dtype=self.dtype),
             torch.optim.AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rates = [recipe.muon_rate, recipe.adam_rate]
         self.batches = Batches(tokenizer, kinds, recipe)
+        self._below: Tensor | None = None  # what entered the last layer, for the guide
+        self.model.h[-1].register_forward_pre_hook(self._keep_below)
+
+    def _keep_below(self, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._below = inputs[0]
 
     def train_step(self) -> tuple[float, int]:
         """One update; returns the loss and how many tokens the batch held."""
@@ -59,7 +66,9 @@ class Trainer:
                 group["lr"] = rate * self.recipe.rate(self.step)
         logits, targets = self.answer_logits(batch)
         loss = functional.cross_entropy(logits, targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        assert self.attention.last is not None and self._below is not None, "the forward pass has just set both"
+        guidance = self.guide(batch, self._below, *self.attention.last)
+        (loss + self.recipe.guide_weight * guidance).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -80,7 +89,8 @@ class Trainer:
     def exact_share(self, documents: int, seed: int = 0) -> float:
         """Share of held-out questions whose whole greedy answer is right: every answer token must be the most likely one."""
         random, right, total = Random(seed), 0, 0
-        rows = [pack(self.tokenizer, *document_questions(self.kinds, "dev", random, 2)) for _ in range(documents)]
+        asked_of = [document_questions(self.kinds, "dev", random, 2) for _ in range(documents)]
+        rows = [pack(self.tokenizer, document.text, questions) for document, questions in asked_of]
         for at in range(0, documents, 16):
             batch = collate(rows[at : at + 16], token_id(self.tokenizer, "<pad>"))
             logits, targets = self.answer_logits(batch)
@@ -99,6 +109,7 @@ class Trainer:
             "step": self.step,
             "batches": [self.batches.pool, self.batches.offset],
             "model": self.model.state_dict(),
+            "guide": self.guide.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "tokenizer": self.tokenizer.to_str(),
         }
@@ -117,6 +128,7 @@ class Trainer:
         self.step = int(state["step"])
         self.batches.pool, self.batches.offset = state["batches"]
         self.model.load_state_dict(state["model"])
+        self.guide.load_state_dict(state["guide"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
 

@@ -64,6 +64,7 @@ class WorkerPool:
         """model: what all workers have in common; its replica, rank, device and files are replaced. devices: by replica and rank."""
         self._model, self._devices = model, devices
         self._lock, self._starts = threading.Lock(), 0
+        self._caller: int | None = None  # the thread that runs batches now
         directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
         self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid())
         self._discard = weakref.finalize(self, self._own.discard)  # also when the program ends
@@ -99,17 +100,23 @@ class WorkerPool:
         """Hand every job to whichever replica is free; `finish` is called with each one's completions, in the order they come.
 
         Raises WorkerError when a worker dies, raises or hangs; the next call starts its replica again. Raises CapacityError for a
-        request that does not fit into memory by itself.
+        request that does not fit into memory by itself, and SeqGPTLabError when `finish` itself asks for
+        more: it would wait for its own end.
         """
+        if self._caller == threading.get_ident():
+            raise SeqGPTLabError("this engine is at work for the call that asks again; call generate after it, or load a second engine")
         with self._lock:
             if not self._discard.alive:
                 raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
+            self._caller = threading.get_ident()
             try:
                 self._mend()
                 self._run(deque(jobs), finish)
             except BaseException:
                 self._let_go()
                 raise
+            finally:
+                self._caller = None
 
     def _let_go(self) -> None:
         """Call off what still runs; a broken replica ends now, not at the next call, for its ranks may spin or hold memory."""

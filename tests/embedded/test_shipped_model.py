@@ -54,6 +54,16 @@ def test_greedy_output_is_transformers(batch_size: int, every: int, requests: li
     assert different == []
 
 
+@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("ranks", "replicas"), [(2, 1), (4, 1), (1, 2)])
+def test_greedy_output_in_workers_is_transformers(
+    ranks: int, replicas: int, every: int, requests: list[Request], expected: list[tuple[int, ...]]
+) -> None:
+    with Engine.load("tiny", dtype="fp32", device="cpu", tensor_parallel=ranks, replicas=replicas) as engine:
+        ours = engine.generate(requests[::every])
+    assert [completion.token_ids for completion in ours] == expected[::every]
+
+
 def test_scores_are_those_on_the_model_card() -> None:
     """The card's table of the test split is what this machine measures; another CPU's rounding may tip a document or two."""
     card = (MODEL / "README.md").read_text(encoding="utf-8")

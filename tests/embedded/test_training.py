@@ -59,14 +59,14 @@ def test_packed_questions_see_what_a_lone_prompt_sees(tokenizer: Tokenizer, tmp_
     prompts = TextTokenizer.load(tmp_path / "tokenizer.json")
     random = Random(2)
     packs = [document_questions(KINDS, "train", random, 3) for _ in range(4)]
-    batch = collate([pack(tokenizer, text, questions) for text, questions in packs], 3)
+    batch = collate([pack(tokenizer, document.text, questions) for document, questions in packs], 3)
     with torch.no_grad():
         attention.batch = batch
         packed = model(batch.ids, fresh_geometry(batch.ids))
         attention.batch = None
-        for row, (text, questions) in enumerate(packs):
+        for row, (document, questions) in enumerate(packs):
             for block, question in enumerate(questions, 1):
-                prompt = build_prompt(prompts, text, question.labels, task=question.task, max_length=4096)
+                prompt = build_prompt(prompts, document.text, question.labels, task=question.task, max_length=4096)
                 answer = prompts.encode(question.answer).ids
                 ids = torch.tensor([[*prompt.ids, *answer]])
                 alone = model(ids, fresh_geometry(ids))[0, len(prompt.ids) - 1 :]

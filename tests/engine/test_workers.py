@@ -68,6 +68,21 @@ def test_two_replicas_write_what_one_process_writes(two_replicas: Engine, alone:
     assert_same(two_replicas, alone)
 
 
+def test_replicas_of_two_ranks_write_what_one_process_writes(checkpoint: Path, alone: Engine) -> None:
+    with load(checkpoint, tensor_parallel=2, replicas=2) as engine:
+        assert [(worker.replica, worker.rank) for worker in engine.workers] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        assert_same(engine, alone)
+
+
+def test_asking_again_from_the_progress_callback_is_refused_and_harmless(two_replicas: Engine, alone: Engine) -> None:
+    def inside(done: int, total: int) -> None:
+        two_replicas.generate(REQUESTS[:1])
+
+    with pytest.raises(SeqGPTLabError, match="at work for the call that asks again"):
+        two_replicas.generate(REQUESTS, inside)
+    assert_same(two_replicas, alone)
+
+
 def test_two_engines_run_side_by_side(two_ranks: Engine, two_replicas: Engine, alone: Engine) -> None:
     def inside(done: int, total: int) -> None:
         assert_same(two_replicas, alone, REQUESTS[:3])

@@ -14,8 +14,6 @@ from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import SeqGPTLabError, WorkerError
 
-CYCLES = 3
-
 
 def load(checkpoint: Path, tensor_parallel: int = 1, replicas: int = 1) -> Engine:
     return Engine.load(checkpoint, dtype="fp32", device="cpu", tensor_parallel=tensor_parallel, replicas=replicas)
@@ -39,9 +37,10 @@ def test_a_rank_that_cannot_start_is_named_and_nothing_stays(checkpoint: Path, t
     assert traces() == before
 
 
-def test_engines_that_are_closed_leave_nothing_and_say_so(checkpoint: Path) -> None:
+@pytest.mark.parametrize("cycles", (3, pytest.param(50, marks=pytest.mark.full)))
+def test_engines_that_are_closed_leave_nothing_and_say_so(checkpoint: Path, cycles: int) -> None:
     before = traces()
-    for _ in range(CYCLES):
+    for _ in range(cycles):
         with load(checkpoint, tensor_parallel=2) as engine:
             assert len(engine.generate([Request((5, 6), 2)])) == 1
         engine.close()

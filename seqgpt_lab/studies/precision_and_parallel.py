@@ -1,0 +1,247 @@
+"""Runs the same prompts in several precisions, and in several arrangements of processes; compares what came out, draws nothing.
+
+Times are medians of rounds in which the arrangements take turns, so that a machine that slows down slows them all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pandas
+import torch
+from torch import Tensor
+
+from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.model import fresh_geometry
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
+from seqgpt_lab.files import write_json
+from seqgpt_lab.studies.display import Prose, counted
+from seqgpt_lab.studies.evaluation_study import evaluate_kinds
+from seqgpt_lab.studies.sources import Source
+
+# Called with the task, how much of it is done and how much there is.
+Progress = Callable[[str, int, int], None]
+METRICS = "metrics.json"
+_LOGIT_PROMPTS = 32  # of these the logits are compared number by number
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """How many processes share the weights (ranks), and how many copies of them there are (replicas)."""
+
+    ranks: int
+    replicas: int
+
+    @classmethod
+    def parse(cls, text: str) -> Arrangement:
+        """`2x1` is two ranks, one replica. Raises OptionError for anything else."""
+        ranks, _, replicas = text.partition("x")
+        if not (ranks.isdecimal() and replicas.isdecimal() and int(ranks) and int(replicas)):
+            raise OptionError(f"the arrangement {text!r} is not RANKSxREPLICAS with both at least 1; write 1x1, 2x1 or 1x2")
+        return cls(int(ranks), int(replicas))
+
+    def __str__(self) -> str:
+        return f"{self.ranks}x{self.replicas}"
+
+    @property
+    def name(self) -> str:
+        """For people: `one process`, `2 ranks`, `2 replicas`, `2 replicas of 2 ranks`."""
+        if self.ranks * self.replicas == 1:
+            return "one process"
+        if self.replicas == 1:
+            return f"{self.ranks} ranks"
+        return f"{self.replicas} replicas" + (f" of {self.ranks} ranks" if self.ranks > 1 else "")
+
+
+def prompts_of(model: str | Path, sources: Sequence[Source], limit: int) -> list[Request]:
+    """The prompts an extractor sends for the sources' documents. limit: the first so many documents of each; 0: all."""
+    with Engine.load(model) as engine:
+        tokenizer = Extractor(engine).tokenizer
+    requests = []
+    for source in sources:
+        groups = split_evenly(LabelSet.load(source.labels).phrases)
+        for document in load_documents(source.documents)[: limit or None]:
+            requests += [Request(build_prompt(tokenizer, document.text, phrases).ids) for phrases in groups]
+    if not requests:
+        raise OptionError("no documents, so no prompts to compare; give sources that hold documents")
+    return requests
+
+
+def compare_precisions(
+    model: str | Path, sources: Sequence[Source], dtypes: Sequence[str], *, limit: int = 0, progress: Progress | None = None
+) -> pandas.DataFrame:
+    """One row a dtype, the first being what the others are held against.
+
+    Columns: dtype; weight_bytes; same_answers (share of prompts whose answer is token for token the first dtype's); same_tokens (share of
+    answer tokens before the first difference); largest_logit_difference (at the answers' first token, over the first 32 prompts); f1,
+    exact_record_rate (strict). Raises OptionError for no dtypes and for dtypes that do not exist.
+    """
+    if not dtypes:
+        raise OptionError("no dtypes to compare; give at least one of fp32, bf16, fp16")
+    requests = prompts_of(model, sources, limit)
+    rows: list[dict[str, object]] = []
+    first: tuple[list[Completion], Tensor] | None = None
+    for done, dtype in enumerate(dtypes):
+        if progress:
+            progress("precisions", done, len(dtypes))
+        with Engine.load(model, dtype=dtype) as engine:
+            answers, logits = engine.generate(requests), first_logits(engine, requests[:_LOGIT_PROMPTS])
+            study = evaluate_kinds(engine, sources, limit=limit)
+            weight_bytes = sum(parameter.nbytes for parameter in engine.model.parameters())
+        first = first or (answers, logits)
+        row = {"dtype": dtype, "weight_bytes": weight_bytes, **agreement(answers, first[0])}
+        row["largest_logit_difference"] = float((logits - first[1]).abs().max())
+        summary = study.to_dict()["overall"]
+        rows.append({**row, "f1": study.overall.f1, "exact_record_rate": summary["exact_record_rate"]})
+    if progress:
+        progress("precisions", len(dtypes), len(dtypes))
+    return pandas.DataFrame(rows)
+
+
+@torch.inference_mode()
+def first_logits(engine: Engine, requests: Sequence[Request]) -> Tensor:
+    """Logits [N, V] float32 of the first token of each answer; a prompt at a time, without padding."""
+    rows = []
+    for request in requests:
+        ids = torch.tensor([request.prompt_ids], device=engine.device)
+        rows.append(engine.model.logits(engine.model(ids, fresh_geometry(ids))[:, -1]).float().cpu())
+    return torch.cat(rows)
+
+
+def agreement(answers: Sequence[Completion], wanted: Sequence[Completion]) -> dict[str, float]:
+    """same_answers: share of equal answers. same_tokens: share of the wanted tokens that stand before the first difference."""
+    same, kept, total = 0, 0, 0
+    for mine, theirs in zip(answers, wanted, strict=True):
+        same += mine.token_ids == theirs.token_ids
+        pairs = list(zip(mine.token_ids, theirs.token_ids, strict=False))
+        kept += next((at for at, (one, other) in enumerate(pairs) if one != other), len(pairs))
+        total += len(theirs.token_ids)
+    return {"same_answers": same / len(wanted), "same_tokens": kept / total if total else 1.0}
+
+
+def compare_arrangements(
+    model: str | Path,
+    sources: Sequence[Source],
+    arrangements: Sequence[str],
+    *,
+    dtype: str = "auto",
+    limit: int = 0,
+    batch_size: int = 32,
+    rounds: int = 3,
+    progress: Progress | None = None,
+) -> pandas.DataFrame:
+    """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
+
+    Columns: arrangement; processes; same_answers; seconds (median of `rounds`); prompts_a_second; ratio (throughput over the first's);
+    weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that do not parse or
+    cannot work with this model, and for less than one round.
+    """
+    if rounds < 1 or not arrangements:
+        raise OptionError(f"rounds is {rounds} and there are {len(arrangements)} arrangements; both must be at least 1")
+    parsed = [Arrangement.parse(text) for text in arrangements]
+    requests = prompts_of(model, sources, limit)
+    with ExitStack() as open_engines:
+        engines = [
+            open_engines.enter_context(
+                Engine.load(model, dtype=dtype, batch_size=batch_size, tensor_parallel=one.ranks, replicas=one.replicas)
+            )
+            for one in parsed
+        ]
+        answers = [engine.generate(requests) for engine in engines]  # also the warm-up
+        seconds: list[list[float]] = [[] for _ in engines]
+        for turn in range(rounds):
+            for times, engine in zip(seconds, engines, strict=True):
+                started = time.perf_counter()
+                engine.generate(requests)
+                times.append(time.perf_counter() - started)
+            if progress:
+                progress("rounds", turn + 1, rounds)
+        held = [_weight_bytes(engine) for engine in engines]
+    whole = max(held) if all(one.ranks > 1 for one in parsed) else next(b for b, one in zip(held, parsed, strict=True) if one.ranks == 1)
+    base = median(seconds[0])
+    return pandas.DataFrame(
+        {
+            "arrangement": one.name,
+            "processes": one.ranks * one.replicas,
+            "same_answers": agreement(mine, answers[0])["same_answers"],
+            "seconds": median(times),
+            "prompts_a_second": len(requests) / median(times),
+            "ratio": base / median(times),
+            "weight_bytes_a_process": weight_bytes,
+            "weight_share": weight_bytes / whole,
+        }
+        for one, mine, times, weight_bytes in zip(parsed, answers, seconds, held, strict=True)
+    )
+
+
+def _weight_bytes(engine: Engine) -> int:
+    """Bytes of the parameters in the process that holds most."""
+    workers = engine.workers
+    if workers:
+        return max(worker.weight_bytes for worker in workers)
+    return sum(parameter.nbytes for parameter in engine.model.parameters())
+
+
+def about_precisions(frame: pandas.DataFrame) -> Prose:
+    """What the comparison of precisions says, in sentences."""
+    first, *others = frame.to_dict("records")
+    text = f"{first['dtype']} is the yardstick: strict micro F1 **{first['f1']:.3f}**."
+    for row in others:
+        text += (
+            f" {row['dtype']} writes {row['same_answers']:.1%} of the answers token for token alike, its logits differ by at most "
+            f"{row['largest_logit_difference']:.2g}, and its F1 is {row['f1']:.3f} ({row['f1'] - first['f1']:+.3f})."
+        )
+    return Prose(text)
+
+
+def about_arrangements(frame: pandas.DataFrame) -> Prose:
+    """What the comparison of arrangements says, in sentences, and what it does not say about other machines."""
+    first, *others = frame.to_dict("records")
+    text = f"{first['arrangement'].capitalize()}: {first['prompts_a_second']:.3g} prompts/s."
+    for row in others:
+        equal = "with the same answers" if row["same_answers"] == 1 else f"with only {row['same_answers']:.1%} of the answers the same"
+        text += f" {row['arrangement'].capitalize()}: **{row['ratio']:.2f}x** that, {equal}."
+    return Prose(text + " Measured on this machine and no other: a GPU's ratios have to be measured on that GPU.")
+
+
+def about_memory(frame: pandas.DataFrame, claimed: tuple[float, float] = (28.0, 14.2)) -> Prose:
+    """The largest share of the weights that one process holds, beside a claim of `claimed` gigabytes (one card, a card of two)."""
+    sharded = frame[frame["weight_share"] < 1]
+    whole = frame["weight_bytes_a_process"].max() / 1e6
+    one, two = claimed
+    text = f"The article claims {one:g} GB on one card and {two:g} GB a card on two, a share of {two / one:.3f}. "
+    if sharded.empty:
+        return Prose(text + "No arrangement here shares the weights out, so that is not tested.")
+    parts = [f"{row['arrangement']} hold {row['weight_share']:.3f} of the weights each" for _, row in sharded.iterrows()]
+    return Prose(
+        text
+        + f"Measured: {', '.join(parts)}. A share of the weights says nothing of the cache, which halves too, nor of the {one:g} GB: "
+        + f"this model's weights are {whole:,.0f} MB, so gigabytes beyond that are not weights. On a rig of two cards, ranks save memory "
+        + "a card; replicas hold all weights twice and exchange nothing. Which is faster there, a run of this notebook there says."
+    )
+
+
+def write_metrics(run_dir: str | Path, precisions: pandas.DataFrame, arrangements: pandas.DataFrame) -> None:
+    """Write both tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+    if run_dir:
+        found: dict[str, Any] = {"precisions": precisions.to_dict("records"), "arrangements": arrangements.to_dict("records")}
+        write_json(Path(run_dir) / METRICS, found)
+
+
+def about_prompts(requests: Sequence[Request]) -> Prose:
+    """How many prompts, and how long, in a sentence."""
+    lengths = [len(request.prompt_ids) for request in requests]
+    return Prose(
+        f"{counted(len(requests), 'prompt')} of {min(lengths)} to {max(lengths)} tokens, {sum(lengths) / len(lengths):.0f} on average."
+    )

@@ -1,0 +1,78 @@
+"""The comparison of precisions and arrangements: what equals is called equal, what differs is counted, what cannot work is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas
+import pytest
+
+from seqgpt_lab.engine.decode import Completion, Timing
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.studies.precision_and_parallel import (
+    Arrangement,
+    about_arrangements,
+    about_memory,
+    about_precisions,
+    agreement,
+    compare_arrangements,
+    compare_precisions,
+)
+from seqgpt_lab.studies.sources import Source, find_sources
+from tests.checkpoints import write_random_checkpoint
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[Source]:
+    return find_sources([], ["resume"], "dev")
+
+
+def written(*ids: int) -> Completion:
+    return Completion(ids, tuple(1.0 for _ in ids), "stop", 1.0, Timing(0.0, 0.0))
+
+
+def test_agreement_counts_whole_answers_and_tokens_up_to_the_first_difference() -> None:
+    found = agreement([written(1, 2, 3), written(1, 9, 3), written()], [written(1, 2, 3), written(1, 2, 3), written(5, 6)])
+    assert found == {"same_answers": 1 / 3, "same_tokens": 4 / 8}
+
+
+def test_a_dtype_agrees_with_itself_and_half_precision_takes_half_the_bytes(model: Path, sources: list[Source]) -> None:
+    frame = compare_precisions(model, sources, ["fp32", "fp32", "bf16"], limit=2)
+    assert list(frame["same_answers"])[:2] == [1.0, 1.0]
+    assert list(frame["largest_logit_difference"])[:2] == [0.0, 0.0] and frame["largest_logit_difference"][2] > 0
+    assert frame["weight_bytes"][0] == 2 * frame["weight_bytes"][2]
+    assert "fp32 is the yardstick" in str(about_precisions(frame))
+
+
+def test_arrangements_write_the_same_and_ranks_hold_about_half(model: Path, sources: list[Source]) -> None:
+    frame = compare_arrangements(model, sources, ["1x1", "2x1", "1x2"], dtype="fp32", limit=1, rounds=1)
+    assert list(frame["arrangement"]) == ["one process", "2 ranks", "2 replicas"] and set(frame["same_answers"]) == {1.0}
+    assert frame["weight_share"][1] < 0.55 and frame["weight_share"][2] == 1.0
+    assert frame["ratio"][0] == 1.0
+    assert "2 ranks" in str(about_memory(frame)) and "with the same answers" in str(about_arrangements(frame))
+
+
+def test_answers_that_differ_are_not_called_the_same() -> None:
+    rows = [
+        {"arrangement": "one process", "prompts_a_second": 2.0, "ratio": 1.0, "same_answers": 1.0},
+        {"arrangement": "2 ranks", "prompts_a_second": 1.0, "ratio": 0.5, "same_answers": 0.25},
+    ]
+    assert "with only 25.0% of the answers the same" in str(about_arrangements(pandas.DataFrame(rows)))
+
+
+@pytest.mark.parametrize("text", ("2", "x", "0x1", "2x-1", "axb"))
+def test_an_arrangement_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(OptionError, match="RANKSxREPLICAS"):
+        Arrangement.parse(text)
+
+
+def test_nothing_to_compare_is_an_error(model: Path, sources: list[Source]) -> None:
+    with pytest.raises(OptionError, match="no dtypes"):
+        compare_precisions(model, sources, [])
+    with pytest.raises(OptionError, match="rounds is 0 and there are 1 arrangements"):
+        compare_arrangements(model, sources, ["1x1"], rounds=0)

@@ -113,7 +113,7 @@ def pack(
         answer = [*written.ids, end]
         first = len(ids) + len(prompt) - 1  # the position whose target is the answer's first token
         sources += [(first + token, key) for token, key in copied_from(question.answer, written.offsets, values)]
-        ids = [*ids, *prompt, *answer[:-1]]
+        ids += [*prompt, *answer[:-1]]
         count = len(prompt) + len(answer) - 1
         positions += range(start, start + count)
         blocks += [block] * count

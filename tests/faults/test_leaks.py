@@ -39,6 +39,7 @@ def test_a_rank_that_cannot_start_is_named_and_nothing_stays(checkpoint: Path, t
 
 @pytest.mark.parametrize("cycles", (3, pytest.param(50, marks=pytest.mark.full)))
 def test_engines_that_are_closed_leave_nothing_and_say_so(checkpoint: Path, cycles: int) -> None:
+    load(checkpoint, tensor_parallel=2).close()  # the first spawn of a program opens multiprocessing's resource tracker, for good
     before = traces()
     for _ in range(cycles):
         with load(checkpoint, tensor_parallel=2) as engine:

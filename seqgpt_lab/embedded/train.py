@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate, document_questions, pack
 from seqgpt_lab.embedded.corpus.kind import Kind
-from seqgpt_lab.embedded.guidance import Guide, Roles
+from seqgpt_lab.embedded.guidance import Guide
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import token_id
@@ -42,7 +42,8 @@ class Trainer:
         self.attention = PackedAttention()
         self.model = Bloom(config, attention=self.attention)
         initialise(self.model)
-        self.guide = Guide(recipe.hidden_size, Roles(kinds), recipe.guide_head)
+        self.batches = Batches(tokenizer, kinds, recipe)
+        self.guide = Guide(recipe.hidden_size, self.batches.roles, recipe.guide_head)
         matrices = [weight for weight in self.model.h.parameters() if weight.ndim == 2]
         chosen = {id(weight) for weight in matrices}
         others = [weight for weight in (*self.model.parameters(), *self.guide.parameters()) if id(weight) not in chosen]
@@ -51,7 +52,6 @@ class Trainer:
             torch.optim.AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rates = [recipe.muon_rate, recipe.adam_rate]
-        self.batches = Batches(tokenizer, kinds, recipe)
         self._below: Tensor | None = None  # what entered the last layer, for the guide
         self.model.h[-1].register_forward_pre_hook(self._keep_below)
 

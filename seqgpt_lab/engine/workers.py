@@ -100,8 +100,8 @@ class WorkerPool:
         """Hand every job to whichever replica is free; `finish` is called with each one's completions, in the order they come.
 
         Raises WorkerError when a worker dies, raises or hangs; the next call starts its replica again. Raises CapacityError for a
-        request that does not fit into memory by itself, and SeqGPTLabError when `finish` itself asks for
-        more: it would wait for its own end.
+        request that does not fit into memory by itself, and SeqGPTLabError when `finish` itself asks for more: it
+        would wait for its own end.
         """
         if self._caller == threading.get_ident():
             raise SeqGPTLabError("this engine is at work for the call that asks again; call generate after it, or load a second engine")

@@ -6,7 +6,7 @@ Times are medians of rounds in which the arrangements take turns, so that a mach
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +18,19 @@ import torch
 from torch import Tensor
 
 from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.engine.model import fresh_geometry
+from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
+from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Prose, counted
-from seqgpt_lab.studies.evaluation_study import evaluate_kinds
+from seqgpt_lab.studies.evaluation_study import METRICS, Progress, evaluate_kinds
 from seqgpt_lab.studies.sources import Source
 
-# Called with the task, how much of it is done and how much there is.
-Progress = Callable[[str, int, int], None]
-METRICS = "metrics.json"
 _LOGIT_PROMPTS = 32  # of these the logits are compared number by number
 
 
@@ -66,8 +64,7 @@ class Arrangement:
 
 def prompts_of(model: str | Path, sources: Sequence[Source], limit: int) -> list[Request]:
     """The prompts an extractor sends for the sources' documents. limit: the first so many documents of each; 0: all."""
-    with Engine.load(model) as engine:
-        tokenizer = Extractor(engine).tokenizer
+    tokenizer = TextTokenizer.load(find_checkpoint(model).tokenizer)
     requests = []
     for source in sources:
         groups = split_evenly(LabelSet.load(source.labels).phrases)
@@ -98,12 +95,12 @@ def compare_precisions(
         with Engine.load(model, dtype=dtype) as engine:
             answers, logits = engine.generate(requests), first_logits(engine, requests[:_LOGIT_PROMPTS])
             study = evaluate_kinds(engine, sources, limit=limit)
-            weight_bytes = sum(parameter.nbytes for parameter in engine.model.parameters())
+            weight_bytes = _weight_bytes(engine)
         first = first or (answers, logits)
         row = {"dtype": dtype, "weight_bytes": weight_bytes, **agreement(answers, first[0])}
         row["largest_logit_difference"] = float((logits - first[1]).abs().max())
-        summary = study.to_dict()["overall"]
-        rows.append({**row, "f1": study.overall.f1, "exact_record_rate": summary["exact_record_rate"]})
+        overall = study.to_dict()["overall"]
+        rows.append({**row, "f1": overall["f1"], "exact_record_rate": overall["exact_record_rate"]})
     if progress:
         progress("precisions", len(dtypes), len(dtypes))
     return pandas.DataFrame(rows)
@@ -167,8 +164,7 @@ def compare_arrangements(
                 times.append(time.perf_counter() - started)
             if progress:
                 progress("rounds", turn + 1, rounds)
-        held = [_weight_bytes(engine) for engine in engines]
-    whole = max(held) if all(one.ranks > 1 for one in parsed) else next(b for b, one in zip(held, parsed, strict=True) if one.ranks == 1)
+        held, whole = [_weight_bytes(engine) for engine in engines], _whole_bytes(engines[0])
     base = median(seconds[0])
     return pandas.DataFrame(
         {
@@ -191,6 +187,12 @@ def _weight_bytes(engine: Engine) -> int:
     if workers:
         return max(worker.weight_bytes for worker in workers)
     return sum(parameter.nbytes for parameter in engine.model.parameters())
+
+
+def _whole_bytes(engine: Engine) -> int:
+    """Bytes of all the model's parameters, wherever they are."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Bloom(engine.config).parameters()) * engine.dtype.itemsize
 
 
 def about_precisions(frame: pandas.DataFrame) -> Prose:
@@ -218,7 +220,7 @@ def about_arrangements(frame: pandas.DataFrame) -> Prose:
 def about_memory(frame: pandas.DataFrame, claimed: tuple[float, float] = (28.0, 14.2)) -> Prose:
     """The largest share of the weights that one process holds, beside a claim of `claimed` gigabytes (one card, a card of two)."""
     sharded = frame[frame["weight_share"] < 1]
-    whole = frame["weight_bytes_a_process"].max() / 1e6
+    whole = frame["weight_bytes_a_process"][0] / frame["weight_share"][0] / 1e6
     one, two = claimed
     text = f"The article claims {one:g} GB on one card and {two:g} GB a card on two, a share of {two / one:.3f}. "
     if sharded.empty:

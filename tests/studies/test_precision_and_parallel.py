@@ -57,6 +57,11 @@ def test_arrangements_write_the_same_and_ranks_hold_about_half(model: Path, sour
     assert "2 ranks" in str(about_memory(frame)) and "with the same answers" in str(about_arrangements(frame))
 
 
+def test_ranks_hold_half_of_the_whole_also_when_no_process_holds_it(model: Path, sources: list[Source]) -> None:
+    frame = compare_arrangements(model, sources, ["2x1"], dtype="fp32", limit=1, rounds=1)
+    assert 0.45 < frame["weight_share"][0] < 0.55
+
+
 def test_answers_that_differ_are_not_called_the_same() -> None:
     rows = [
         {"arrangement": "one process", "prompts_a_second": 2.0, "ratio": 1.0, "same_answers": 1.0},

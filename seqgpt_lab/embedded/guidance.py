@@ -100,9 +100,10 @@ class Guide(nn.Module):
         row, at, source = batch.sources.unbind(1)
         if not len(row):
             return query.new_zeros(())
-        scores = (query @ key.transpose(1, 2)).float() / query.shape[-1] ** 0.5 + bias
-        weights = torch.log_softmax(scores, dim=-1)
-        wanted = torch.zeros_like(scores, dtype=torch.bool)
-        wanted[row, at, source] = True
-        asked = wanted.any(-1)
-        return -torch.logsumexp(weights[asked].masked_fill(~wanted[asked], -torch.inf), dim=-1).mean()
+        copies, which = torch.unique(row * query.shape[1] + at, return_inverse=True)  # N tokens that copy, each once
+        of_row, of_token = copies // query.shape[1], copies % query.shape[1]
+        scores = (query @ key.mT)[of_row, of_token].float() / query.shape[-1] ** 0.5  # [N, T]
+        weights = torch.log_softmax(scores + bias[of_row, of_token], dim=-1)
+        wanted = torch.zeros_like(weights, dtype=torch.bool)
+        wanted[which, source] = True
+        return -torch.logsumexp(weights.masked_fill(~wanted, -torch.inf), dim=-1).mean()

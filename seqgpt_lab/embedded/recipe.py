@@ -19,7 +19,7 @@ class Recipe:
     questions: int = 3
     tokens: int = 5000
     hidden_size: int = 256
-    layers: int = 4
+    layers: int = 6
     muon_rate: float = 0.02
     adam_rate: float = 2e-3
     warmup: int = 30

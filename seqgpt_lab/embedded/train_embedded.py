@@ -18,6 +18,7 @@ from seqgpt_lab.embedded.train import Report, Trainer, train
 from seqgpt_lab.engine.attention import choose_attention
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.errors import OptionError
@@ -37,7 +38,8 @@ def corpus_tokenizer() -> Tokenizer:
 def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None = None) -> Path:
     """Train in `out` (checkpoint.pt, resumed if there) and export `out`/model; returns the model's directory.
 
-    start: a model directory to begin from instead of random weights; its tokenizer is kept, and copying drills are not repeated.
+    start: a model directory to begin from instead of random weights; its tokenizer is kept, copying drills are not repeated, and one of
+    fewer layers than the recipe's is grown.
     Raises OptionError when `out` holds a checkpoint of another recipe, or `start` a model of another shape.
     """
     if start is None:
@@ -53,9 +55,33 @@ def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None
 
 
 def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
-    config = ModelConfig.read(found.config)
-    if config != trainer.model.config:
-        raise OptionError(f"{found.directory} has the shape {config}, the recipe asks for {trainer.model.config}; change one of them")
+    """Take over the weights of `found`; a model with fewer layers is grown. Raises OptionError when it differs in anything else."""
+    config, wanted = ModelConfig.read(found.config), trainer.model.config
+    if replace(config, layers=wanted.layers) != wanted or config.layers > wanted.layers:
+        raise OptionError(
+            f"{found.directory} has the shape {config}, the recipe asks for {wanted}; only the number of layers may differ, and only "
+            "be smaller: change one of them"
+        )
     cpu = torch.device("cpu")
     model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=cpu, attention=choose_attention("sdpa", cpu))
-    trainer.model.load_state_dict(model.state_dict())
+    grow(trainer.model, model)
+
+
+@torch.no_grad()
+def grow(target: Bloom, source: Bloom) -> None:
+    """Give `target` the weights of `source`, spread over its layers; its further layers add nothing yet, so both write the same logits.
+
+    Function-preserving growth (Chen, Goodfellow & Shlens 2016, Net2Net): a residual layer whose two output projections are zero is the
+    identity, and its gradient is not zero. The last layer stays last, since that is the one that training guides.
+    """
+    layers, wanted = len(source.h), len(target.h)
+    places = {(index + 1) * wanted // layers - 1: index for index in range(layers)}
+    for at, layer in enumerate(target.h):
+        if at in places:
+            layer.load_state_dict(source.h[places[at]].state_dict())
+            continue
+        for projection in (layer.dense, layer.dense_4h_to_h):
+            projection.weight.zero_()
+            projection.bias.zero_()
+    rest = {name: weight for name, weight in source.state_dict().items() if not name.startswith("h.")}
+    target.load_state_dict(rest, strict=False)

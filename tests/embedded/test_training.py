@@ -18,7 +18,7 @@ from seqgpt_lab.embedded.muon import orthogonalise
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer, train
-from seqgpt_lab.embedded.train_embedded import train_embedded
+from seqgpt_lab.embedded.train_embedded import grow, train_embedded
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
@@ -154,6 +154,25 @@ def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     with pytest.raises(OptionError, match="hidden_size=128"):
         train_embedded(tmp_path / "other", replace(SMALL, hidden_size=128), lines.append, start)
+
+
+@pytest.mark.parametrize(("few", "many"), [(1, 2), (2, 3), (4, 6), (3, 8)])
+def test_a_grown_model_writes_the_same_logits_and_can_still_learn(few: int, many: int) -> None:
+    """Function-preserving growth: the oracle is the smaller model itself; and no new weight is left without a gradient."""
+    torch.manual_seed(few)
+    small, large = (Bloom(ModelConfig(64, 128, layers, 2)) for layers in (few, many))
+    grow(large, small)
+    ids = torch.randint(0, 64, (2, 9))
+    written = large.logits(large(ids, fresh_geometry(ids)))
+    torch.testing.assert_close(written, small.logits(small(ids, fresh_geometry(ids))))
+    written.square().sum().backward()  # type: ignore[no-untyped-call]
+    assert all(layer.dense.weight.grad is not None and layer.dense.weight.grad.any() for layer in large.h)
+
+
+def test_training_begins_only_from_a_shape_that_fits(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    export(Bloom(ModelConfig(tokenizer.get_vocab_size(), 64, 2, 1)), tokenizer, tmp_path / "deep")
+    with pytest.raises(OptionError, match=r"layers=2.*layers=1"):
+        train_embedded(tmp_path / "out", SMALL, lambda line: None, start=tmp_path / "deep")
 
 
 def test_training_runs_in_bfloat16_where_the_cpu_has_it(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,4 +88,5 @@ def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) 
 @pytest.mark.parametrize("line", constraint_lines())
 def test_a_constraint_is_a_plain_pin_that_any_machine_can_install(line: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line), f"{line!r} is not NAME==VERSION without a local version or a path"
-    assert line.startswith("nvidia-ml-py==") or not line.startswith("nvidia-"), "the CUDA libraries are pinned by torch itself and absent from a CPU build"
+    cuda = line.startswith("nvidia-") and not line.startswith("nvidia-ml-py==")  # that one is plain Python
+    assert not cuda, "the CUDA libraries are pinned by torch itself and absent from a CPU build"

@@ -18,7 +18,7 @@ from seqgpt_lab.embedded.train import Report, Trainer, train
 from seqgpt_lab.engine.attention import choose_attention
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.model import Bloom, Layer
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.errors import OptionError
@@ -77,6 +77,7 @@ def grow(target: Bloom, source: Bloom) -> None:
     layers, wanted = len(source.h), len(target.h)
     places = {(index + 1) * wanted // layers - 1: index for index in range(layers)}
     for at, layer in enumerate(target.h):
+        assert isinstance(layer, Layer), "a Bloom is made of these"
         if at in places:
             layer.load_state_dict(source.h[places[at]].state_dict())
             continue

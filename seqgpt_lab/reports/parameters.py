@@ -20,6 +20,7 @@ import yaml
 
 from seqgpt_lab.errors import ParameterError
 
+QUICK = ("seqgpt_lab", "quick")
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "NoneType": type(None)}
 
 
@@ -78,6 +79,24 @@ def check_parameters(declared: Mapping[str, Parameter], given: Mapping[str, Any]
     if problems:
         exists = "; ".join(map(str, declared.values())) or "none"
         raise ParameterError(f"{'; '.join(problems)}. The notebook's parameters: {exists}")
+
+
+def quick_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, Any]:
+    """The parameters with which a notebook called `name` shows in seconds that it works: its metadata `seqgpt_lab.quick`, a mapping.
+
+    Raises ParameterError when it has none, or when they do not fit what it declares.
+    """
+    place: Any = notebook.metadata
+    for key in QUICK:
+        place = place.get(key) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise ParameterError(
+            f"{name} has no quick parameters; put a mapping such as {{'limit': 1}} into its metadata at {'.'.join(QUICK)} "
+            "(JupyterLab: property inspector, advanced tools, notebook metadata)"
+        )
+    quick = json.loads(json.dumps(place))
+    check_parameters(declared_parameters(notebook, name), quick)
+    return dict(quick)
 
 
 def parse_parameters(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:

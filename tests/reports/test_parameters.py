@@ -2,13 +2,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
 from seqgpt_lab.errors import ParameterError
-from seqgpt_lab.reports.parameters import Parameter, check_parameters, declared_parameters, parse_parameters, read_notebook
+from seqgpt_lab.reports.parameters import (
+    Parameter,
+    check_parameters,
+    declared_parameters,
+    parse_parameters,
+    quick_parameters,
+    read_notebook,
+)
 
 SOURCE = """# a comment
 model: str = "tiny"
@@ -127,3 +135,18 @@ def test_what_is_not_a_notebook_is_named(tmp_path: Path) -> None:
         read_notebook(tmp_path / "text.ipynb")
     with pytest.raises(ParameterError, match="not Python"):
         declare("a = = 1")
+
+
+def with_quick(quick: object) -> nbformat.NotebookNode:
+    cell = new_code_cell(SOURCE, metadata={"tags": ["parameters"]})
+    return new_notebook(cells=[cell], metadata={"seqgpt_lab": {"quick": quick}})
+
+
+def test_quick_parameters_come_from_the_metadata_and_must_fit() -> None:
+    assert quick_parameters(with_quick({"limit": 1, "kinds": ["a"]}), "toy.ipynb") == {"limit": 1, "kinds": ["a"]}
+    assert quick_parameters(with_quick({}), "toy.ipynb") == {}
+    with pytest.raises(ParameterError, match="limit is 'x'"):
+        quick_parameters(with_quick({"limit": "x"}), "toy.ipynb")
+    for without in (with_quick(None), new_notebook(metadata={"seqgpt_lab": 3}), new_notebook()):
+        with pytest.raises(ParameterError, match="no quick parameters"):
+            quick_parameters(without, "toy.ipynb")

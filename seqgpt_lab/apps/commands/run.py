@@ -54,6 +54,7 @@ def run(
     ] = None,
     runs_dir: Annotated[Path, typer.Option("--runs-dir", help="The folder that gets a folder for this run.")] = Path("runs"),
     timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", help="Stop the run after so many seconds.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Begin with the quick parameters in the notebook's metadata.")] = False,
     as_json: Json = False,
 ) -> None:
     """Execute a notebook and print the path of its report.
@@ -69,7 +70,7 @@ def run(
         raise OptionError(f"running notebooks needs {error.name}, which is not installed: pip install 'seqgpt-lab[lab]'") from error
 
     path = _find(notebook)
-    given = _read_file(parameter_file) | _parse(path, parameters or ())
+    given = (_quick(path) if quick else {}) | _read_file(parameter_file) | _parse(path, parameters or ())
     result = run_notebook(path, given, runs_dir, timeout=timeout, progress=TextProgress(sys.stderr))
     _show(result, as_json)
     if not result.ok:
@@ -86,6 +87,12 @@ def _find(notebook: Path) -> Path:
         return bundled_notebook(notebook.name)
     except SeqGPTLabError as error:
         raise OptionError(f"there is no notebook {notebook} here, and none of that name comes with the lab: {error}") from error
+
+
+def _quick(notebook: Path) -> dict[str, Any]:
+    from seqgpt_lab.reports.parameters import quick_parameters, read_notebook
+
+    return quick_parameters(read_notebook(notebook), notebook.name)
 
 
 def _read_file(path: Path | None) -> dict[str, Any]:

@@ -153,16 +153,6 @@ def test_odd_texts_reach_the_model_as_they_are(scripted: Callable[..., Extractor
     assert result.problems == () and (not result.fields[1].spans or result.fields[1].spans[0].start == 0)
 
 
-def test_a_long_text_is_cut_at_its_end_and_told(scripted: Callable[..., Extractor]) -> None:
-    text = "甲" * 100_000 + "张伟"
-    extractor = scripted("姓名: 张伟\n", "a: 甲\n", labels_per_prompt=1)
-    result = extractor.extract(text, "姓名,a")
-    kept = [prompt.count("甲") for prompt in script(extractor).asked]
-    assert result.truncated and len(result.problems) == 1
-    assert result.problems[0] == f"truncated: only the first {min(kept)} of 100002 characters fitted into the prompt"
-    assert result.text == text and result.fields[0].spans[0].start == 100_000
-
-
 def test_a_cut_answer_is_told_and_what_it_said_is_kept(scripted: Callable[..., Extractor], tokenizer: TextTokenizer) -> None:
     result = scripted(completion(tokenizer, "姓名: 张伟\n公司: 上海", reason="length")).extract(TEXT, "姓名,公司")
     assert result.truncated and result.to_dict() == {"姓名": "张伟", "公司": "上海"}
@@ -229,12 +219,14 @@ def test_labels_that_cannot_be_asked_are_refused_before_anything_runs(scripted: 
 
 def test_options_that_cannot_work_are_refused(scripted: Callable[..., Extractor]) -> None:
     engine = scripted().engine
-    with pytest.raises(OptionError, match=r"max_length 15,.*at least 16, 1 and 1"):
+    with pytest.raises(OptionError, match=r"max_length 15,.*at least 16, 1, 1 and 0"):
         Extractor(engine, max_length=15)
     with pytest.raises(OptionError, match="max_new_tokens 0"):
         Extractor(engine, max_new_tokens=0)
     with pytest.raises(OptionError, match="labels_per_prompt 0"):
         Extractor(engine, labels_per_prompt=0)
+    with pytest.raises(OptionError, match="overlap -1"):
+        Extractor(engine, overlap=-1)
     with pytest.raises(OptionError, match="leaves no room for text"):
         scripted(max_length=16).extract("张伟", "姓名,年龄")
 

@@ -1,0 +1,178 @@
+"""Cuts a text that is too long for one prompt into overlapping windows, and joins what was read in them; knows no prompt and no model.
+
+Places are code points, ends exclusive. Windows end after paragraphs, sentences or clauses where there are any near. Any stretch of at
+most `overlap` code points lies whole in a window, so that no value of that length is lost or cut at an edge.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from seqgpt_lab.extraction.extraction import Span
+
+OVERLAP = 64
+"""Code points that neighbouring windows share at least: longer than nearly every value, with some of what stands before it."""
+
+_SENTENCE_ENDS = frozenset("。！？!?；;…")
+_CLAUSE_ENDS = frozenset("，,、：:")
+_CLOSERS = frozenset("”’」』）)》】]〕")
+_JOINERS = frozenset("\u200d\ufe0e\ufe0f")
+_PARAGRAPH, _SENTENCE, _CLAUSE, _ANYWHERE, _INSIDE = 4, 3, 2, 1, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The stretch [start, end) of a text."""
+
+    start: int
+    end: int
+
+
+def plan_windows(text: str, token_starts: Sequence[int], *, room: int, overlap: int) -> list[Window]:
+    """Windows that cover the text in order, each of at most `room` tokens (at least one character).
+
+    token_starts: where each token of the text begins, ascending; tokens of one character begin at the same place. overlap: code
+    points that neighbours share at least, or half a window where that is less. Linear in the text.
+    """
+    assert room >= 1 and overlap >= 0, "a window needs room for a token, and windows cannot lie apart"
+    windows: list[Window] = []
+    start = 0
+    while not windows or windows[-1].end < len(text):
+        end = limit = _limit(token_starts, start, room, len(text))
+        if limit < len(text):
+            done = windows[-1].end if windows else start
+            end = _boundary(text, max(limit - (limit - start) // 4, done + 1), limit)
+        windows.append(Window(start, end))
+        start = _next_start(text, token_starts, windows[-1], room, overlap)
+    return windows
+
+
+def _limit(token_starts: Sequence[int], start: int, room: int, length: int) -> int:
+    """The furthest end of a window that begins at `start`."""
+    after = bisect_left(token_starts, start) + room
+    return max(start + 1, token_starts[after]) if after < len(token_starts) else length
+
+
+def _next_start(text: str, token_starts: Sequence[int], window: Window, room: int, overlap: int) -> int:
+    """Where the window after this one begins: at a boundary, far enough back, and so that it gets further than this one."""
+    width = window.end - window.start
+    latest = window.end - min(overlap, width // 2)
+    start = _boundary(text, max(latest - min(overlap, width // 4), window.start + 1), latest)
+    while start < window.end and _limit(token_starts, start, room, len(text)) <= window.end:
+        start += 1
+    return start
+
+
+def _boundary(text: str, low: int, high: int) -> int:
+    """The best place to cut in [low, high], the last one of several; `high` where low is beyond it."""
+    return max(range(min(low, high), high + 1), key=lambda at: (_rank(text, at), at))
+
+
+def _rank(text: str, at: int) -> int:
+    """How well the text can be cut before character `at`."""
+    if at <= 0 or at >= len(text):
+        return _PARAGRAPH
+    before, after = text[at - 1], text[at]
+    if before == "\n":
+        return _PARAGRAPH
+    if after in _JOINERS or before == "\u200d" or unicodedata.combining(after) or (before == "\r" and after == "\n"):
+        return _INSIDE
+    if after in _CLOSERS:
+        return _ANYWHERE
+    ended = text[at - 2] if before in _CLOSERS and at > 1 else before
+    if ended in _SENTENCE_ENDS or (ended == "." and after.isspace()):
+        return _SENTENCE
+    if before.isspace() or (before in _CLAUSE_ENDS and not after.isdigit()) or before in "，、：":
+        return _CLAUSE
+    return _INSIDE if (before + after).isascii() and (before.isalnum() or after.isalnum()) else _ANYWHERE
+
+
+def merge_spans(text: str, windows: Sequence[Window], found: Sequence[Sequence[Span]]) -> tuple[Span, ...]:
+    """One label's values from all windows of a text, in text order. found[i]: what window i gave, counted from its start.
+
+    Mentions at different places are all kept. Where values of different windows overlap, the more certain one stays, then the longer
+    one. A value that its window's edge may have cut is left to the neighbour that holds the place whole. Values that are not in
+    their window come last, each once, with the highest confidence they had. Linear but for sorting.
+    """
+    placed: list[_Reading] = []
+    invented: dict[str, Span] = {}
+    for index, (window, spans) in enumerate(zip(windows, found, strict=True)):
+        for span in spans:
+            if span.start is None or span.end is None:
+                known = invented.setdefault(span.text, span)
+                invented[span.text] = max(known, span, key=_certainty)
+            elif not _left_to_neighbour(text, windows, index, span.start + window.start, span.end + window.start):
+                placed.append(_Reading(index, replace(span, start=span.start + window.start, end=span.end + window.start)))
+    placed.sort(key=lambda reading: (reading.start, reading.end))
+    kept = [reading for group in _overlapping(placed) for reading in _best(group)]
+    return (*(reading.span for reading in sorted(kept, key=lambda reading: (reading.start, reading.end))), *invented.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A value with its place in the text, and the index of the window it was read in."""
+
+    window: int
+    span: Span
+
+    @property
+    def start(self) -> int:
+        assert self.span.start is not None
+        return self.span.start
+
+    @property
+    def end(self) -> int:
+        assert self.span.end is not None
+        return self.span.end
+
+
+def _certainty(span: Span) -> float:
+    return -1.0 if span.confidence is None else span.confidence
+
+
+def _left_to_neighbour(text: str, windows: Sequence[Window], index: int, start: int, end: int) -> bool:
+    """Whether an edge of window `index` may have cut the value at [start, end), and the neighbour there has it with both its edges free."""
+    window = windows[index]
+    if end == window.end and _cuts(text, end):
+        neighbour = windows[index + 1]
+        return neighbour.start < start or (neighbour.start == start and not _cuts(text, start))
+    if start == window.start and _cuts(text, start):
+        neighbour = windows[index - 1]
+        return end < neighbour.end or (end == neighbour.end and not _cuts(text, end))
+    return False
+
+
+def _cuts(text: str, at: int) -> bool:
+    """Whether a window's edge at `at` may cut a value: it is no boundary of the text."""
+    return _rank(text, at) <= _ANYWHERE
+
+
+def _overlapping(readings: Sequence[_Reading]) -> Iterator[list[_Reading]]:
+    """Runs of readings in which each overlaps one before it; `readings` by start."""
+    group: list[_Reading] = []
+    reach = 0
+    for reading in readings:
+        if group and reading.start >= reach:
+            yield group
+            group = []
+        group.append(reading)
+        reach = max(reach, reading.end)
+    if group:
+        yield group
+
+
+def _best(group: Sequence[_Reading]) -> list[_Reading]:
+    """The readings that stay: the best first, then each that overlaps none of another window, one a place."""
+    best: list[_Reading] = []
+    for reading in sorted(group, key=lambda reading: (-_certainty(reading.span), reading.start - reading.end, reading.window)):
+        if not any(_excludes(one, reading) for one in best):
+            best.append(reading)
+    return best
+
+
+def _excludes(one: _Reading, other: _Reading) -> bool:
+    same_place = (one.start, one.end) == (other.start, other.end)
+    return same_place or (one.window != other.window and one.start < other.end and other.start < one.end)

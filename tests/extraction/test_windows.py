@@ -1,0 +1,165 @@
+"""Windows cover a text, respect its boundaries and lose nothing at their edges: held against an engine that answers by looking it up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seqgpt_lab.engine.checkpoint import Checkpoint
+from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.extraction.extraction import Extraction, Span
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.extraction.windows import Window, merge_spans, plan_windows
+
+VALUE = re.compile("编号[0-9]{1,12}号")
+PROMPT = re.compile("输入: (.*)\n抽取: (.*)\n输出: ", re.DOTALL)
+FILLER = "今天天气很好，大家都去公园散步。"
+
+
+class LookupEngine:
+    """Answers every label with all codes that stand in the prompt's text, whole ones and the cut ones that a model might take for whole."""
+
+    def __init__(self, tokenizer_file: Path, tokenizer: TextTokenizer, *, cut: re.Pattern[str] | None = None) -> None:
+        directory = tokenizer_file.parent
+        self.checkpoint = Checkpoint("lookup", directory, directory / "config.json", (), tokenizer_file)
+        self.tokenizer, self.cut = tokenizer, cut
+        self.asked: list[str] = []
+
+    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Completion:
+        found = PROMPT.fullmatch(self.tokenizer.decode(request.prompt_ids).text)
+        assert found
+        text, labels = found.groups()
+        self.asked.append(text)
+        values = [match.group() for match in (self.cut or VALUE).finditer(text)]
+        answer = "".join(f"{label}: {chr(9).join(values) or 'None'}\n" for label in labels.split("，"))
+        ids = tuple(self.tokenizer.encode(answer).ids)
+        return Completion(ids, (0.99,) * len(ids), "stop", 0.99, Timing(0.0, 0.0))
+
+
+@pytest.fixture(params=["characters", "merging"])
+def lookup(request: pytest.FixtureRequest) -> Callable[..., Extractor]:
+    kinds = {"characters": ("tokenizer_file", "tokenizer"), "merging": ("merging_file", "merging")}
+    file, tokenizer = (request.getfixturevalue(name) for name in kinds[request.param])
+
+    def make(max_length: int, overlap: int = 32, cut: re.Pattern[str] | None = None) -> Extractor:
+        return Extractor(LookupEngine(file, tokenizer, cut=cut), max_length=max_length, overlap=overlap)
+
+    return make
+
+
+def places(result: Extraction, field: int = 0) -> list[tuple[int | None, int | None]]:
+    return [(span.start, span.end) for span in result.fields[field].spans]
+
+
+def planted(text: str) -> list[tuple[int, int]]:
+    return [match.span() for match in VALUE.finditer(text)]
+
+
+def test_a_value_is_found_at_every_offset_of_a_long_text(lookup: Callable[..., Extractor]) -> None:
+    """Offsets from the text's start over three windows' edges to its end, a filler without any boundary, and one with boundaries."""
+    for filler in ("云" * 400, FILLER * 25):
+        texts = [f"{filler[:offset]}编号31415号{filler[offset:]}" for offset in range(0, 401, 7)]
+        for text, result in zip(texts, lookup(120).extract(texts, "编号"), strict=True):
+            assert places(result) == planted(text) and result.fields[0].spans[0].text == "编号31415号"
+
+
+PIECES = st.sampled_from(
+    [FILLER, "云", "编号7号", "编号123456789号", "\n", "\r\n", "。", " ", "word 3.14, ", "😀", "👨‍👩‍👧", "。”", "\u3000", "𠮷"]
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(text=st.lists(PIECES, min_size=1, max_size=80).map("".join), max_length=st.integers(70, 140), overlap=st.integers(15, 40))
+def test_all_mentions_are_found_once_whatever_the_text(lookup: Callable[..., Extractor], text: str, max_length: int, overlap: int) -> None:
+    result = lookup(max_length, overlap).extract(text, "编号,代码")
+    assert places(result) == places(result, 1) == planted(text)
+    assert not result.truncated
+    assert all(problem.startswith(("windows: ", "empty: ")) for problem in result.problems)
+
+
+def test_fragments_at_an_edge_give_way_to_the_whole_value(lookup: Callable[..., Extractor]) -> None:
+    """An engine that also takes cut codes for values: no fragment survives, wherever the edges fall."""
+    loose = re.compile("编?号?[0-9]+号?")
+    for offset in range(0, 200, 3):
+        text = f"{'云' * offset}编号271828182号{'云' * (400 - offset)}"
+        assert places(lookup(110, 30, loose).extract(text, "编号")) == planted(text)
+
+
+def test_what_was_done_is_told_and_nothing_is_asked_for_blanks(lookup: Callable[..., Extractor]) -> None:
+    extractor = lookup(80)
+    result = extractor.extract(f"编号1号{' ' * 500}编号2号", "编号")
+    assert [span.text for span in result.fields[0].spans] == ["编号1号", "编号2号"]
+    assert len(result.problems) == 1 and re.fullmatch(r"windows: the text of 508 characters was read in \d+ windows .*", result.problems[0])
+    assert isinstance(extractor.engine, LookupEngine) and all(text.strip() for text in extractor.engine.asked)
+
+
+def test_the_same_fault_in_many_windows_is_told_once_with_its_count(lookup: Callable[..., Extractor]) -> None:
+    class Mute(LookupEngine):
+        def _answer(self, request: Request) -> Completion:
+            return Completion((), (), "stop", 1.0, Timing(0.0, 0.0))
+
+    engine = lookup(80).engine
+    assert isinstance(engine, LookupEngine)
+    problems = Extractor(Mute(engine.checkpoint.tokenizer, engine.tokenizer), max_length=80).extract("云" * 300, "编号").problems
+    count = re.search(r"read in (\d+) windows", problems[0])
+    assert count and problems[1].endswith(f"(in {count.group(1)} of {count.group(1)} windows)") and len(problems) == 2
+
+
+def test_a_text_that_fits_is_asked_whole_in_the_models_order(lookup: Callable[..., Extractor]) -> None:
+    result = lookup(200).extract("编号2号，编号1号", "编号")
+    assert result.problems == () and [span.text for span in result.fields[0].spans] == ["编号2号", "编号1号"]
+
+
+@pytest.mark.parametrize("overlap", [0, 8, 64])
+@pytest.mark.parametrize("text", ["云" * 1000, FILLER * 60, "a b " * 300, "😀" * 300, "一句。\n" * 200])
+def test_windows_cover_the_text_share_their_overlap_and_stay_within_their_room(text: str, overlap: int) -> None:
+    widths = [len(character.encode()) for character in text]  # as many tokens as bytes: the hardest case
+    starts = [at for at, width in enumerate(widths) for _ in range(width)]
+    windows = plan_windows(text, starts, room=200, overlap=overlap)
+    assert (windows[0].start, windows[-1].end) == (0, len(text))
+    for one, other in pairwise(windows):
+        assert one.start < other.start <= one.end < other.end
+        assert one.end - other.start >= min(overlap, (one.end - one.start) // 2)
+    assert all(sum(widths[window.start : window.end]) <= 200 for window in windows)
+    fresh = len(text) / len(windows)
+    assert fresh > 30 if widths[0] == 3 or text[0] == "a" else fresh > 20  # each window brings new text: their number is linear in it
+
+
+def test_windows_end_at_the_best_boundary_near() -> None:
+    def first_end(text: str) -> str:
+        window = plan_windows(text, range(len(text)), room=20, overlap=4)[0]
+        return text[window.start : window.end]
+
+    assert first_end("甲" * 16 + "，乙。丙" + "丁" * 30).endswith("乙。")
+    assert first_end("甲" * 16 + "。”乙，" + "丁" * 30).endswith("。”")
+    assert first_end("甲" * 15 + "\n乙。丙" + "丁" * 30).endswith("\n")
+    assert first_end("甲" * 16 + "，乙丙丁" + "丁" * 30).endswith("，")
+    assert first_end("a" * 14 + " 1,234.56 " + "丁" * 30).endswith("a ")
+    assert len(first_end("甲" * 60)) == 20
+
+
+def span(text: str, start: int, confidence: float | None = 0.5) -> Span:
+    return Span(text, start, start + len(text), confidence)
+
+
+def test_merging_keeps_mentions_and_the_more_certain_of_two_readings() -> None:
+    text = "甲乙丙丁。戊己庚辛。壬癸子丑。"
+    windows = [Window(0, 10), Window(5, 15)]
+    same = merge_spans(text, windows, [[span("戊己", 5, 0.4)], [span("戊己", 0, 0.9), span("壬", 5)]])
+    assert [(one.start, one.confidence) for one in same] == [(5, 0.9), (10, 0.5)]
+    differing = merge_spans(text, windows, [[span("戊己庚", 5, 0.8)], [span("己庚辛", 1, 0.7)]])
+    assert [one.text for one in differing] == ["戊己庚"]
+    nested = merge_spans(text, windows, [[span("戊", 5, 0.3), span("戊己", 5, 0.9)], []])
+    assert [one.text for one in nested] == ["戊", "戊己"]
+    unknown = [Span("王", None, None, chance, "unaligned") for chance in (0.1, 0.6, None)]
+    assert merge_spans(text, windows, [unknown[:2], unknown[2:]]) == (unknown[1],)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +10,7 @@ class Recipe:
     """Everything that decides the trained weights. tokens: most a step, padding included; questions: asked of each text.
 
     Copying forms in the first `drill_pools` steps, which are short random drills: the same tokens spent on documents do not form it.
+    flat: share of the steps at the full rate, before it falls to zero.
     guide_weight: of the losses that say where to look, beside the answer's own; guide_head: the last layer's head that is
     told, by default its last one, which ALiBi binds least to what is near.
     """
@@ -23,6 +24,7 @@ class Recipe:
     muon_rate: float = 0.02
     adam_rate: float = 2e-3
     warmup: int = 30
+    flat: float = 0.4
     drill_pools: int = 200
     drill_rows: int = 48
     drill_after: float = 0.05
@@ -31,9 +33,16 @@ class Recipe:
     seed: int = 1
 
     def rate(self, step: int) -> float:
-        """Share of the full learning rate: linear warm-up, flat, then linear to zero over the last 60%."""
+        """Share of the full learning rate: linear warm-up, flat for that share of the steps, then linear to zero."""
         left = 1 - step / self.steps
-        return min(1.0, (step + 1) / self.warmup, left / 0.6)
+        return min(1.0, (step + 1) / self.warmup, left / (1 - self.flat))
+
+    def from_trained(self) -> Recipe:
+        """The recipe that goes on from trained weights: no drills first, and 40% of the rates, falling from the start.
+
+        At full rates of batches this small, noise undid in 500 steps what the last fall of the rate had settled.
+        """
+        return replace(self, drill_pools=0, muon_rate=0.4 * self.muon_rate, adam_rate=0.4 * self.adam_rate, flat=0.0)
 
     def drill(self, pool: int) -> float:
         """Share of copying drills: nothing else until copying forms, then a little."""

@@ -48,7 +48,7 @@ def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None
         found = find_checkpoint(start)
         tokenizer = Tokenizer.from_file(str(found.tokenizer))
         tokenizer.encode_special_tokens = True
-        trainer = Trainer(replace(recipe, drill_pools=0), tokenizer, KINDS)
+        trainer = Trainer(recipe.from_trained(), tokenizer, KINDS)
         _begin_from(trainer, found)
     train(trainer, out, report)
     return export(trainer.model, trainer.tokenizer, out / "model")

@@ -52,7 +52,7 @@ def ask(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -
     """A random question about the document: the canonical labels, or one to six present, absent, vague and reworded ones."""
     if random.random() < 0.04:
         return classify(document, kind, kinds, random)
-    labels = _canonical(kind, random) if random.random() < 0.25 else _mixed(document, kind, kinds, random)
+    labels = _canonical(kind, random) if random.random() < 0.45 else _mixed(document, kind, kinds, random)
     return Question(document.text, "抽取", tuple(labels), answer(labels, document, kind))
 
 

@@ -16,10 +16,12 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kind import Kind, Split
 from seqgpt_lab.embedded.corpus.questions import Question, ask
 from seqgpt_lab.embedded.guidance import Roles, copied_from, tokens_of_characters, value_tokens
+from seqgpt_lab.embedded.real_questions import ask_real, real_document
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.attention import Geometry, Prepared, SdpaAttention
@@ -158,8 +160,8 @@ class Batches:
     `pool` and `offset` name the next batch.
     """
 
-    def __init__(self, tokenizer: Tokenizer, kinds: Sequence[Kind], recipe: Recipe) -> None:
-        self.tokenizer, self.kinds, self.recipe = tokenizer, kinds, recipe
+    def __init__(self, tokenizer: Tokenizer, kinds: Sequence[Kind], recipe: Recipe, real: AnnotatedSets | None = None) -> None:
+        self.tokenizer, self.kinds, self.recipe, self.real = tokenizer, kinds, recipe, real
         self.roles = Roles(kinds)
         self.pool, self.offset = 0, 0
         self._made: tuple[int, list[Batch]] = (-1, [])
@@ -191,8 +193,17 @@ class Batches:
     def _row(self, random: Random, drill: float) -> PackedRow:
         if random.random() < drill:
             return repeat_drill(self.tokenizer, random) if random.random() < 0.7 else form_drill(self.tokenizer, random)
+        if self.real is not None and random.random() < self.recipe.real_share:
+            return self._real_row(self.real, random)
         document, questions = document_questions(self.kinds, "train", random, self.recipe.questions)
         return pack(self.tokenizer, document.text, questions, document.gold, self.roles)
+
+    def _real_row(self, real: AnnotatedSets, random: Random) -> PackedRow:
+        """Without roles: a real text's labels are not the fields of a kind."""
+        source, drawn = real.draw(random)
+        document = real_document(source, drawn, random)
+        questions = [ask_real(source, document, random) for _ in range(self.recipe.questions)]
+        return pack(self.tokenizer, document.text, [question for question in questions if question.labels], document.gold)
 
 
 def document_questions(kinds: Sequence[Kind], split: Split, random: Random, count: int) -> tuple[Document, list[Question]]:

@@ -11,6 +11,7 @@ class Recipe:
 
     Copying forms in the first `drill_pools` steps, which are short random drills: the same tokens spent on documents do not form it.
     flat: share of the steps at the full rate, before it falls to zero.
+    real_share: of the documents, drawn from annotated real texts where there are any.
     guide_weight: of the losses that say where to look, beside the answer's own; guide_head: the last layer's head that is
     told, by default its last one, which ALiBi binds least to what is near.
     """
@@ -28,6 +29,7 @@ class Recipe:
     drill_pools: int = 200
     drill_rows: int = 48
     drill_after: float = 0.05
+    real_share: float = 0.4
     guide_weight: float = 0.3
     guide_head: int = -1
     seed: int = 1

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate, document_questions, pack
 from seqgpt_lab.embedded.corpus.kind import Kind
 from seqgpt_lab.embedded.guidance import Guide
@@ -32,7 +33,7 @@ Report = Callable[[str], None]
 class Trainer:
     """Model, optimisers and step counter; everything a checkpoint holds."""
 
-    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, kinds: Sequence[Kind]) -> None:
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, kinds: Sequence[Kind], real: AnnotatedSets | None = None) -> None:
         # Averages of gradients that stopped coming decay into denormal numbers, which a CPU multiplies many times slower.
         torch.set_flush_denormal(True)
         torch.manual_seed(recipe.seed)
@@ -42,7 +43,7 @@ class Trainer:
         self.attention = PackedAttention()
         self.model = Bloom(config, attention=self.attention)
         initialise(self.model)
-        self.batches = Batches(tokenizer, kinds, recipe)
+        self.batches = Batches(tokenizer, kinds, recipe, real)
         self.guide = Guide(recipe.hidden_size, self.batches.roles, recipe.guide_head)
         matrices = [weight for weight in self.model.h.parameters() if weight.ndim == 2]
         chosen = {id(weight) for weight in matrices}

@@ -9,6 +9,7 @@ from random import Random
 import torch
 from tokenizers import Tokenizer
 
+from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.export import export
@@ -35,20 +36,22 @@ def corpus_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None = None) -> Path:
+def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None = None, annotated: Path | None = None) -> Path:
     """Train in `out` (checkpoint.pt, resumed if there) and export `out`/model; returns the model's directory.
 
     start: a model directory to begin from instead of random weights; its tokenizer is kept, copying drills are not repeated, and one of
     fewer layers than the recipe's is grown.
+    annotated: a directory of annotated real texts to mix in (`AnnotatedSets`); without it all documents are synthetic.
     Raises OptionError when `out` holds a checkpoint of another recipe, or `start` a model of another shape.
     """
+    real = None if annotated is None else AnnotatedSets.load(annotated)
     if start is None:
-        trainer = Trainer(recipe, corpus_tokenizer(), KINDS)
+        trainer = Trainer(recipe, corpus_tokenizer(), KINDS, real)
     else:
         found = find_checkpoint(start)
         tokenizer = Tokenizer.from_file(str(found.tokenizer))
         tokenizer.encode_special_tokens = True
-        trainer = Trainer(recipe.from_trained(), tokenizer, KINDS)
+        trainer = Trainer(recipe.from_trained(), tokenizer, KINDS, real)
         _begin_from(trainer, found)
     train(trainer, out, report)
     return export(trainer.model, trainer.tokenizer, out / "model")

@@ -89,7 +89,8 @@ class EvaluationStudy:
             for kind, evaluation in self.evaluations.items()
             for mistake in evaluation.mistakes
         ]
-        return pandas.DataFrame(rows[:limit], columns=["kind", "document", "mistake", "label", "gold", "predicted"])
+        columns = ["kind", "document", "mistake", "label", "gold", "predicted"]
+        return pandas.DataFrame(rows[:limit], columns=columns, dtype=object)  # Arrow-backed strings hold no lone surrogates
 
     def examples(self, number: int = 8) -> Html:
         """Up to `number` documents with their extractions marked in the text: those with most mistakes first, kinds taking turns."""

@@ -60,18 +60,18 @@ def test_a_model_without_tokenizer_is_converted_and_said_to_lack_it(invoke: Invo
 
 
 def test_training_follows_the_recipe_and_prints_the_model_s_path(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[Path, Recipe, Path | None]] = []
+    seen: list[tuple[Path, Recipe, Path | None, Path | None]] = []
 
-    def train(out: Path, recipe: Recipe, report: Callable[[str], None], start: Path | None) -> Path:
-        seen.append((out, recipe, start))
+    def train(out: Path, recipe: Recipe, report: Callable[[str], None], start: Path | None, annotated: Path | None) -> Path:
+        seen.append((out, recipe, start, annotated))
         report("step 1/7")
         return out / "model"
 
     monkeypatch.setattr(train_embedded, "train_embedded", train)
     result = invoke("train-embedded", "out", "--steps", "7", "--seed", "0")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "out/model\n", "step 1/7\n")
-    invoke("train-embedded", "out", "--start", "older")
-    assert seen == [(Path("out"), Recipe(steps=7, seed=0), None), (Path("out"), Recipe(), Path("older"))]
+    invoke("train-embedded", "out", "--start", "older", "--annotated", "texts")
+    assert seen == [(Path("out"), Recipe(steps=7, seed=0), None, None), (Path("out"), Recipe(), Path("older"), Path("texts"))]
 
 
 def test_interrupted_training_says_how_to_go_on(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts
 
-LABELS = pandas.DataFrame({"kind": ["简历", "a & b"], "label": ["姓名", "$x$ <b>\x07\ud800"], "f1": [0.987, 0.5], "support": [60, 7]})
+LABELS = pandas.DataFrame(
+    {"kind": ["简历", "a & b"], "label": pandas.Series(["姓名", "$x$ <b>\x07\ud800"], dtype=object), "f1": [0.987, 0.5], "support": [60, 7]}
+)
 KINDS = pandas.DataFrame({"kind": ["resume"], "f1": [0.91], "exact_record_rate": [0.75], "documents": [40]})
 MISTAKES = pandas.DataFrame({"kind": ["missed", "too long"], "mistakes": [4, 0]})
 

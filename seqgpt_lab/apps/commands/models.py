@@ -37,9 +37,13 @@ def train_embedded(
     start: Annotated[
         Path | None, typer.Option("--start", metavar="MODEL", help="A model directory to begin from, instead of random weights.")
     ] = None,
+    annotated: Annotated[
+        Path | None,
+        typer.Option("--annotated", metavar="DIR", help="Annotated real texts to mix in, a folder a set; none when left out."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; PyTorch's choice when left out.")] = None,
 ) -> None:
-    """Train the embedded model on synthetic text.
+    """Train the embedded model on synthetic text, and on annotated real text where there is some.
 
     Takes hours, and prints the path of the trained model's directory, OUT/model, at the end. Interrupt it when
     you like: the same command goes on from OUT/checkpoint.pt.
@@ -54,7 +58,7 @@ def train_embedded(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        made = train(out, recipe, note, start)
+        made = train(out, recipe, note, start, annotated)
     except KeyboardInterrupt:
         checkpoint = out / "checkpoint.pt"
         note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")

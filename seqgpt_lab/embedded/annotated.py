@@ -1,0 +1,103 @@
+"""Reads sets of annotated real text for training, and keeps a part of every set unseen; knows files and labels, no tokens.
+
+The texts are not in this repository: which sets there can be, and what their labels are asked with, says data/training/annotated.yaml.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.embedded.corpus.kind import Split
+from seqgpt_lab.errors import DocumentError
+from seqgpt_lab.resources import bundled
+
+LONGEST_TEXT = 400  # characters; longer ones would make training batches of one
+LONGEST_VALUE = 40
+_OVERLAP = "overlap_ids.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedSet:
+    """Documents of one source. phrases: for each label that may be asked, its wordings.
+
+    exhaustive: a label that a text lacks is truly absent from it, so that it may be asked too.
+    """
+
+    name: str
+    documents: tuple[Document, ...]
+    phrases: Mapping[str, tuple[str, ...]]
+    exhaustive: bool
+    weight: float
+
+    def wordings(self, label: str) -> tuple[str, ...]:
+        return self.phrases.get(label, (label,))
+
+
+class AnnotatedSets:
+    """One split of all the sets under a directory."""
+
+    def __init__(self, sets: Sequence[AnnotatedSet]) -> None:
+        self.sets = tuple(sets)
+        self._shares = list(accumulate(len(each.documents) * each.weight for each in self.sets))
+
+    @classmethod
+    def load(cls, directory: Path, split: Split = "train") -> AnnotatedSets:
+        """Every known set that `directory` holds a folder of. Raises DocumentError when it holds none, or a set that lacks a file."""
+        described = yaml.safe_load(bundled("training", "annotated.yaml").read_text(encoding="utf-8"))["sets"]
+        found = [_load(directory / name, entry, split) for name, entry in described.items() if (directory / name).is_dir()]
+        if not found:
+            raise DocumentError(f"{directory} holds none of the annotated sets this lab knows: {', '.join(described)}; one folder each")
+        return cls(found)
+
+    def draw(self, random: Random) -> tuple[AnnotatedSet, Document]:
+        """A random text: sets by size and weight, texts of a set alike."""
+        (chosen,) = random.choices(self.sets, cum_weights=self._shares)
+        return chosen, random.choice(chosen.documents)
+
+
+def split_of(identifier: str) -> Split:
+    """Where a text belongs: a tenth of every set is `test`, another `dev`, by a hash of its id, the same on every machine."""
+    bucket = int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:4], "big") % 10
+    return "test" if bucket == 0 else "dev" if bucket == 1 else "train"
+
+
+def _load(folder: Path, described: Mapping[str, Any], split: Split) -> AnnotatedSet:
+    overlap = folder / _OVERLAP
+    left_out = set(overlap.read_text(encoding="utf-8").split()) if overlap.exists() else set()
+    phrases: dict[str, list[str] | None] = described["labels"]
+    unasked = {label for label, wordings in phrases.items() if wordings is None}
+    documents: dict[str, Document] = {}
+    for file in described["files"]:
+        for document in _read(folder / file):
+            if document.id not in left_out and split_of(document.id) == split and 0 < len(document.text) <= LONGEST_TEXT:
+                documents.setdefault(document.text, _with_gold(document, unasked))
+    if not documents:
+        raise DocumentError(f"{folder} has no text of the {split!r} split; is the set complete?")
+    asked = {label: tuple(wordings) for label, wordings in phrases.items() if wordings is not None}
+    return AnnotatedSet(folder.name, tuple(documents.values()), asked, described["exhaustive"], described.get("weight", 1.0))
+
+
+def _read(path: Path) -> Iterator[Document]:
+    """A file's documents. Some sets carry keys of their own beside id, text and entities; they are not needed here."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            gold = tuple(Entity(**entity) for entity in record["entities"])
+            yield Document(record["id"], record["text"], gold)
+
+
+def _with_gold(document: Document, unasked: set[str]) -> Document:
+    """Without the labels that are not asked, and without those that have an over-long value."""
+    dropped = unasked | {entity.label for entity in document.gold if len(entity.text) > LONGEST_VALUE}
+    gold = tuple(sorted((entity for entity in document.gold if entity.label not in dropped), key=lambda entity: entity.start))
+    return Document(document.id, document.text, gold, {"unknown": sorted(dropped)})

@@ -1,0 +1,104 @@
+"""Annotated real texts in training: held-out parts stay out, answers are right by the gold, nothing uncertain is called absent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+from tokenizers import Tokenizer
+
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.embedded.annotated import LONGEST_TEXT, AnnotatedSet, AnnotatedSets, split_of
+from seqgpt_lab.embedded.batches import Batches
+from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact
+from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.embedded.real_questions import ask_real, certainly_absent, real_document
+from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.tokenizer import build_tokenizer
+from seqgpt_lab.errors import DocumentError
+from seqgpt_lab.extraction.answer import parse_answer
+
+TEXT = "昨天王芳在苏州见了客户。后来她回了北京。"
+GOLD = (Entity("人名", 2, 4, "王芳"), Entity("地点", 5, 7, "苏州"), Entity("地点", 17, 19, "北京"))
+
+
+def record(identifier: str, text: str = TEXT, entities: tuple[Entity, ...] = GOLD, **more: object) -> str:
+    marked = [{"label": each.label, "start": each.start, "end": each.end, "text": each.text} for each in entities]
+    return json.dumps({"id": identifier, "text": text, "entities": marked, **more}, ensure_ascii=False)
+
+
+@pytest.fixture()
+def directory(tmp_path: Path) -> Path:
+    """300 texts of one exhaustive set, of which three are not to be used."""
+    folder = tmp_path / "aishell_ner"
+    folder.mkdir()
+    lines = [record(f"a-{number}", f"{TEXT}{number}") for number in range(298)]
+    lines += [record("leaks", f"{TEXT}泄"), record("long", TEXT + "长" * LONGEST_TEXT, own_key=[1])]
+    (folder / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "overlap_ids.txt").write_text("leaks\n", encoding="utf-8")
+    return tmp_path
+
+
+def people(exhaustive: bool) -> AnnotatedSet:
+    document = Document("a", TEXT, GOLD)
+    return AnnotatedSet("s", (document,), {"人名": ("姓名", "人物"), "地点": ("地名",), "组织机构": ("机构",)}, exhaustive, 1.0)
+
+
+def test_splits_share_no_text_and_lose_none(directory: Path) -> None:
+    splits = {split: AnnotatedSets.load(directory, split).sets[0].documents for split in ("train", "dev", "test")}
+    ids = {split: {document.id for document in documents} for split, documents in splits.items()}
+    assert not (ids["train"] & ids["dev"] or ids["train"] & ids["test"] or ids["dev"] & ids["test"])
+    assert set().union(*ids.values()) == {f"a-{number}" for number in range(298)}
+    assert all(split_of(identifier) == split for split, found in ids.items() for identifier in found)
+    assert 15 < len(ids["test"]) < 50 and 15 < len(ids["dev"]) < 50
+
+
+def test_a_directory_without_a_known_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="aishell_ner"):
+        AnnotatedSets.load(tmp_path)
+
+
+@pytest.mark.parametrize("exhaustive", (True, False))
+def test_answers_are_the_gold_in_text_order_and_only_certain_absences_are_asked(exhaustive: bool) -> None:
+    random, source = Random(0), people(exhaustive)
+    asked: set[str] = set()
+    for _ in range(300):
+        document = real_document(source, source.documents[0], random)
+        question = ask_real(source, document, random)
+        answer = parse_answer(question.answer, question.labels)
+        assert not answer.problems
+        for phrase, values in zip(question.labels, answer.values, strict=True):
+            found = [value.text for value in values if value.text != "None"]
+            label = next((name for name, phrases in {**source.phrases, **CONTACT_PHRASES}.items() if phrase in phrases), phrase)
+            assert found == [entity.text for entity in document.gold if entity.label == label]
+            asked.add(phrase)
+    assert {"地名", "姓名", "人物"} <= asked and ("机构" in asked) == exhaustive
+
+
+def test_an_inserted_sentence_moves_the_gold_with_it() -> None:
+    random = Random(1)
+    for _ in range(200):
+        mixed = with_contact(Document("a", TEXT, GOLD), random)  # Document itself checks every offset
+        assert [entity.text for entity in mixed.gold if entity.label == "地点"] == ["苏州", "北京"]
+        assert {entity.label for entity in mixed.gold} & CONTACT_PHRASES.keys()
+
+
+@pytest.mark.parametrize(("text", "may"), [("请发邮件至a@b.cn", True), ("热线010-62599886", True), ("加微信聊", True), (TEXT, False)])
+def test_contacts_are_called_absent_only_where_nothing_looks_like_one(text: str, may: bool) -> None:
+    assert may_have_contacts(text) == may
+    absent = certainly_absent(AnnotatedSet("s", (), {}, True, 1.0), Document("a", text))
+    assert ("手机号" in absent) == (not may) and "联系人" not in absent
+
+
+def test_batches_mix_real_texts_in_and_repeat(directory: Path) -> None:
+    tokenizer: Tokenizer = build_tokenizer([])
+    tokenizer.encode_special_tokens = True
+    recipe = Recipe(pool_rows=40, drill_pools=0, drill_after=0.0, real_share=0.5)
+    first, again, without = (Batches(tokenizer, KINDS, recipe, real) for real in [AnnotatedSets.load(directory)] * 2 + [None])
+    rows = [[row.tolist() for _ in range(6) for row in batches.next().ids] for batches in (first, again, without)]
+    assert rows[0] == rows[1]
+    known = " ".join(map(str, tokenizer.encode("后来她回了北京").ids))
+    shares = [sum(known in " ".join(map(str, row)) for row in found) / len(found) for found in rows]
+    assert 0.2 < shares[0] < 0.8 and shares[2] == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -19,19 +20,23 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.evaluate import Evaluation, evaluate
+from seqgpt_lab.evaluation.journal import JournaledExtractor
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, count
+from seqgpt_lab.evaluation.outcome_file import OUTCOMES, write_outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Html, Prose, counted, plain
-from seqgpt_lab.studies.sources import Source
+from seqgpt_lab.studies.personal import record_personal
+from seqgpt_lab.studies.sources import Source, model_record
 
 # Called with the kind, how many of its documents are done and how many there are.
 Progress = Callable[[str, int, int], None]
 ALL = "all"
 METRICS = "metrics.json"
+JOURNALS = "journals"
 _NAMED_LABELS = 10
 
 Item = TypeVar("Item")
@@ -39,10 +44,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStudy:
-    """The evaluations of one model by kind of document, in the order they were asked for; seconds: wall time of extraction and scoring."""
+    """The evaluations of one model by kind of document, in the order they were asked for.
+
+    seconds: wall time of extraction and scoring. label_sets: what was asked of each kind, where it is known.
+    """
 
     evaluations: Mapping[str, Evaluation]
     seconds: float
+    label_sets: Mapping[str, LabelSet] = field(default_factory=dict)
 
     @property
     def documents(self) -> int:
@@ -148,13 +157,27 @@ class EvaluationStudy:
         }
 
     def write_metrics(self, run_dir: str | Path) -> None:
-        """Write `to_dict()` as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-        if run_dir:
-            write_json(Path(run_dir) / METRICS, self.to_dict())
+        """Write `to_dict()` as metrics.json into `run_dir`, what was read in each document as outcomes.jsonl, and what is personal in it.
+
+        Each file is written whole or not at all; an empty `run_dir` means nowhere. Raises OSError.
+        """
+        if not run_dir:
+            return
+        for kind, label_set in self.label_sets.items():
+            record_personal(run_dir, label_set, self.evaluations[kind].documents, self.evaluations[kind].extractions)
+        write_outcomes(Path(run_dir) / OUTCOMES, self.evaluations)
+        write_json(Path(run_dir) / METRICS, self.to_dict())
+        # The outcomes hold all that the journals do.
+        shutil.rmtree(Path(run_dir) / JOURNALS, ignore_errors=True)
 
 
-def evaluate_kinds(engine: Engine, sources: Sequence[Source], *, limit: int = 0, progress: Progress | None = None) -> EvaluationStudy:
+def evaluate_kinds(
+    engine: Engine, sources: Sequence[Source], *, limit: int = 0, run_dir: str | Path = "", progress: Progress | None = None
+) -> EvaluationStudy:
     """Evaluate a loaded model on every source with its own label set. limit: the first so many documents of each kind; 0: all.
+
+    run_dir: where extractions are kept as they come, in journals/<kind>.jsonl; what is there already is not extracted again. Empty:
+    nowhere.
 
     Raises OptionError for a negative limit or no sources, DocumentError and LabelError for files that cannot be used.
     """
@@ -162,12 +185,28 @@ def evaluate_kinds(engine: Engine, sources: Sequence[Source], *, limit: int = 0,
         raise OptionError(f"limit is {limit} with {len(sources)} sources; it must be 0 (all documents) or more, and at least one source")
     # All files are read before the first extraction: an unreadable last one should not cost the hours before it.
     loaded = [(source.kind, load_documents(source.documents), LabelSet.load(source.labels)) for source in sources]
-    extractor, started = Extractor(engine), time.perf_counter()
-    evaluations = {
-        kind: evaluate(extractor, documents[: limit or None], labels, progress=progress and partial(progress, kind))
-        for kind, documents, labels in loaded
+    started = time.perf_counter()
+    evaluations = {}
+    for kind, documents, labels in loaded:
+        extractor = (
+            journaled(Extractor(engine), engine, Path(run_dir) / JOURNALS / f"{kind}.jsonl", labels) if run_dir else Extractor(engine)
+        )
+        evaluations[kind] = evaluate(extractor, documents[: limit or None], labels, progress=progress and partial(progress, kind))
+    return EvaluationStudy(evaluations, time.perf_counter() - started, {kind: labels for kind, _, labels in loaded})
+
+
+def journaled(extractor: Extractor, engine: Engine, journal: Path, labels: LabelSet) -> JournaledExtractor[LabelSet]:
+    """The extractor, keeping a journal that only the same model, number format, labels and limits can go on from."""
+    model = model_record(engine)
+    made_with = {
+        "model": model["sha256"],
+        "dtype": model["dtype"],
+        "labels": list(labels.names),
+        "phrases": list(labels.phrases),
+        "limits": [extractor.max_length, extractor.max_new_tokens, extractor.labels_per_prompt],
     }
-    return EvaluationStudy(evaluations, time.perf_counter() - started)
+    journal.parent.mkdir(exist_ok=True)
+    return JournaledExtractor(extractor, journal, made_with)
 
 
 def _row(kind: str, scores: Sequence[Scores]) -> dict[str, object]:

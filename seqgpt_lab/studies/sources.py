@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas
 
@@ -15,6 +15,7 @@ from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import sha256_of, write_json
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.display import Prose, counted, plain
+from seqgpt_lab.studies.personal import record_personal
 
 if TYPE_CHECKING:
     from seqgpt_lab.engine.engine import Engine
@@ -83,21 +84,28 @@ def about_sources(sources: Sequence[Source]) -> Prose:
 def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source]) -> None:
     """Note in `<run_dir>/inputs.json` which model and files a study reads, each with its SHA-256; an empty `run_dir` means nowhere.
 
-    The record of the run takes them from there.
+    The record of the run takes them from there. Which gold values are personal is noted beside it, for the page to mask.
     """
     if not run_dir:
         return
+    sources = list(sources)
+    files = dict.fromkeys(path for source in sources for path in (source.documents, source.labels))
+    data = [{"path": str(path), "sha256": sha256_of(path)} for path in files]
+    write_json(Path(run_dir) / INPUTS, {"model": model_record(engine), "data": data})
+    for source in sources:
+        record_personal(run_dir, LabelSet.load(source.labels), load_documents(source.documents))
+
+
+def model_record(engine: Engine) -> dict[str, Any]:
+    """Which model that is: source, directory, dtype, device, and the SHA-256 of each of its files."""
     checkpoint = engine.checkpoint
-    model = {
+    return {
         "source": checkpoint.source,
         "directory": str(checkpoint.directory),
         "dtype": str(engine.dtype).removeprefix("torch."),
         "device": str(engine.device),
         "sha256": {path.name: sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)},
     }
-    files = dict.fromkeys(path for source in sources for path in (source.documents, source.labels))
-    data = [{"path": str(path), "sha256": sha256_of(path)} for path in files]
-    write_json(Path(run_dir) / INPUTS, {"model": model, "data": data})
 
 
 def _own_file(path: Path) -> Path:

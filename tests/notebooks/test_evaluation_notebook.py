@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_notebook_runs_to_its_end_and_leaves_metrics_and_a_page(run: Run) -> None:
     assert run.status == "completed", run.error
-    assert run.artifacts == ("inputs.json", "metrics.json", "out.ipynb", "report.html")
+    assert run.artifacts == ("inputs.json", "metrics.json", "out.ipynb", "outcomes.jsonl", "personal.json", "report.html")
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["documents"] == 2 and list(metrics["kinds"]) == ["简历"]
 

@@ -11,6 +11,7 @@ from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.evaluate import Progress, evaluate
+from seqgpt_lab.evaluation.outcome_file import read_outcomes
 from seqgpt_lab.extraction.extraction import Extraction, Field, Span
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.studies.evaluation_study import EvaluationStudy, evaluate_kinds
@@ -118,7 +119,8 @@ def test_metrics_are_written_whole_and_hold_the_scores(study: EvaluationStudy, t
     assert metrics["overall"]["f1"] == pytest.approx(4 / 7) and metrics["overall"]["exact_records"] == 2
     assert metrics["mistakes"] == {"missed": 1, "too long": 1}
     assert metrics["kinds"]["resume"]["strict"]["per_label"]["公司"]["support"] == 1
-    assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.json"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["metrics.json", "outcomes.jsonl"]
+    assert read_outcomes(tmp_path / "outcomes.jsonl")["resume"].labels == ("姓名", "公司")
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +154,16 @@ def test_bad_options_and_files_are_refused_before_any_extraction(engine: Engine,
     with pytest.raises(DocumentError, match=r"notice\.jsonl"):
         evaluate_kinds(engine, [source, missing], progress=lambda *step: told.append(step))
     assert not told
+
+
+def test_what_a_run_has_extracted_is_not_extracted_again(engine: Engine, source: Source, tmp_path: Path) -> None:
+    source.labels.write_text("fields:\n- field: 姓名\n  personal: true\n", encoding="utf-8")
+    first = evaluate_kinds(engine, [source], run_dir=tmp_path)
+    told: list[tuple[str, int, int]] = []
+    assert evaluate_kinds(engine, [source], run_dir=tmp_path, progress=lambda *step: told.append(step)).evaluations == first.evaluations
+    assert told == []
+    first.write_metrics(tmp_path)
+    assert not (tmp_path / "journals").exists()
+    personal = json.loads((tmp_path / "personal.json").read_text(encoding="utf-8"))
+    spans = [span for one in first.evaluations["resume"].extractions for field in one.fields for span in field.spans]
+    assert {"张伟", *(span.text for span in spans)} <= set(personal["姓名"])

@@ -40,6 +40,9 @@ def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA.jsonl", help="Labelled documents; `-` is JSON lines on standard input.")],
     labels: Annotated[Path, typer.Option("--labels", metavar="SET.yaml", help="The label set to ask for and to score.")],
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also write the JSON to this file.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option("--journal", metavar="FILE", help="Keep extractions here as they come; called again, go on from there.")
+    ] = None,
     model: Model = "tiny",
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -61,15 +64,16 @@ def evaluate(
     from seqgpt_lab.errors import DocumentError, OptionError
     from seqgpt_lab.extraction.labels import LabelSet
 
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        raise OptionError(f"--output {output} cannot be written; name a file in a folder that exists")
+    for option, path in (("--output", output), ("--journal", journal)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise OptionError(f"{option} {path} cannot be written; name a file in a folder that exists")
     label_set = LabelSet.load(labels)
     reading = read_labelled(data)
     report_problems(data, reading)
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas)
-    evaluation, about = _evaluate(reading, label_set, options)
+    evaluation, about = _evaluate(reading, label_set, options, journal)
     record = {"data": data, "labels": str(labels), **about, **_record(evaluation, reading)}
     if output is not None:
         from seqgpt_lab.files import write_json
@@ -80,13 +84,15 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _evaluate(reading: Reading, labels: LabelSet, options: ModelOptions) -> tuple[Evaluation, dict[str, str]]:
+def _evaluate(reading: Reading, labels: LabelSet, options: ModelOptions, journal: Path | None) -> tuple[Evaluation, dict[str, str]]:
     """The evaluation, and what it was made with: model, dtype, device."""
     from seqgpt_lab.evaluation.evaluate import evaluate as evaluate_documents
+    from seqgpt_lab.studies.evaluation_study import journaled
 
     with options.load() as (engine, extractor), Progress("evaluate", "prompts") as progress:
         about = {"model": options.model, "dtype": str(engine.dtype).removeprefix("torch."), "device": str(engine.device)}
-        return evaluate_documents(extractor, reading.documents, labels, progress), about
+        chosen = extractor if journal is None else journaled(extractor, engine, journal, labels)
+        return evaluate_documents(chosen, reading.documents, labels, progress), about
 
 
 def _record(evaluation: Evaluation, reading: Reading) -> dict[str, Any]:

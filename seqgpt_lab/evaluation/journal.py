@@ -1,0 +1,113 @@
+"""Keeps the extractions of a long evaluation in a file as they are made, so that a killed one goes on from there; scores nothing.
+
+A journal is JSON lines: a header that says what the extractions are made with, then one line a document, in the documents' order.
+Lines are added a batch at a time and synced; whatever strikes, at most the batch in flight is lost. Batches have fixed borders
+(the first `batch` documents, the next ones, …), so that a continued evaluation asks the model exactly as an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.evaluation.evaluate import Extracts, Labels, Progress
+from seqgpt_lab.evaluation.records import extraction_record, read_extraction
+from seqgpt_lab.extraction.extraction import Extraction
+
+_FORMAT = 1
+
+
+class JournaledExtractor(Generic[Labels]):
+    """An extractor that writes each finished batch of documents into a journal, and does not ask again for what the journal holds.
+
+    made_with: what decides the answers (model, labels, limits), JSON-ready; a journal made with anything else is refused.
+    batch: documents extracted, written and synced together, at least 1. Raises OptionError for a smaller one.
+    """
+
+    def __init__(self, extractor: Extracts[Labels], path: str | Path, made_with: Mapping[str, Any], batch: int = 32) -> None:
+        if batch < 1:
+            raise OptionError(f"batch is {batch}; a batch holds at least 1 document")
+        self.extractor, self.path, self.batch = extractor, Path(path), batch
+        self.header = json.loads(json.dumps({"format": _FORMAT, "batch": batch, "made_with": made_with}))
+
+    def extract(self, documents: Sequence[Document], labels: Labels, /, *, progress: Progress | None = None) -> list[Extraction]:
+        """One extraction a document, in their order, from the journal or else from the extractor. progress: in documents.
+
+        Raises DocumentError when the journal belongs to other documents or was made otherwise, OSError when it cannot be written.
+        """
+        extractions = self._begin(documents)
+        with open(self.path, "ab") as stream:
+            while len(extractions) < len(documents):
+                done, chunk = len(extractions), documents[len(extractions) : len(extractions) + self.batch]
+                inner = None if progress is None else _scaled(progress, done, len(chunk), len(documents))
+                found = self.extractor.extract(chunk, labels, progress=inner)
+                stream.write("".join(_line(extraction_record(one)) for one in found).encode("ascii"))
+                stream.flush()
+                os.fsync(stream.fileno())
+                extractions += found
+                if progress is not None:
+                    progress(len(extractions), len(documents))
+        return extractions
+
+    def _begin(self, documents: Sequence[Document]) -> list[Extraction]:
+        """What whole batches the journal holds; what is torn or half a batch is cut off. Writes the header where there is none."""
+        lines = _whole_lines(self.path)
+        if not lines:
+            self.path.write_bytes(_line(self.header).encode("ascii"))
+            return []
+        self._check_header(lines[0])
+        if len(lines) - 1 > len(documents):
+            raise DocumentError(f"{self.path} holds {len(lines) - 1} documents, {len(documents)} were given; delete it to start anew")
+        whole = len(documents) if len(lines) - 1 == len(documents) else (len(lines) - 1) // self.batch * self.batch
+        kept = [self._read(line, document) for line, document in zip(lines[1 : whole + 1], documents, strict=False)]
+        os.truncate(self.path, sum(map(len, lines[: whole + 1])))
+        return kept
+
+    def _check_header(self, line: bytes) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            raise DocumentError(f"{self.path} is no journal ({error}); delete it or name another file") from error
+        if found != self.header:
+            raise DocumentError(
+                f"{self.path} was made otherwise: {_differences(found, self.header)}; delete it to start anew, or name another file"
+            )
+
+    def _read(self, line: bytes, document: Document) -> Extraction:
+        try:
+            extraction = read_extraction(json.loads(line), document.text)
+        except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+            raise DocumentError(f"{self.path} holds a line that is no extraction ({error!r}); delete it to start anew") from error
+        if extraction.document_id != document.id:
+            raise DocumentError(f"{self.path} holds {extraction.document_id!r} in place of {document.id!r}; it belongs to other documents")
+        return extraction
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines of the file with their ends; a last one without an end was torn and is left out. None without a file."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record) + "\n"
+
+
+def _differences(found: Any, wanted: Mapping[str, Any]) -> str:
+    """What differs between two headers, by name."""
+    if not isinstance(found, dict) or not isinstance(found.get("made_with"), dict):
+        return "its header is another"
+    flat = [{**header["made_with"], "format": header.get("format"), "batch": header.get("batch")} for header in (found, wanted)]
+    names = sorted(name for name in {*flat[0], *flat[1]} if flat[0].get(name) != flat[1].get(name))
+    return "; ".join(f"{name} was {flat[0].get(name)!r} and is {flat[1].get(name)!r}" for name in names)
+
+
+def _scaled(progress: Progress, done: int, chunk: int, total: int) -> Progress:
+    """Progress of a batch (in whatever unit) as progress in documents."""
+    return lambda part, whole: progress(done + chunk * part // max(whole, 1), total)

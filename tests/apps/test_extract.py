@@ -88,7 +88,7 @@ def test_byte_order_mark_and_last_newline_of_standard_input_are_no_text(
     invoke: Invoke, scripted: ScriptedEngine, before: str, end: str, kept: int
 ) -> None:
     result = invoke(*WORDS, "--max-length", "100", stdin=(before + "张" * 200 + end).encode())
-    assert f"of {kept} characters fitted into the prompt" in result.stdout
+    assert f"the text of {kept} characters was read in" in result.stdout
 
 
 def test_standard_input_with_json_documents_is_read_line_by_line(invoke: Invoke, scripted: ScriptedEngine) -> None:

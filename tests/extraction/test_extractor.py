@@ -16,8 +16,9 @@ from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.decode import Completion, Request, Timing
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import LabelError, OptionError
-from seqgpt_lab.extraction.extractor import Classification, Extractor
+from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
+from seqgpt_lab.extraction.reading import Classification
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from tests.checkpoints import write_random_checkpoint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,8 +28,9 @@ from seqgpt_lab.apps.progress import Progress
 if TYPE_CHECKING:
     from seqgpt_lab.documents.document import Document
     from seqgpt_lab.extraction.extraction import Extraction, Span
-    from seqgpt_lab.extraction.extractor import Classification, Extractor
+    from seqgpt_lab.extraction.extractor import Extractor
     from seqgpt_lab.extraction.labels import LabelSet
+    from seqgpt_lab.extraction.reading import Classification
 
 ABSENT = "-"
 
@@ -70,7 +71,7 @@ def extract(
             run = _classify if classify else _extract
             for results in run(extractor, reading.documents, chosen, batch_size, progress):
                 with progress.paused():
-                    emit("\n".join(json_line(_record(result)) if as_json else _in_words(result) for result in results))
+                    emit("\n".join(json_line(result.to_record()) if as_json else _in_words(result) for result in results))
     if reading.problems:
         raise typer.Exit(1)
 
@@ -97,19 +98,6 @@ def _classify(
     for number, document in enumerate(documents, start=1):
         yield [extractor.classify(document, labels)]
         progress(number, len(documents))
-
-
-def _record(result: Extraction | Classification) -> dict[str, Any]:
-    from seqgpt_lab.extraction.extraction import Extraction
-
-    if isinstance(result, Extraction):
-        return result.to_record()
-    return {
-        "id": result.document_id,
-        "labels": list(result.labels),
-        "confidence": result.confidence,
-        "problems": list(result.problems),
-    }
 
 
 def _in_words(result: Extraction | Classification) -> str:

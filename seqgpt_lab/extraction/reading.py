@@ -1,0 +1,169 @@
+"""Reads a text's answers: completions into fields with their places, or into chosen labels, and what went wrong. Asks nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.engine.decode import Completion
+from seqgpt_lab.extraction.align import Aligner
+from seqgpt_lab.extraction.answer import ABSENT, Value, parse_answer
+from seqgpt_lab.extraction.extraction import PARSE_PROBLEM, TRUNCATED_PROBLEM, Extraction, Field, Span
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.prompt import Prompt
+from seqgpt_lab.extraction.tokenizer import Decoded, TextTokenizer
+from seqgpt_lab.extraction.windows import Window, merge_spans
+
+EMPTY_PROBLEM = "empty:"
+ENCODING_PROBLEM = "encoding:"
+WINDOWS_PROBLEM = "windows:"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The labels a text was given, in the model's order, with the probability of the whole answer."""
+
+    document_id: str
+    labels: tuple[str, ...]
+    confidence: float | None
+    raw: str
+    truncated: bool
+    problems: tuple[str, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        """The classification as one JSON-ready object: id, labels, confidence, problems."""
+        return {
+            "id": self.document_id,
+            "labels": list(self.labels),
+            "confidence": self.confidence,
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A window of a text, the whole of it where that fits, and the prompts that ask about it; none where it is blank."""
+
+    window: Window
+    prompts: tuple[Prompt, ...]
+
+
+def is_whole(part: Part) -> bool:
+    """Whether every prompt of the part holds all of its window."""
+    return all(prompt.text_kept == part.window.end - part.window.start for prompt in part.prompts)
+
+
+def read_fields(
+    tokenizer: TextTokenizer, document: Document, text: str, label_set: LabelSet, parts: Sequence[Part], completions: Sequence[Completion]
+) -> Extraction:
+    """Merge the answers about a text's parts into one extraction, fields in the user's order.
+
+    text: the document's as the model was given it, as long as the original. completions: one a prompt, in order.
+    """
+    left = iter(completions)
+    faults: Counter[str] = Counter()
+    raws: list[str] = []
+    found: list[list[tuple[Span, ...]]] = []  # a part's spans a label
+    for part in parts:
+        aligner = Aligner(text[part.window.start : part.window.end])
+        spans: list[tuple[Span, ...]] = []
+        for prompt, completion in zip(part.prompts, left, strict=False):
+            decoded = tokenizer.decode(completion.token_ids)
+            answer = parse_answer(decoded.text, prompt.phrases)
+            faults.update([*answer.problems, *_answer_problems(completion)])
+            raws.append(decoded.text.removesuffix("\n"))
+            for values in answer.values:
+                spans.append(aligner.place([(value.text, value_confidence(value, decoded, completion)) for value in values]))
+        found.append(spans or [()] * len(label_set.labels))
+    fields = tuple(Field(name, _merged(text, parts, [spans[at] for spans in found])) for at, name in enumerate(label_set.names))
+    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts))]
+    return Extraction(document.id, document.text, fields, "\n".join(raws), _is_cut(problems), tuple(problems))
+
+
+def read_choice(
+    tokenizer: TextTokenizer,
+    document: Document,
+    text: str,
+    label_set: LabelSet,
+    prompts: Sequence[Prompt],
+    completions: Sequence[Completion],
+) -> Classification:
+    """The labels that a text's answer names; none for a blank text, which has no prompt. Arguments as for `read_fields`."""
+    parts = [Part(Window(0, len(text)), (prompt,)) for prompt in prompts]
+    problems = _text_problems(document.text, text, parts)
+    if not completions:
+        return Classification(document.id, (), None, "", False, tuple(problems))
+    completion = completions[0]
+    raw = tokenizer.decode(completion.token_ids).text
+    chosen, unknown = _chosen(raw, label_set)
+    problems = [*problems, *_answer_problems(completion), *unknown]
+    confidence = math.prod(completion.token_probabilities) * _end_probability(completion)
+    return Classification(document.id, chosen, confidence, raw.strip(), _is_cut(problems), tuple(problems))
+
+
+def value_confidence(value: Value, decoded: Decoded, completion: Completion) -> float:
+    """Probability of the value given what was written before it: the product over its tokens and the one that ends it.
+
+    The token that holds the character after the value counts because it is where the model decided that the value is complete; at
+    the end of an answer that is the end token, unless the answer was cut.
+    """
+    tokens = decoded.tokens_of(value.start, value.end + 1)
+    product = math.prod(completion.token_probabilities[tokens.start : tokens.stop])
+    return product * _end_probability(completion) if value.end == len(decoded.text) else product
+
+
+def _end_probability(completion: Completion) -> float:
+    return 1.0 if completion.end_probability is None else completion.end_probability
+
+
+def _is_cut(problems: Sequence[str]) -> bool:
+    return any(problem.startswith(TRUNCATED_PROBLEM) for problem in problems)
+
+
+def _merged(text: str, parts: Sequence[Part], found: Sequence[tuple[Span, ...]]) -> tuple[Span, ...]:
+    """One label's spans from all parts; those of a text that fitted stay in the model's order."""
+    return merge_spans(text, [part.window for part in parts], found) if len(parts) > 1 else next(iter(found), ())
+
+
+def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[str]:
+    problems = [] if parts else [f"{EMPTY_PROBLEM} the text is empty, nothing was asked"]
+    halves = sum(before != after for before, after in zip(original, readable, strict=True))
+    if halves:
+        problems.append(f"{ENCODING_PROBLEM} {halves} halves of broken characters (lone surrogates) were read as U+FFFD")
+    if len(parts) > 1:
+        shared = min(one.window.end - other.window.start for one, other in pairwise(parts))
+        problems.append(
+            f"{WINDOWS_PROBLEM} the text of {len(original)} characters was read in {len(parts)} windows that share at least {shared} each"
+        )
+    kept = min((prompt.text_kept for part in parts for prompt in part.prompts if not is_whole(part)), default=len(original))
+    if kept < len(original):
+        problems.append(f"{TRUNCATED_PROBLEM} only the first {kept} of {len(original)} characters fitted into the prompt")
+    return problems
+
+
+def _counted(faults: Counter[str], parts: int) -> list[str]:
+    """Each fault once, with how often it occurred where there were several parts."""
+    return [fault if parts == 1 else f"{fault} (in {count} of {parts} windows)" for fault, count in faults.items()]
+
+
+def _answer_problems(completion: Completion) -> list[str]:
+    if completion.finish_reason == "stop":
+        return []
+    return [f"{TRUNCATED_PROBLEM} the answer was cut after {len(completion.token_ids)} tokens; raise max_new_tokens"]
+
+
+def _chosen(raw: str, label_set: LabelSet) -> tuple[tuple[str, ...], list[str]]:
+    """The labels an answer names, by field name (none where it says None), and what in it is no label."""
+    by_phrase = dict(zip(label_set.phrases, label_set.names, strict=True))
+    pieces = [piece.strip() for piece in re.split(r"[\t\n,，]", raw) if piece.strip()]
+    if pieces == [ABSENT] and ABSENT not in by_phrase:
+        return (), []
+    chosen = dict.fromkeys(by_phrase[piece] for piece in pieces if piece in by_phrase)
+    problems = [f"{PARSE_PROBLEM} the answer {piece!r} is none of the labels asked" for piece in pieces if piece not in by_phrase]
+    return tuple(chosen), problems or ([] if pieces else [f"{PARSE_PROBLEM} the answer is empty"])

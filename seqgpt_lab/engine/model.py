@@ -97,10 +97,13 @@ class Bloom(nn.Module):
             hidden = layer(hidden, attend, index)
         return self.ln_f(hidden)  # type: ignore[no-any-return]
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """hidden [N, C] -> this rank's block of the logits [N, block(vocab_size)]; pass only the rows that are needed."""
+    def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
+        """hidden [N, C] -> this rank's block of the logits [N, block(vocab_size)]; pass only the rows that are needed.
+
+        ids: [K] of this rank's vocabulary, to score those alone: [N, K].
+        """
         weight = self.word_embeddings.weight if self.lm_head is None else self.lm_head.weight
-        return functional.linear(hidden, weight)
+        return functional.linear(hidden, weight if ids is None else weight.index_select(0, ids - self.vocabulary.start))
 
     def _embed(self, token_ids: Tensor) -> Tensor:
         if self.shard.world_size == 1:

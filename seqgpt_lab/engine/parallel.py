@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -39,16 +40,18 @@ class Shard:
             torch.distributed.all_reduce(partial)
         return partial
 
-    def argmax(self, logits: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    def argmax(self, logits: Tensor, vocabulary: int, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Greedy choice over vocabulary shards: (token ids [N] int64, probabilities [N] float32).
 
         logits: this rank's block [N, block(vocabulary)], any float dtype. Each rank contributes its best logit, that logit's
         id and its log-sum-exp, so 3 numbers a row travel instead of the vocabulary. Ties go to the smallest id, as in torch.argmax.
+        ids: the sorted ids [K] of the columns where logits are [N, K] of a part of the block; a rank may have none of them (K = 0).
         """
-        block = self.block(vocabulary)
+        if not logits.shape[-1]:  # nothing of ours is allowed: a column that cannot win
+            logits, ids = logits.new_full((len(logits), 1), -math.inf), torch.full((1,), vocabulary, device=logits.device)
         logits = logits.float()
         best, token = logits.max(dim=-1)  # [N]
-        token = token + block.start
+        token = token + self.block(vocabulary).start if ids is None else ids[token]
         total = logits.logsumexp(dim=-1)  # [N]
         if self.world_size > 1:
             best, token, total = _argmax_over_ranks(best, token, total, self.world_size)

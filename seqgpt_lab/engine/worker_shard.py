@@ -41,12 +41,12 @@ class WorkerShard(Shard):
         except RuntimeError as error:
             raise self._explained(error) from error
 
-    def argmax(self, logits: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    def argmax(self, logits: Tensor, vocabulary: int, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Shard.argmax. Raises CancelledError on every rank alike, PeerError when a collective fails."""
         if self.control.cancelled >= self.control.current:
             logits = torch.full_like(logits, torch.nan)
         try:
-            token, probability = Shard.argmax(self, logits, vocabulary)
+            token, probability = Shard.argmax(self, logits, vocabulary, ids)
         except RuntimeError as error:
             raise self._explained(error) from error
         if bool(probability.isnan().any()):

@@ -1,0 +1,46 @@
+"""The greedy choice after hidden states: over the whole vocabulary, or over the ids a constraint allows. Knows no rows and no cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seqgpt_lab.engine.model import Bloom
+
+
+def choose(model: Bloom, hidden: Tensor, allowed: Sequence[Tensor | None]) -> list[tuple[int, float]]:
+    """The likeliest id after each hidden state [N, C], and its probability. allowed: sorted ids [K] to choose from, or None for all.
+
+    Where ids are given, the LM head is computed on those alone, and the probability is the softmax over those alone.
+    """
+    answers: list[tuple[int, float]] = [(-1, 0.0)] * len(allowed)
+    free = [at for at, ids in enumerate(allowed) if ids is None]
+    bound = [(at, ids) for at, ids in enumerate(allowed) if ids is not None]
+    if free:
+        states = hidden if not bound else hidden[torch.tensor(free, device=hidden.device)]
+        _put(answers, free, model.shard.argmax(model.logits(states), model.config.vocab_size))
+    if bound:
+        places = [at for at, _ in bound]
+        states = hidden if not free else hidden[torch.tensor(places, device=hidden.device)]
+        _put(answers, places, _choose_among(model, states, [ids for _, ids in bound]))
+    return answers
+
+
+def _choose_among(model: Bloom, hidden: Tensor, allowed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Rows share most of their ids, so one product with the union serves all, and each row is masked down to its own."""
+    union, column = torch.unique(torch.cat(list(allowed)), return_inverse=True)  # on the CPU, where constraints live
+    row = torch.repeat_interleave(torch.arange(len(allowed)), torch.tensor([len(ids) for ids in allowed]))
+    barred = torch.full((len(allowed), len(union)), -math.inf)
+    barred[row, column] = 0.0
+    mine = (union >= model.vocabulary.start) & (union < model.vocabulary.stop)
+    ids, barred = union[mine].to(hidden.device), barred[:, mine].to(hidden.device)
+    logits = model.logits(hidden, ids).float() + barred  # [N, U]
+    return model.shard.argmax(logits, model.config.vocab_size, ids)
+
+
+def _put(answers: list[tuple[int, float]], places: Sequence[int], chosen: tuple[Tensor, Tensor]) -> None:
+    for at, token, probability in zip(places, chosen[0].tolist(), chosen[1].tolist(), strict=True):
+        answers[at] = (token, probability)

@@ -1,0 +1,47 @@
+"""What the engine is asked and what it answers: token ids and probabilities. Knows no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqgpt_lab.engine.protocols import ConstraintSource, DraftSource
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A prompt to complete greedily: ids in [0, vocab_size), at least one; at most `max_new_tokens` are written.
+
+    constraint: what may be written; the choice is then the likeliest of the ids it allows. drafts: guesses, verified several a pass,
+    that make the answer quicker and never change it. shared_prefix: how many of the first prompt ids other requests are likely to share.
+    """
+
+    prompt_ids: tuple[int, ...]
+    max_new_tokens: int = 256
+    constraint: ConstraintSource | None = None
+    drafts: DraftSource | None = None
+    shared_prefix: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds: the prompt's pass, and from then until the last token. passes: how many fed this request, the prompt's included."""
+
+    prefill: float
+    decode: float
+    passes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model wrote: ids without the end token, each with the softmax probability it had when chosen.
+
+    Under a constraint the softmax is over the ids that were allowed, so forced ids have probability 1.0.
+    end_probability: of the end token where finish_reason is 'stop'; None where the limit cut it off ('length').
+    """
+
+    token_ids: tuple[int, ...]
+    token_probabilities: tuple[float, ...]
+    finish_reason: Literal["stop", "length"]
+    end_probability: float | None
+    timing: Timing

@@ -17,6 +17,10 @@ class LabelError(SeqGPTLabError, ValueError):
     """A label list that cannot be asked: empty, duplicated, or with characters the prompt reserves."""
 
 
+class RigError(SeqGPTLabError, ValueError):
+    """A machine's description with a missing, misplaced or impossible figure; names the file, the figure and its limits."""
+
+
 class DocumentError(SeqGPTLabError, ValueError):
     """A document or document file that breaks the format; names the line."""
 

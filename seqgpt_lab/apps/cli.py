@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from seqgpt_lab.apps.commands.doctor import doctor
 from seqgpt_lab.apps.commands.evaluate import evaluate
 from seqgpt_lab.apps.commands.extract import extract
 from seqgpt_lab.apps.commands.models import convert, train_embedded
@@ -56,6 +57,7 @@ app.command(cls=PairedCommand)(run)
 app.command()(convert)
 app.command()(train_embedded)
 app.command()(widen)
+app.command()(doctor)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,182 @@
+"""The machine around the cards: system, memory, shared memory, disk, processor. Reads; changes nothing."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import platform
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from seqgpt_lab.apps.doctor.line import Line
+from seqgpt_lab.studies.rigs import Rig
+
+_GB = 1e9
+_SHM_LEAST = 64e6
+_SAMPLE_BYTES = 256 * 2**20
+_SAMPLE_SECONDS = 1.5
+_BLOCK = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """ram_bytes: of the machine; limit_bytes: what a container leaves of it, None without a limit. shm_bytes: free in /dev/shm, None
+    where there is none. disk: nvme, ssd, hdd, virtual, network, memory or unknown; read_bytes_a_second: of the model's files past the
+    page cache, None when they could not be read so. features: what multiplies half precision in hardware."""
+
+    system: str
+    ram_bytes: int
+    limit_bytes: int | None
+    shm_bytes: int | None
+    disk: str
+    read_bytes_a_second: float | None
+    model: str
+    features: tuple[str, ...]
+    cores: int
+    threads: int
+
+
+def read_host(model: str, shm: Path = Path("/dev/shm"), cgroup: Path = Path("/sys/fs/cgroup")) -> Host:
+    """Look at this machine and at the disk that holds `model`. Raises CheckpointError when there is no such model."""
+    import torch
+
+    from seqgpt_lab.engine.checkpoint import find_checkpoint
+
+    weights = find_checkpoint(model).weights
+    amx, avx = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
+    return Host(
+        system=platform.platform(),
+        ram_bytes=psutil.virtual_memory().total,
+        limit_bytes=_limit(cgroup),
+        shm_bytes=psutil.disk_usage(str(shm)).free if shm.is_dir() else None,
+        disk=disk_kind(weights[0]),
+        read_bytes_a_second=read_speed(weights),
+        model=model,
+        features=tuple(name for name, has in (("AMX", amx), ("avx512_bf16", avx)) if has),
+        cores=len(os.sched_getaffinity(0)),
+        threads=torch.get_num_threads(),
+    )
+
+
+def check_host(found: Host, rig: Rig | None) -> list[Line]:
+    """All lines on the machine around the cards."""
+    return [_system(found, rig), _ram(found, rig), _shm(found, rig), _disk(found, rig), _processor(found)]
+
+
+def disk_kind(path: Path) -> str:
+    """What holds the file: nvme, ssd, hdd, virtual, network, memory or unknown."""
+    partitions = psutil.disk_partitions(all=True)
+    target = path.resolve()
+    under = [part for part in partitions if target.is_relative_to(part.mountpoint)]
+    if not under:
+        return "unknown"
+    partition = max(under, key=lambda part: len(part.mountpoint))
+    if partition.fstype in ("tmpfs", "ramfs"):
+        return "memory"
+    if partition.fstype.startswith(("nfs", "cifs", "smb", "fuse.", "9p", "virtiofs", "ceph", "lustre")):
+        return "network"
+    device = Path(partition.device).resolve().name
+    if device.startswith("nvme"):
+        return "nvme"
+    if device.startswith(("vd", "xvd")):
+        return "virtual"
+    block = Path("/sys/class/block") / device
+    for folder in (block, block.resolve().parent):  # a partition has its disk's queue one level up
+        with suppress(OSError):
+            return "hdd" if (folder / "queue" / "rotational").read_text(encoding="ascii").strip() == "1" else "ssd"
+    return "unknown"
+
+
+def read_speed(files: tuple[Path, ...]) -> float | None:
+    """Bytes a second of the first 256 MiB, or what 1.5 seconds bring, read with O_DIRECT; None where the file system has no such thing."""
+    buffer, done, started = mmap.mmap(-1, _BLOCK), 0, time.perf_counter()
+    for path in files:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        except (OSError, AttributeError):
+            return None
+        try:
+            while done < _SAMPLE_BYTES and time.perf_counter() - started < _SAMPLE_SECONDS:
+                count = os.readv(descriptor, [buffer])
+                done += count
+                if count < _BLOCK:
+                    break
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+    return done / (time.perf_counter() - started)
+
+
+def _limit(cgroup: Path) -> int | None:
+    """A container's memory limit in bytes, of cgroup 2 or 1; None without one."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limit = int((cgroup / name).read_text(encoding="ascii"))
+            return limit if limit < psutil.virtual_memory().total else None
+    return None
+
+
+def _system(found: Host, rig: Rig | None) -> Line:
+    wanted = str(rig.expects.get("system", "")) if rig else ""
+    if wanted and not found.system.startswith(wanted):
+        return Line("system", "warning", found.system, wanted, "flash-attn and NCCL are for Linux", "use Linux, or WSL 2 under Windows")
+    return Line("system", "ok", found.system, wanted)
+
+
+def _ram(found: Host, rig: Rig | None) -> Line:
+    usable = found.limit_bytes or found.ram_bytes
+    shown = f"{usable / _GB:.1f} GB" + (
+        f" (the container's limit; the machine has {found.ram_bytes / _GB:.1f})" if found.limit_bytes else ""
+    )
+    wanted = float(rig.expects.get("ram_bytes", 0)) if rig else 0
+    why = "each worker reads its weights through host memory, and the notebooks, the browser and the page cache want some too"
+    if usable < 4e9:
+        return Line(
+            "ram",
+            "failed",
+            shown,
+            "at least 4 GB",
+            "SeqGPT-560M with PyTorch needs about 2.5 GB",
+            "close what else runs, or raise the limit",
+        )
+    # A machine sold with 64 GB shows a few per cent less.
+    if usable < 0.95 * wanted:
+        return Line("ram", "warning", shown, f"{wanted / _GB:.0f} GB", why, "add memory, or raise the container's limit")
+    return Line("ram", "ok", shown, f"{wanted / _GB:.0f} GB" if wanted else "")
+
+
+def _shm(found: Host, rig: Rig | None) -> Line:
+    wanted = float(rig.expects.get("shm_bytes", _SHM_LEAST)) if rig else _SHM_LEAST
+    expected = f"{wanted / _GB:.2g} GB free" if wanted >= 1e8 else f"{wanted / 1e6:.0f} MB free"
+    why = "NCCL passes sums between cards through it where cards cannot read one another; Chromium and data loaders use it too"
+    fix = "start the container with --shm-size=2g (or --ipc=host)"
+    if found.shm_bytes is None:
+        serious = rig is not None and rig.devices > 1
+        return Line("shm", "failed" if serious else "warning", "/dev/shm does not exist", expected, why, fix)
+    shown = f"{found.shm_bytes / _GB:.2f} GB free in /dev/shm"
+    return Line("shm", "warning" if found.shm_bytes < wanted else "ok", shown, expected, why, fix)
+
+
+def _disk(found: Host, rig: Rig | None) -> Line:
+    speed = "its read speed could not be measured" if found.read_bytes_a_second is None else f"{found.read_bytes_a_second / _GB:.2f} GB/s"
+    shown = f"{found.disk}, {speed} past the page cache, at the files of {found.model}"
+    wanted = str(rig.expects.get("disk", "")) if rig else ""
+    if wanted and found.disk != wanted and found.disk not in ("memory", "virtual", "unknown"):
+        why = "only the first load of a model is slower, by its size over this speed; later loads come from the page cache"
+        return Line("disk", "warning", shown, wanted, why, "put the model's folder on an NVMe disk")
+    return Line("disk", "ok", shown, wanted)
+
+
+def _processor(found: Host) -> Line:
+    shown = f"{found.cores} cores, {found.threads} threads for PyTorch, {' and '.join(found.features) or 'no bf16 units'}"
+    if not found.features:
+        why = "without AMX or avx512_bf16 the CPU runs in fp32 (dtype auto); a card is not affected"
+        return Line("processor", "note", shown, "", why)
+    if found.threads < found.cores:
+        return Line("processor", "note", shown, "", "OMP_NUM_THREADS or the like holds PyTorch to fewer threads than there are cores")
+    return Line("processor", "ok", shown)

@@ -1,0 +1,171 @@
+"""Machines as YAML: the figures a prediction rests on, each with where it comes from; knows no model and measures nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqgpt_lab.errors import OptionError, RigError
+from seqgpt_lab.files import write_atomically
+from seqgpt_lab.resources import bundled
+
+DTYPES = ("fp16", "bf16", "fp32")
+BASES = ("datasheet", "estimate", "measured")
+# name: (least, most) that any machine of these years can have; a figure outside is a slip of a unit, not a machine.
+_LIMITS = {
+    "devices": (1, 64),
+    "memory_bytes": (1e9, 4e12),
+    "runtime_bytes": (0, 16e9),
+    "bandwidth": (5e8, 2e13),
+    "cache_bytes": (0, 2e9),
+    "cache_bandwidth": (5e8, 5e13),
+    "flops": (1e8, 5e15),
+    "attention_flops": (1e8, 5e15),
+    "single_query_bandwidth": (1e7, 2e13),
+    "elementwise_bandwidth": (1e7, 2e13),
+    "op_seconds": (1e-8, 1e-2),
+    "pass_seconds": (0, 1e-1),
+    "reduce_seconds": (1e-7, 1e-1),
+    "link_bandwidth": (1e7, 2e12),
+    "share_of_speed": (0.01, 1.0),
+}
+_BY_DTYPE = ("flops", "attention_flops", "single_query_bandwidth")
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A machine as the planner sees it. Bytes, bytes per second, FLOP per second and seconds throughout; figures are what is attained.
+
+    memory_bytes: of one card, or of the whole machine for kind 'cpu'. runtime_bytes: what a process holds before any weights.
+    cache_bytes, cache_bandwidth: weights that fit into the last cache are read from there. flops: of a large matrix product by dtype;
+    attention_flops: of attention; single_query_bandwidth: of keys and values when each row has one new token.
+    elementwise_bandwidth: of operations that only move numbers. op_seconds: to start one tensor operation; pass_seconds: what a pass
+    costs beside its operations. reduce_seconds, link_bandwidth: of a sum over two workers. share_of_speed: what each worker keeps when
+    two run at once (1 where each has a card of its own). overlap: whether reading and computing go on at the same time.
+    expects: what the machine check wants to find. basis: where each figure comes from.
+    """
+
+    name: str
+    about: str
+    kind: str
+    devices: int
+    device: str
+    overlap: bool
+    memory_bytes: float
+    runtime_bytes: float
+    bandwidth: float
+    cache_bytes: float
+    cache_bandwidth: float
+    flops: Mapping[str, float]
+    attention_flops: Mapping[str, float]
+    single_query_bandwidth: Mapping[str, float]
+    elementwise_bandwidth: float
+    op_seconds: float
+    pass_seconds: float
+    reduce_seconds: float
+    link_bandwidth: float
+    share_of_speed: float
+    basis: Mapping[str, str]
+    expects: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, source: str | Path) -> Rig:
+        """A bundled rig by its name, or a YAML file. Raises OptionError for an unknown name, RigError for figures that cannot be."""
+        path = _find(source)
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise RigError(f"{path} cannot be read ({error}); give a YAML file of a machine") from error
+        except yaml.YAMLError as error:
+            raise RigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(found, dict):
+            raise RigError(
+                f"{path} holds {type(found).__name__}, not a machine; wanted the figures that {bundled('rigs', 'dual-4090.yaml')} has"
+            )
+        return cls.from_dict(found, str(path))
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], where: str) -> Rig:
+        """Checked figures. Raises RigError naming `where`, the figure, what it is and what could be."""
+        wanted = {field.name for field in fields(cls)}
+        given = {"expects": {}, **found}
+        missing, unknown = sorted(wanted - given.keys()), sorted(map(str, given.keys() - wanted))
+        if missing or unknown:
+            raise RigError(f"{where}: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}; a machine has {sorted(wanted)}")
+        if given["kind"] not in ("cuda", "cpu") or not isinstance(given["overlap"], bool):
+            raise RigError(f"{where}: kind is {given['kind']!r} and overlap {given['overlap']!r}; wanted cuda or cpu, and true or false")
+        if not isinstance(given["expects"], dict) or not isinstance(given["basis"], dict):
+            raise RigError(f"{where}: expects and basis must be mappings of names to values")
+        checked = {name: _figure(given[name], name, where) for name in _LIMITS}
+        _check_basis(given["basis"], where)
+        return cls(**{**given, **checked, "devices": int(checked["devices"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, plain, as `from_dict` reads them."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    def save(self, path: str | Path) -> None:
+        """Write the YAML file that `load` reads, atomically. Raises OSError."""
+        write_atomically(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120))
+
+    @property
+    def uncertain(self) -> list[str]:
+        """Names of the figures that are estimates: nobody has measured or published them."""
+        return [name for name, basis in self.basis.items() if basis.startswith("estimate")]
+
+
+def rig_names() -> list[str]:
+    """Names of the bundled machines, sorted."""
+    return sorted(path.stem for path in bundled("rigs").glob("*.yaml"))
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    if str(source) in rig_names():
+        return bundled("rigs", f"{source}.yaml")
+    raise OptionError(
+        f"there is no rig {str(source)!r}; choose {', '.join(rig_names())}, or a .yaml file (`seqgpt-lab calibrate FILE.yaml` makes one)"
+    )
+
+
+def _figure(value: object, name: str, where: str) -> Any:
+    """A number within its limits, or one for each dtype."""
+    if name not in _BY_DTYPE:
+        return _number(value, name, name, where)
+    if not isinstance(value, dict) or set(value) != set(DTYPES):
+        raise RigError(f"{where}: {name} is {value!r}; a figure for each of {', '.join(DTYPES)} is needed")
+    return {dtype: _number(value[dtype], name, f"{name}.{dtype}", where) for dtype in DTYPES}
+
+
+def _number(value: object, name: str, shown: str, where: str) -> float:
+    # YAML reads 1e9 as text, for it wants 1.0e+9; people write 1e9.
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = float(value)
+    low, high = _LIMITS[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RigError(f"{where}: {shown} is {value!r}; a number between {low:g} and {high:g} is needed")
+    if not low <= value <= high:
+        raise RigError(f"{where}: {shown} is {value:g}, which no machine has; between {low:g} and {high:g} is needed (is the unit right?)")
+    return float(value)
+
+
+def _check_basis(basis: Mapping[str, Any], where: str) -> None:
+    """Every figure says where it comes from."""
+    wrong = sorted(name for name in _LIMITS if not str(basis.get(name, "")).startswith(BASES))
+    if wrong:
+        raise RigError(
+            f"{where}: basis of {', '.join(wrong)} must begin with one of {', '.join(BASES)} and say where the figure comes from"
+        )
+
+
+def _plain(value: Any) -> Any:
+    return {name: _plain(inner) for name, inner in value.items()} if isinstance(value, Mapping) else value

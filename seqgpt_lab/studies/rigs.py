@@ -100,6 +100,9 @@ class Rig:
             raise RigError(f"{where}: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}; a machine has {sorted(wanted)}")
         if given["kind"] not in ("cuda", "cpu") or not isinstance(given["overlap"], bool):
             raise RigError(f"{where}: kind is {given['kind']!r} and overlap {given['overlap']!r}; wanted cuda or cpu, and true or false")
+        texts = {name: given[name] for name in ("name", "about", "device") if not isinstance(given[name], str)}
+        if texts:
+            raise RigError(f"{where}: {texts} must be text; put it in quotation marks")
         if not isinstance(given["expects"], dict) or not isinstance(given["basis"], dict):
             raise RigError(f"{where}: expects and basis must be mappings of names to values")
         checked = {name: _figure(given[name], name, where) for name in _LIMITS}

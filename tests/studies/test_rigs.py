@@ -44,6 +44,7 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         ({"devices": 0}, "devices is 0"),
         ({"flops": {"fp16": 1e12}}, "a figure for each of fp16, bf16, fp32"),
         ({"flops": {"fp16": 165, "bf16": 1e12, "fp32": 1e12}}, "flops.fp16 is 165"),
+        ({"name": 3090}, "quotation marks"),
         ({"kind": "tpu"}, "kind is 'tpu'"),
         ({"overlap": "yes"}, "overlap 'yes'"),
         ({"speed": 3}, r"unknown \['speed'\]"),

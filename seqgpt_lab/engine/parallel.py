@@ -37,8 +37,18 @@ class Shard:
     def sum(self, partial: Tensor) -> Tensor:
         """The sum of every rank's `partial`, in place; with one rank, `partial` itself."""
         if self.world_size > 1:
-            torch.distributed.all_reduce(partial)
+            self.add_up(partial)
         return partial
+
+    def add_up(self, tensor: Tensor) -> None:
+        """Every rank's `tensor` becomes the sum of all. For worlds of several ranks."""
+        torch.distributed.all_reduce(tensor)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Every rank's `tensor`, stacked in rank order [W, ...]. For worlds of several ranks."""
+        everyone = [torch.empty_like(tensor) for _ in range(self.world_size)]
+        torch.distributed.all_gather(everyone, tensor)
+        return torch.stack(everyone)
 
     def argmax(self, logits: Tensor, vocabulary: int, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Greedy choice over vocabulary shards: (token ids [N] int64, probabilities [N] float32).
@@ -54,16 +64,13 @@ class Shard:
         token = token + self.block(vocabulary).start if ids is None else ids[token]
         total = logits.logsumexp(dim=-1)  # [N]
         if self.world_size > 1:
-            best, token, total = _argmax_over_ranks(best, token, total, self.world_size)
+            best, token, total = self._argmax_over_ranks(best, token, total)
         return token, (best - total).exp()
 
-
-def _argmax_over_ranks(best: Tensor, token: Tensor, total: Tensor, world_size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Every rank ends with the same winner: gathered in rank order, the first maximum is the smallest id."""
-    mine = torch.stack([best.double(), token.double(), total.double()])  # [3, N]; doubles hold every id exactly
-    everyone = [torch.empty_like(mine) for _ in range(world_size)]
-    torch.distributed.all_gather(everyone, mine)
-    stacked = torch.stack(everyone)  # [W, 3, N]
-    winner = stacked[:, 0].argmax(dim=0, keepdim=True)  # [1, N]
-    best, token = stacked[:, 0].gather(0, winner)[0], stacked[:, 1].gather(0, winner)[0]
-    return best.float(), token.long(), stacked[:, 2].logsumexp(dim=0).float()
+    def _argmax_over_ranks(self, best: Tensor, token: Tensor, total: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Every rank ends with the same winner: gathered in rank order, the first maximum is the smallest id."""
+        mine = torch.stack([best.double(), token.double(), total.double()])  # [3, N]; doubles hold every id exactly
+        stacked = self.gather(mine)  # [W, 3, N]
+        winner = stacked[:, 0].argmax(dim=0, keepdim=True)  # [1, N]
+        best, token = stacked[:, 0].gather(0, winner)[0], stacked[:, 1].gather(0, winner)[0]
+        return best.float(), token.long(), stacked[:, 2].logsumexp(dim=0).float()

@@ -129,7 +129,7 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
         device=device,
         attention=choose_attention(spec.attention, device),
     )
-    join_ranks(spec)
+    shard.meeting.exchange = join_ranks(spec)
     return model, shard
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from seqgpt_lab.engine.exchange import MemoryExchange
 from seqgpt_lab.engine.memory import is_out_of_memory
 from seqgpt_lab.engine.parallel import Shard
 
@@ -27,31 +28,48 @@ class Control:
     cancelled: int = -1
 
 
+@dataclass(slots=True)
+class Meeting:
+    """Through what the ranks exchange tensors, once they have met; None: through torch.distributed."""
+
+    exchange: MemoryExchange | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerShard(Shard):
     """As Shard. A rank that was told to stop turns its logits to NaN: the reduction carries that to every rank, so that all of
     them leave the loop at the same token without a message more."""
 
     control: Control = field(default_factory=Control, compare=False)
+    meeting: Meeting = field(default_factory=Meeting, compare=False)
 
-    def sum(self, partial: Tensor) -> Tensor:
-        """Shard.sum. Raises PeerError when a collective fails."""
+    def add_up(self, tensor: Tensor) -> None:
+        """Shard.add_up. Raises PeerError when a collective fails."""
+        if self.meeting.exchange is not None:
+            self.meeting.exchange.sum(tensor)
+            return
         try:
-            return Shard.sum(self, partial)
+            Shard.add_up(self, tensor)
+        except RuntimeError as error:
+            raise self._explained(error) from error
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Shard.gather. Raises PeerError when a collective fails."""
+        if self.meeting.exchange is not None:
+            return self.meeting.exchange.gather(tensor)
+        try:
+            return Shard.gather(self, tensor)
         except RuntimeError as error:
             raise self._explained(error) from error
 
     def argmax(self, logits: Tensor, vocabulary: int, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Shard.argmax. Raises CancelledError on every rank alike, PeerError when a collective fails."""
         if self.control.cancelled >= self.control.current:
-            logits = torch.full_like(logits, torch.nan)
-        try:
-            token, probability = Shard.argmax(self, logits, vocabulary, ids)
-        except RuntimeError as error:
-            raise self._explained(error) from error
+            logits, ids = logits.new_full((len(logits), 1), torch.nan), None  # a column of NaN also where none of ours was allowed
+        token, probability = Shard.argmax(self, logits, vocabulary, ids)
         if bool(probability.isnan().any()):
             raise CancelledError("called off, or the model's logits are NaN")
         return token, probability
 
     def _explained(self, error: RuntimeError) -> Exception:
-        return error if self.world_size == 1 or is_out_of_memory(error) else PeerError(str(error))
+        return error if is_out_of_memory(error) else PeerError(str(error))

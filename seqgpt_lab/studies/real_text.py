@@ -1,0 +1,201 @@
+"""Scores extractors on real and hand-written text that the embedded model never saw, label by label with intervals; draws nothing.
+
+Values are compared as sets of strings: the sets mark which values a text has, not always which of two equal mentions is meant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas
+from numpy.typing import NDArray
+from scipy.stats import bootstrap
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.embedded.annotated import AnnotatedSet, AnnotatedSets
+from seqgpt_lab.embedded.corpus.kind import Split
+from seqgpt_lab.embedded.corpus.questions import written
+from seqgpt_lab.evaluation.counts import Counts
+from seqgpt_lab.evaluation.resampling import Outcomes
+from seqgpt_lab.evaluation.significance import judge
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.files import write_json
+from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies.display import Prose, counted, plain
+from seqgpt_lab.studies.evaluation_study import METRICS, Progress
+
+PROSE = "business_prose"
+_MOST_LABELS = 12  # a set with more labels is asked, text by text, only for those that the text has
+_RESAMPLES = 2000
+_ALPHA = 0.05
+
+Values = Mapping[str, frozenset[str]]
+
+
+class Reader(Protocol):
+    """What is scored: reads texts and gives, for each, the values of the labels it was asked; labels it cannot read are missing."""
+
+    name: str
+
+    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReader:
+    """An extractor as a reader."""
+
+    extractor: Extractor
+    name: str = "model"
+
+    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
+        """Ask all labels of every text."""
+        bare = [Document(text.id, text.text) for text in texts]
+        found = self.extractor.extract(bare, LabelSet.of(list(labels)))
+        return [{each.label: frozenset(span.text for span in each.spans) for each in result.fields} for result in found]
+
+
+@dataclass(frozen=True, slots=True)
+class RealSet:
+    """Texts of one source, never trained on. whole: every label is asked of every text; else each text for the labels that it has."""
+
+    name: str
+    documents: tuple[Document, ...]
+    labels: tuple[str, ...]
+    whole: bool
+
+
+def held_out(directory: str | Path = "", split: Split = "test", limit: int = 0) -> list[RealSet]:
+    """The bundled hand-written prose, and the held-out part of every annotated set under `directory` (none when empty).
+
+    limit: the first so many texts of each; 0: all. Raises DocumentError when `directory` holds no known set.
+    """
+    prose = LabelSet.load(bundled("prose", f"{PROSE}.yaml"))
+    sets = [RealSet(PROSE, tuple(load_documents(bundled("prose", f"{PROSE}.jsonl")))[: limit or None], prose.names, True)]
+    annotated = AnnotatedSets.load(Path(directory), split).sets if directory else ()
+    return [*sets, *(_real_set(each, limit) for each in annotated)]
+
+
+def _real_set(annotated: AnnotatedSet, limit: int) -> RealSet:
+    documents = annotated.documents[: limit or None]
+    labels = tuple(dict.fromkeys(entity.label for document in documents for entity in document.gold))
+    return RealSet(annotated.name, documents, labels, annotated.exhaustive and len(labels) <= _MOST_LABELS)
+
+
+def score(reader: Reader, real: RealSet, progress: Progress | None = None) -> Outcomes:
+    """String-set counts of every text and label: shape (texts, labels, 3). A label not asked of a text counts nothing there."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for at, document in enumerate(real.documents):
+        there = {entity.label for entity in document.gold}
+        groups.setdefault(real.labels if real.whole else tuple(label for label in real.labels if label in there), []).append(at)
+    counts = np.zeros((len(real.documents), len(real.labels), 3), dtype=np.int64)
+    done = 0
+    for labels, places in groups.items():
+        if labels:
+            for at, found in zip(places, reader.read([real.documents[at] for at in places], labels), strict=True):
+                counts[at] = _counts(real.documents[at], found, real.labels, labels)
+        done += len(places)
+        if progress:
+            progress(f"{reader.name}, {real.name}", done, len(real.documents))
+    return Outcomes(reader.name, tuple(document.id for document in real.documents), real.labels, counts)
+
+
+def _counts(document: Document, found: Values, labels: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
+    rows = []
+    for label in labels:
+        gold = {written(entity.text) for entity in document.gold if entity.label == label}
+        given = {written(value) for value in found.get(label, ())} if label in asked else gold
+        rows.append((len(gold & given), len(given - gold), len(gold - given)) if label in asked else (0, 0, 0))
+    return np.array(rows, dtype=np.int64)
+
+
+def label_rows(real: RealSet, outcomes: Outcomes) -> pandas.DataFrame:
+    """One row a label: set, label, reader, support, precision, recall, f1, low, high (95% bootstrap interval of F1 over texts)."""
+    rows = []
+    for place, label in enumerate(real.labels):
+        counts = outcomes.counts[:, place]
+        total = Counts(*(int(number) for number in counts.sum(axis=0)))
+        low, high = f1_interval(counts)
+        row = {"set": real.name, "label": label, "reader": outcomes.name, "support": total.support, "texts": len(real.documents)}
+        rows.append({**row, "precision": total.precision, "recall": total.recall, "f1": total.f1, "low": low, "high": high})
+    return pandas.DataFrame(rows)
+
+
+def f1_interval(counts: NDArray[np.int64]) -> tuple[float, float]:
+    """95% percentile bootstrap interval of the micro F1 over texts. counts: [texts, 3]; texts that count nothing are left out."""
+    counts = counts[counts.any(axis=1)]
+    if len(counts) < 2:
+        return (0.0, 1.0)
+    resampled = bootstrap(
+        tuple(counts.T.astype(float)), _f1, paired=True, vectorized=True, n_resamples=_RESAMPLES, method="percentile", rng=0
+    )
+    return float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)
+
+
+def _f1(right: NDArray[np.float64], wrong: NDArray[np.float64], missed: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    rights, others = right.sum(axis), wrong.sum(axis) + missed.sum(axis)
+    share: NDArray[np.float64] = 2 * rights / np.maximum(2 * rights + others, 1)
+    return share
+
+
+def compare_readers(readers: Sequence[Reader], sets: Sequence[RealSet], progress: Progress | None = None) -> pandas.DataFrame:
+    """`label_rows` of every reader and set; for readers after the first also p, of their F1 differing from the first's (paired)."""
+    frames = []
+    for real in sets:
+        first, *others = [score(reader, real, progress) for reader in readers]
+        frames.append(label_rows(real, first))
+        for other in others:
+            frame = label_rows(real, other)
+            frame["p"] = [_p(first, other, place) for place in range(len(real.labels))]
+            frames.append(frame[frame["label"].isin(_read_by(other, real))])
+    return pandas.concat(frames, ignore_index=True)
+
+
+def _p(first: Outcomes, other: Outcomes, place: int) -> float:
+    alone = [Outcomes(each.name, each.ids, (each.labels[place],), each.counts[:, place : place + 1]) for each in (first, other)]
+    return judge(alone[0], alone[1]).p_value
+
+
+def _read_by(outcomes: Outcomes, real: RealSet) -> list[str]:
+    """Labels of which the reader found anything at all: a tagger of names has nothing to say about phones."""
+    given = outcomes.counts[:, :, :2].sum(axis=(0, 2))
+    return [label for label, number in zip(real.labels, given, strict=True) if number]
+
+
+def about_sets(sets: Sequence[RealSet]) -> Prose:
+    """How many texts of how many sources, in a sentence."""
+    texts = sum(len(real.documents) for real in sets)
+    asked = "; the annotated sets are not here, so only the bundled prose is read" if len(sets) == 1 else ""
+    return Prose(f"{texts:,} texts of {len(sets)} sources, none of them trained on{asked}.")
+
+
+def about_scores(frame: pandas.DataFrame) -> Prose:
+    """Where the first reader is best and worst, and on how many labels it is ahead of the others beyond chance."""
+    mine = frame[frame["reader"] == frame["reader"].iloc[0]].sort_values("f1")
+    worst, best = mine.iloc[0], mine.iloc[-1]
+    text = (
+        f"Best: {plain(best['label'])} in {plain(best['set'])}, F1 {best['f1']:.2f}; "
+        f"worst: {plain(worst['label'])} in {plain(worst['set'])}, {worst['f1']:.2f}."
+    )
+    others = frame[frame["reader"] != mine["reader"].iloc[0]]
+    for name, rows in others.groupby("reader", sort=False):
+        both = rows.merge(mine, on=["set", "label"], suffixes=("", "_mine"))
+        real = both[both["p"] <= _ALPHA]
+        ahead = int((real["f1_mine"] > real["f1"]).sum())
+        text += (
+            f" Against {plain(name)}, on {counted(len(both), 'label')} that it reads too: ahead on {ahead}, behind on {len(real) - ahead}, "
+            f"no difference beyond chance (p above {_ALPHA}, each label by itself) on {len(both) - len(real)}."
+        )
+    return Prose(text)
+
+
+def write_metrics(run_dir: str | Path, frame: pandas.DataFrame) -> None:
+    """Write the table as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+    if run_dir:
+        write_json(Path(run_dir) / METRICS, {"labels": json.loads(frame.to_json(orient="records", force_ascii=False))})

@@ -1,0 +1,83 @@
+"""Scores on real text: counts as sets of strings, intervals against scipy's own, peers only where they read something."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.studies.evaluation_study import Progress
+from seqgpt_lab.studies.lac_peer import LacReader
+from seqgpt_lab.studies.real_text import RealSet, Values, about_scores, compare_readers, f1_interval, held_out, score, write_metrics
+
+TEXT = "王芳和李雷在苏州见面，王芳先走。"
+GOLD = (Entity("人名", 0, 2, "王芳"), Entity("人名", 3, 5, "李雷"), Entity("地点", 6, 8, "苏州"), Entity("人名", 11, 13, "王芳"))
+
+
+class Scripted:
+    """Reads the same values in every text, and remembers which labels each was asked."""
+
+    def __init__(self, name: str, found: Values) -> None:
+        self.name, self.found = name, found
+        self.asked: list[tuple[str, ...]] = []
+
+    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
+        self.asked += [tuple(labels)] * len(texts)
+        return [self.found] * len(texts)
+
+
+def real_set(whole: bool = True) -> RealSet:
+    bare = Document("b", "没有人。")
+    return RealSet("s", (Document("a", TEXT, GOLD), bare), ("人名", "地点"), whole)
+
+
+def test_values_count_once_a_text_and_other_ones_are_wrong() -> None:
+    outcomes = score(Scripted("x", {"人名": frozenset({"王芳", "张三"}), "地点": frozenset()}), real_set())
+    assert outcomes.counts.tolist() == [[[1, 1, 1], [0, 0, 1]], [[0, 2, 0], [0, 0, 0]]]
+
+
+def test_a_set_that_marks_only_what_it_has_is_asked_only_that() -> None:
+    reader = Scripted("x", {"人名": frozenset({"王芳", "李雷"}), "地点": frozenset({"苏州"})})
+    outcomes = score(reader, real_set(whole=False))
+    assert reader.asked == [("人名", "地点")]
+    assert outcomes.counts.tolist() == [[[2, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
+
+
+def test_an_interval_holds_the_score_and_narrows_with_more_texts() -> None:
+    few = np.array([[3, 1, 0], [1, 0, 2], [2, 0, 0], [0, 0, 0], [0, 1, 1]] * 4)
+    low, high = f1_interval(few)
+    met = 2 * few[:, 0].sum() / (2 * few[:, 0].sum() + few[:, 1:].sum())
+    assert low < met < high
+    narrow = f1_interval(np.tile(few, (20, 1)))
+    assert high - low > 2 * (narrow[1] - narrow[0])
+    assert f1_interval(few[:1]) == (0.0, 1.0)
+
+
+def test_a_peer_is_compared_where_it_reads_something(tmp_path: Path) -> None:
+    documents = tuple(Document(f"d{at}", TEXT, GOLD) for at in range(12))
+    real = RealSet("s", documents, ("人名", "地点"), True)
+    good = Scripted("good", {"人名": frozenset({"王芳", "李雷"}), "地点": frozenset({"苏州"})})
+    poor = Scripted("poor", {"人名": frozenset({"王芳"})})
+    frame = compare_readers([good, poor], [real])
+    assert list(zip(frame["reader"], frame["label"], strict=True)) == [("good", "人名"), ("good", "地点"), ("poor", "人名")]
+    assert frame["f1"].tolist() == pytest.approx([1, 1, 2 / 3]) and frame["p"].iloc[2] < 0.01
+    assert "ahead on 1, behind on 0" in str(about_scores(frame))
+    write_metrics(tmp_path, frame)
+    assert [row["f1"] for row in json.loads((tmp_path / "metrics.json").read_text())["labels"]] == pytest.approx([1, 1, 2 / 3], abs=1e-6)
+
+
+def test_the_bundled_prose_is_there_and_marks_every_contact() -> None:
+    (prose,) = held_out()
+    assert len(prose.documents) >= 40 and {"姓名", "公司", "职位", "手机号", "邮箱", "身份证号"} == set(prose.labels)
+    assert sum(document.text.count("@") for document in prose.documents) == sum(
+        entity.label == "邮箱" for document in prose.documents for entity in document.gold
+    )
+
+
+def test_lac_reads_people_and_organisations_and_nothing_else() -> None:
+    (found,) = LacReader().read([Document("a", "欧阳静在上海云智科技有限公司任总经理")], ["姓名", "公司", "手机号"])
+    assert found["姓名"] == {"欧阳静"} and found["公司"] == {"上海云智科技有限公司"} and "手机号" not in found

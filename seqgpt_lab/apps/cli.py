@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from seqgpt_lab.apps.commands.doctor import doctor
 from seqgpt_lab.apps.commands.evaluate import evaluate
 from seqgpt_lab.apps.commands.extract import extract
+from seqgpt_lab.apps.commands.lint import lint
 from seqgpt_lab.apps.commands.models import convert, train_embedded
 from seqgpt_lab.apps.commands.run import PairedCommand, run
 from seqgpt_lab.apps.commands.widen import widen
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 app.command()(extract)
 app.command()(evaluate)
+app.command()(lint)
 app.command(cls=PairedCommand)(run)
 app.command()(convert)
 app.command()(train_embedded)

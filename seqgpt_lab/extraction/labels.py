@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from seqgpt_lab.errors import LabelError
+from seqgpt_lab.extraction.drafts import Draft, drafts_of, label_yaml, read_label_file
+from seqgpt_lab.files import write_atomically
 
-_SEPARATORS = re.compile(r"[,，\n]")
-_FORBIDDEN = {",": "the ASCII comma", "，": "the full-width comma", "\n": "a line break", "\r": "a line break", "\t": "a tab"}
-_KEYS = {"field", "phrase", "synonyms", "multiple", "personal"}
+# What the prompt puts between labels, or the answer between lines and values.
+RESERVED = {",": "the ASCII comma", "，": "the full-width comma", "\n": "a line break", "\r": "a line break", "\t": "a tab"}
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class Label(Draft):
     """A field's name, which people see, and the phrase the model is asked with (the name, unless given).
 
     synonyms: other phrases worth trying. multiple: several values are expected. personal: its values identify a person.
     Raises LabelError for an empty name or phrase, or a character that the prompt or the answer uses as a separator.
     """
 
-    field: str
-    phrase: str = ""
-    synonyms: tuple[str, ...] = ()
-    multiple: bool = False
-    personal: bool = False
-
     def __post_init__(self) -> None:
-        object.__setattr__(self, "phrase", self.phrase or self.field)
+        Draft.__post_init__(self)
         for text in (self.field, self.phrase, *self.synonyms):
             _check_phrase(text)
+
+    @classmethod
+    def checked(cls, draft: Draft) -> Label:
+        """The draft as a label. Raises LabelError as the class does."""
+        return draft if isinstance(draft, Label) else cls(*(getattr(draft, one.name) for one in fields(Draft)))
+
+
+def unaskable(character: str) -> bool:
+    """Whether a character is a control character or half a character, which no label may hold."""
+    return unicodedata.category(character) in {"Cc", "Cs"}
 
 
 def _check_phrase(text: str) -> None:
@@ -44,10 +45,10 @@ def _check_phrase(text: str) -> None:
         raise LabelError(f"a label is {text!r}: empty; write at least one character")
     if text != text.strip():
         raise LabelError(f"the label {text!r} begins or ends with white space; write {text.strip()!r}")
-    for character, name in _FORBIDDEN.items():
+    for character, name in RESERVED.items():
         if character in text:
             raise LabelError(f"the label {text!r} contains {name}, which separates labels or values; split it or use another wording")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+    if any(map(unaskable, text)):
         raise LabelError(f"the label {text!r} contains a control character or half a character; type it again")
 
 
@@ -77,16 +78,14 @@ class LabelSet:
         return tuple(label.phrase for label in self.labels)
 
     @classmethod
-    def of(cls, labels: str | Sequence[str] | LabelSet) -> LabelSet:
-        """A label set from what a caller has: one already, a list of names, or a string with commas (ASCII or full-width) or lines.
+    def of(cls, labels: str | Sequence[str] | Sequence[Draft] | LabelSet) -> LabelSet:
+        """A label set from what a caller has: one already, a string as typed, or a list of labels (`drafts_of` says how they are read)."""
+        return labels if isinstance(labels, LabelSet) else cls.checked(drafts_of(labels))
 
-        Blanks around names and empty pieces between commas are typing, not labels; blanks inside a name (`job title`) stay.
-        """
-        if isinstance(labels, LabelSet):
-            return labels
-        if isinstance(labels, str):
-            labels = [piece.strip() for piece in _SEPARATORS.split(labels) if piece.strip()]
-        return cls(tuple(Label(name) for name in labels))
+    @classmethod
+    def checked(cls, drafts: Iterable[Draft], name: str = "") -> LabelSet:
+        """Drafts as a label set. Raises LabelError for drafts that cannot be asked; `lint` tells them all, with a fix for each."""
+        return cls(tuple(Label.checked(draft) for draft in drafts), name)
 
     @classmethod
     def load(cls, path: str | Path) -> LabelSet:
@@ -94,36 +93,31 @@ class LabelSet:
 
         Raises LabelError for a file that is missing or not YAML, for unknown keys and for wrong types.
         """
-        try:
-            found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise LabelError(f"the label set {path} cannot be read: {error.strerror}") from error
-        except (yaml.YAMLError, ValueError) as error:  # bad UTF-8, and dates such as 2024-13-45, are plain ValueErrors
-            raise LabelError(f"the label set {path} is not YAML in UTF-8: {error}") from error
-        if not isinstance(found, dict) or not isinstance(found.get("fields"), list):
-            raise LabelError(f"{path}: a label set is a mapping with a list called 'fields'")
-        unknown = set(found) - {"name", "fields"}
+        name, drafts = read_label_file(path)
+        return cls.checked(drafts, name)
+
+    def to_yaml(self) -> str:
+        """The label set as the YAML text that `load` reads."""
+        return label_yaml(self.name, self.labels)
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_yaml()` to a file, whole or not at all. Raises OSError."""
+        write_atomically(path, self.to_yaml())
+
+    def reworded(self, phrases: Mapping[str, str]) -> LabelSet:
+        """The same fields with other phrases, by field name; fields left out keep theirs. Raises LabelError for unknown fields."""
+        self._check_known(phrases)
+        return replace(self, labels=tuple(replace(label, phrase=phrases.get(label.field, label.phrase)) for label in self.labels))
+
+    def reordered(self, names: Sequence[str]) -> LabelSet:
+        """The same labels in this order of field names. Raises LabelError unless each name is there exactly once."""
+        self._check_known(names)
+        if sorted(names) != sorted(self.names):
+            raise LabelError(f"the order {list(names)} does not name each of {list(self.names)} once; name every field once")
+        by_name = {label.field: label for label in self.labels}
+        return replace(self, labels=tuple(by_name[name] for name in names))
+
+    def _check_known(self, names: Iterable[str]) -> None:
+        unknown = [name for name in names if name not in self.names]
         if unknown:
-            raise LabelError(f"{path}: unknown keys {sorted(map(str, unknown))}; a label set has 'name' and 'fields'")
-        labels = [_label(entry, f"{path}, field {number}") for number, entry in enumerate(found["fields"], 1)]
-        return cls(tuple(labels), str(found.get("name", "")))
-
-
-def _label(entry: Any, where: str) -> Label:
-    if isinstance(entry, str):
-        return Label(entry)
-    if not isinstance(entry, dict) or not isinstance(entry.get("field"), str):
-        raise LabelError(f"{where}: {entry!r} is not a name or a mapping with 'field'")
-    unknown = set(entry) - _KEYS
-    if unknown:
-        raise LabelError(f"{where}: unknown keys {sorted(map(str, unknown))}; known are {sorted(_KEYS)}")
-    synonyms = entry.get("synonyms") or []
-    if not isinstance(synonyms, list) or not all(isinstance(word, str) for word in synonyms):
-        raise LabelError(f"{where}: synonyms are {synonyms!r}; a list of phrases is needed")
-    for flag in ("multiple", "personal"):
-        if not isinstance(entry.get(flag, False), bool):
-            raise LabelError(f"{where}: {flag} is {entry[flag]!r}; write true or false")
-    phrase = entry.get("phrase") or ""
-    if not isinstance(phrase, str):
-        raise LabelError(f"{where}: phrase is {phrase!r}; a text is needed")
-    return Label(entry["field"], phrase, tuple(synonyms), entry.get("multiple", False), entry.get("personal", False))
+            raise LabelError(f"there are no fields {unknown}; the label set has {list(self.names)}")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from seqgpt_lab.errors import LabelError
 from seqgpt_lab.extraction.labels import Label, LabelSet
 
-WORDS = st.text(st.characters(exclude_characters=",，", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
+WORDS = st.text(st.characters(exclude_characters=",，、→>", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
 LABELS = st.builds(Label, WORDS, WORDS | st.just(""), st.lists(WORDS, max_size=3).map(tuple), st.booleans(), st.booleans())
 SETS = st.lists(LABELS, min_size=1, max_size=8, unique_by=(lambda label: label.field, lambda label: label.phrase))
 
@@ -31,6 +31,8 @@ def written(directory: Path, text: str) -> Path:
         "姓名, 公司 ，\u3000手机号",
         "姓名\n公司\r\n手机号\n",
         ",姓名,,公司，,手机号,",
+        "姓名、公司、手机号",
+        "姓名 公司\u3000 手机号",
         ["姓名", "公司", "手机号"],
     ],
 )
@@ -46,6 +48,35 @@ def test_any_words_between_commas_or_lines_are_labels_in_their_order(words: list
 
 def test_a_blank_inside_a_name_belongs_to_it() -> None:
     assert LabelSet.of("job title, 联系 电话").phrases == ("job title", "联系 电话")
+
+
+def test_blanks_separate_only_beside_chinese_and_where_nothing_else_does() -> None:
+    assert LabelSet.of("姓名 job title 年龄").names == ("姓名", "job title", "年龄")
+    assert LabelSet.of("job title").names == ("job title",)
+
+
+@pytest.mark.parametrize("typed", ["姓名,邮箱->email", "姓名 邮箱 => email", ["姓名", "邮箱→email"]])
+def test_an_arrow_gives_a_field_a_phrase_of_its_own(typed: str | list[str]) -> None:
+    labels = LabelSet.of(typed)
+    assert (labels.names, labels.phrases) == (("姓名", "邮箱"), ("姓名", "email"))
+    assert LabelSet.of([label.written for label in labels.labels]) == labels
+
+
+def test_phrases_and_order_change_by_field_name() -> None:
+    labels = LabelSet((Label("邮箱", synonyms=("email",)), Label("姓名", personal=True)), "x")
+    changed = labels.reworded({"邮箱": "email"}).reordered(["姓名", "邮箱"])
+    assert changed == LabelSet((Label("姓名", personal=True), Label("邮箱", "email", ("email",))), "x")
+    with pytest.raises(LabelError, match=r"no fields \['电话'\]"):
+        labels.reworded({"电话": "x"})
+    with pytest.raises(LabelError, match="name every field once"):
+        labels.reordered(["姓名"])
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(labels=SETS, name=WORDS)
+def test_what_is_saved_is_loaded_again(tmp_path: Path, labels: list[Label], name: str) -> None:
+    LabelSet(tuple(labels), name).save(tmp_path / "labels.yaml")
+    assert LabelSet.load(tmp_path / "labels.yaml") == LabelSet(tuple(labels), name)
 
 
 def test_a_label_set_is_taken_as_it_is() -> None:

@@ -16,14 +16,12 @@ from typing import Any, Protocol
 
 import nbformat
 import papermill
-import psutil
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from seqgpt_lab.files import write_atomically
+from seqgpt_lab.reports.processes import RUN_VARIABLE, end_processes
 
-# Every process of a run inherits this, so that grandchildren are found too, orphaned ones included.
-RUN_VARIABLE = "SEQGPT_LAB_RUN"
 _ENGINE = "seqgpt-lab"
 _INJECTED = "injected-parameters"
 _REMARK = "papermill-error-cell-tag"
@@ -31,7 +29,6 @@ _START_SECONDS = 120
 # papermill fails a cell whose last outputs come later than this after its reply; its own 4 s are too few on a loaded machine.
 _LATE_OUTPUT_SECONDS = 60
 _LONGEST_SOCKET_PATH = 100
-_TERMINATION_SECONDS = 3.0
 
 
 class StoppedError(Exception):
@@ -98,14 +95,7 @@ class Session:
     def end_processes(self) -> None:
         """End every process of the run: politely, then, after three seconds, for certain."""
         self.stopping.set()
-        processes = _processes_of(self.run_id)
-        for process in processes:
-            _signal(process, signal.SIGTERM)
-        for process in psutil.wait_procs(processes, timeout=_TERMINATION_SECONDS)[1]:
-            _signal(process, signal.SIGKILL)
-        # What was forked meanwhile is not on the first list.
-        for process in _processes_of(self.run_id):
-            _signal(process, signal.SIGKILL)
+        end_processes(self.run_id)
 
     def exit_status(self) -> str:
         """How the kernel's process ended, in words."""
@@ -217,22 +207,3 @@ def _use_sockets_in(manager: Any, directory: str) -> None:
         manager.connection_file = os.path.join(directory, "kernel.json")
         manager.transport = "ipc"
         manager.ip = os.path.join(directory, "kernel-ipc")
-
-
-def _processes_of(run_id: str) -> list[psutil.Process]:
-    """Every process of ours that carries the run's mark, this one never."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
-                found.append(process)
-        except psutil.Error:  # ended meanwhile, or another user's
-            continue
-    return found
-
-
-def _signal(process: psutil.Process, number: int) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.Error:  # ended meanwhile
-        return

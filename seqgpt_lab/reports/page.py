@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
 from seqgpt_lab.reports.inert import inert
+from seqgpt_lab.reports.masked_page import mask_page
 from seqgpt_lab.reports.runs import Run
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -25,6 +26,8 @@ _HIDDEN_TAGS = {"parameters", "injected-parameters", "papermill-error-cell-tag",
 # No widget and no script: neither would be drawn without a network.
 _SHOWN_TYPES = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
 _GIB = 1024**3
+# Stands in the page until it is known what was masked.
+_MASKED_PLACE = "{{ personal data }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,11 @@ class _View:
     code_style: str
 
 
-def render_page(notebook: nbformat.NotebookNode, run: Run) -> str:
+def render_page(notebook: nbformat.NotebookNode, run: Run, personal: Mapping[str, Sequence[str]] | None) -> str:
     """The page as UTF-8 HTML text: banner, parameters, contents, the notebook with its code folded, provenance.
 
+    personal: the values of each personal field; they are masked wherever they stand, and so is what looks like a phone, an ID or
+    card number or an e-mail address. None leaves everything as it is, and the page says so.
     It needs no network and runs no script: its own content security policy forbids both. The notebook is not changed.
     """
     shown = deepcopy(notebook)
@@ -60,7 +65,11 @@ def render_page(notebook: nbformat.NotebookNode, run: Run) -> str:
     )
     exporter.register_filter("inert", inert)
     html, _ = exporter.from_notebook_node(shown, resources={"page": _view(shown, run)})
-    return _with_contents(html)
+    page = _with_contents(html)
+    if personal is None:
+        return page.replace(_MASKED_PLACE, "Shown as it is: not for passing on", 1)
+    page, masks = mask_page(page, personal)
+    return page.replace(_MASKED_PLACE, f"Masked: {masks} different values" if masks else "None was found", 1)
 
 
 def _view(notebook: nbformat.NotebookNode, run: Run) -> _View:
@@ -111,6 +120,7 @@ def _provenance(run: Run) -> Iterator[tuple[str, str]]:
     if run.model is not None:
         yield "Model", ", ".join(f"{name} {_value(value)}" for name, value in run.model.items())
     yield "Machine", _machine(run.machine)
+    yield "Personal data", _MASKED_PLACE
     yield "Versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())
 
 

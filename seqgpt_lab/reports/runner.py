@@ -7,6 +7,7 @@ thread watches the clock and takes interrupts, so every end is told apart by wha
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import threading
 import time
@@ -20,16 +21,19 @@ from typing import Any, TextIO
 import nbformat
 from papermill.exceptions import PapermillExecutionError
 
-from seqgpt_lab.errors import OptionError, ParameterError
+from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports.kernel import Progress, Session, notebook_text, place_of
+from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.parameters import check_parameters, declared_parameters, read_notebook
-from seqgpt_lab.reports.runs import Failure, Run, Status, finish_run, start_run, write_run
+from seqgpt_lab.reports.processes import guarded
+from seqgpt_lab.reports.runs import Failure, Run, Status, finish_run, release_reserve, start_run, write_run
 
 NOTEBOOK = "out.ipynb"
 PAGE = "report.html"
 KERNEL_LOG = "kernel.log"
+JOURNALS = "journals"
 RUN_DIR = "run_dir"
 _GRACE_SECONDS = 5.0
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
@@ -62,13 +66,18 @@ def run_notebook(
     *,
     timeout: float | None = None,
     progress: Progress | None = None,
+    unmasked: bool = False,
+    resume: Run | None = None,
+    origin: Mapping[str, str] | None = None,
 ) -> Run:
     """Execute a notebook with these parameters and leave `<runs_dir>/<id>/` with run.json, out.ipynb and report.html,
     and kernel.log where the kernel's process wrote anything past the notebook, such as a crash report.
 
     A notebook that declares a parameter `run_dir` gets the absolute path of that folder in it; callers cannot set it. timeout:
-    seconds for the whole run, None for no limit. The kernel starts in the current folder; every process the notebook started is
-    ended with it. Ctrl-C, SIGTERM and SIGHUP end the run, which is then returned as `interrupted`: look at `Run.status`.
+    seconds for the whole run, None for no limit. unmasked: leave personal data in the page. resume: an earlier run of the notebook
+    whose finished extractions are taken over. origin: see `Run`. The kernel starts in the current folder; every process the notebook
+    started is ended with it, even if this process is killed. Ctrl-C, SIGTERM and SIGHUP end the run, which is then returned as
+    `interrupted`: look at `Run.status`.
 
     However the notebook ends, the run is returned with its files written. Raises ParameterError before anything starts when the
     notebook or a parameter does not fit, OptionError for a timeout that is not positive, RunError when the folder cannot be written.
@@ -82,14 +91,27 @@ def run_notebook(
         raise ParameterError(f"{RUN_DIR} is {given[RUN_DIR]!r}, but it is the runner that sets it; leave it out and choose the runs folder")
     check_parameters(declared, given)
     effective = {name: one.default for name, one in declared.items() if not one.computed and name != RUN_DIR} | given
-    run = start_run(runs_dir, path, sha256_of(path), effective, given=list(given), timeout=timeout)
+    about: Any = {"given": list(given), "timeout": timeout, "unmasked": unmasked, "origin": origin}
+    run = start_run(runs_dir, path, sha256_of(path), effective, **about)
+    _take_over(resume, run)
     injected = given | ({RUN_DIR: str(run.folder)} if RUN_DIR in declared else {})
     session = Session(run.id, run.folder / NOTEBOOK, run.folder / KERNEL_LOG, progress)
     kernel = source.metadata.get("kernelspec", {}).get("name") or "python3"
     started = time.monotonic()
-    status, error = _supervise(session, threading.Thread(target=session.execute, args=(path, injected, kernel), daemon=True), timeout)
+    with guarded(run.id):
+        status, error = _supervise(session, threading.Thread(target=session.execute, args=(path, injected, kernel), daemon=True), timeout)
     run = finish_run(run, status, error, time.monotonic() - started)
     return _write_results(run, session.notebook or source, session.current_cell)
+
+
+def _take_over(earlier: Run | None, run: Run) -> None:
+    """Copy the journals of an earlier run. Raises RunError when that fails."""
+    if earlier is None or not (earlier.folder / JOURNALS).is_dir():
+        return
+    try:
+        shutil.copytree(earlier.folder / JOURNALS, run.folder / JOURNALS)
+    except OSError as error:
+        raise RunError(f"the journals of {earlier.folder} cannot be copied to {run.folder} ({error}); free space or start anew") from error
 
 
 def _supervise(session: Session, worker: threading.Thread, timeout: float | None) -> tuple[Status, Failure | None]:
@@ -179,9 +201,10 @@ def _exit_in(notebook: nbformat.NotebookNode | None) -> bool:
 def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | None) -> Run:
     """Write notebook, page and, last of all, the record; a page that cannot be written fails the run."""
     _settle(notebook, run, stopped_in)
+    release_reserve(run)
     try:
         write_atomically(run.folder / NOTEBOOK, notebook_text(notebook))
-        write_atomically(run.folder / PAGE, render_page(notebook, run))
+        write_atomically(run.folder / PAGE, render_page(notebook, run, None if run.unmasked else read_personal(run.folder)))
     except Exception as error:  # whatever it is, the record must still be written and name it
         problem = Failure(type(error).__name__, f"the notebook {run.status}, but its page could not be written: {error}")
         run = replace(run, status="failed", error=problem) if run.ok else run

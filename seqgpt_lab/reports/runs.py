@@ -11,6 +11,7 @@ import os
 import platform
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 RECORD = "run.json"
 INPUTS = "inputs.json"
 _FORMAT = 1
+_RESERVE = ".reserve"
+_RESERVE_BYTES = 64 * 1024
 # The kernel gives start times to the hundredth, but relative to a boot time that clock adjustments may shift a little.
 _SAME_START_SECONDS = 2.0
 
@@ -76,7 +79,9 @@ class Run:
     parameters: the values the notebook ran with, defaults included; given: the names among them that the caller set. started and
     finished: ISO 8601 times in UTC; seconds: wall time, None while running. timeout: the limit in seconds, None without one. code:
     git commit and dirtiness, None outside git. model and data: what the notebook says it read, sha256 included; None and empty
-    where it says nothing. artifacts: file names in the folder, sorted, `run.json` not among them.
+    where it says nothing. artifacts: file names in the folder, sorted, `run.json` not among them. unmasked: the page shows personal
+    data. origin: the suite, its session and the part that the run is of; None outside one. repeats: the run that was to be repeated
+    and what differs; None where none was.
     """
 
     id: str
@@ -97,6 +102,9 @@ class Run:
     data: tuple[Mapping[str, Any], ...] = ()
     error: Failure | None = None
     artifacts: tuple[str, ...] = ()
+    unmasked: bool = False
+    origin: Mapping[str, str] | None = None
+    repeats: Mapping[str, Any] | None = None
     folder: Path = Path()
 
     @property
@@ -118,10 +126,12 @@ def start_run(
     *,
     given: Sequence[str] = (),
     timeout: float | None = None,
+    unmasked: bool = False,
+    origin: Mapping[str, str] | None = None,
 ) -> Run:
     """Make a new run folder under `runs_dir` and put the record of a run that is `running` in this process there.
 
-    parameters: all values the notebook will run with; given: the names among them that the caller set.
+    parameters: all values the notebook will run with; given: the names among them that the caller set. For the rest see `Run`.
     Raises RunError when the folder cannot be made or written.
     """
     now = datetime.now(UTC)
@@ -136,13 +146,24 @@ def start_run(
         started=now.isoformat(timespec="milliseconds"),
         owner=Owner.this_process(),
         timeout=timeout,
+        unmasked=unmasked,
+        origin=origin,
         code=code_version(),
         versions=package_versions(),
         machine=describe_machine(),
         folder=folder,
     )
     write_run(run)
+    # Random bytes, which no file system makes smaller.
+    with suppress(OSError):
+        (folder / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
     return run
+
+
+def release_reserve(run: Run) -> None:
+    """Give back the room kept since the start for writing how the run ended, should the disk be full by now."""
+    with suppress(OSError):
+        (run.folder / _RESERVE).unlink(missing_ok=True)
 
 
 def finish_run(run: Run, status: Status, error: Failure | None, seconds: float) -> Run:
@@ -194,6 +215,19 @@ def list_runs(runs_dir: str | Path) -> list[Run]:
     if not root.is_dir():
         return []
     return [read_run(folder) for folder in sorted(root.iterdir()) if (folder / RECORD).is_file()]
+
+
+def find_run(runs_dir: str | Path, name: str) -> Run:
+    """The run of that id, of an id that begins or ends so, or in that folder. Raises RunError unless there is exactly one."""
+    if (Path(name) / RECORD).is_file():
+        return read_run(name)
+    root = Path(runs_dir)
+    ids = sorted(folder.name for folder in root.iterdir() if (folder / RECORD).is_file()) if root.is_dir() else []
+    found = [one for one in ids if one == name] or [one for one in ids if name and (one.startswith(name) or one.endswith(name))]
+    if len(found) != 1:
+        told = f"{len(found)} runs there are called so: {', '.join(found[:5])}" if found else f"{len(ids)} other runs are there"
+        raise RunError(f"there is no one run {name!r} in {runs_dir}, {told}; give its whole id or its folder")
+    return read_run(root / found[0])
 
 
 def _new_folder(runs_dir: Path, now: datetime) -> Path:

@@ -44,6 +44,37 @@ def test_a_run_that_fails_exits_with_1_says_where_and_still_has_a_report(invoke:
     assert Path(record["report"]).is_file() and Path(record["report"]).parent == Path(record["folder"])
 
 
+def test_a_run_is_repeated_from_its_record_and_goes_on_from_what_it_had(invoke: Invoke) -> None:
+    keep = """import pathlib
+folder = pathlib.Path(run_dir, 'journals')
+print('taken over', sorted(one.name for one in folder.glob('*')))
+folder.mkdir(exist_ok=True)
+(folder / 'x.jsonl').write_text(name)
+print('张三 13812345678')"""
+    path = write_notebook(keep)
+    first = Path(invoke("run", path, "-p", "name", "35", "--unmasked").stdout.removesuffix("\n")).parent
+    assert "13812345678" in (first / "report.html").read_text(encoding="utf-8")
+    repeated = invoke("run", "--repeat", first.name, "--json")
+    record = json.loads(repeated.stdout)
+    assert f"the same as {first.name} in everything" in repeated.stderr
+    assert record["parameters"]["name"] == "35" and record["repeats"] == {"run": first.name, "differences": []}
+    assert json.loads(Path(record["folder"], "run.json").read_text(encoding="utf-8"))["repeats"]["run"] == first.name
+    page = Path(record["report"]).read_text(encoding="utf-8")
+    assert "13812345678" not in page and "[phone 1]" in page and "taken over []" in page
+    path.write_text(path.read_text().replace("limit: int = 3", "limit: int = 4"))
+    resumed = invoke("run", "--resume", first.name)
+    assert f"differs from {first.name}: notebook was" in resumed.stderr
+    assert "taken over [&#39;x.jsonl&#39;]" in Path(resumed.stdout.removesuffix("\n")).read_text(encoding="utf-8").replace("'", "&#39;")
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--repeat", "x", "--resume", "x"), ("toy.ipynb", "--repeat", "x"), ("--repeat", "x", "-p", "a", "b"), ("--repeat", "x")]
+)
+def test_a_run_needs_one_thing_to_run(invoke: Invoke, words: tuple[str, ...]) -> None:
+    result = invoke("run", *words)
+    assert (result.exit_code, result.stdout) == (2, "") and result.stderr.startswith("error: ")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -66,7 +66,7 @@ def report(tmp_path: Path) -> Path:
         error=Failure("ValueError", "坏了", 2, "Traceback: …"),
     )
     path = tmp_path / "报告 1.html"
-    path.write_text(render_page(new_notebook(cells=cells), run), encoding="utf-8")
+    path.write_text(render_page(new_notebook(cells=cells), run, None), encoding="utf-8")
     return path
 
 

@@ -22,7 +22,7 @@ def shown(**data: str) -> nbformat.NotebookNode:
 
 
 def page_of(run: Run, *cells: nbformat.NotebookNode) -> BeautifulSoup:
-    return BeautifulSoup(render_page(new_notebook(cells=list(cells)), run), "html.parser")
+    return BeautifulSoup(render_page(new_notebook(cells=list(cells)), run, None), "html.parser")
 
 
 def fetched_by(page: BeautifulSoup) -> list[str]:
@@ -70,7 +70,7 @@ def test_what_a_widget_or_script_would_draw_falls_back_to_its_text(make_run: Mak
     widget = shown(**{"application_vnd__jupyter__widget-view+json": '{"model_id": "1"}', "text_plain": "IntSlider(value=3)"})
     script = shown(application_javascript="alert(1)", text_plain="a script")
     notebook = new_notebook(cells=[widget, script], metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {}}}})
-    page = BeautifulSoup(render_page(notebook, make_run()), "html.parser")
+    page = BeautifulSoup(render_page(notebook, make_run(), None), "html.parser")
     assert fetched_by(page) == []
     assert "IntSlider(value=3)" in page.get_text() and "a script" in page.get_text()
 
@@ -159,5 +159,5 @@ def test_provenance_is_at_the_foot(make_run: MakeRun) -> None:
 def test_the_notebook_is_left_as_it_was_and_the_page_is_small(make_run: MakeRun, tmp_path: Path) -> None:
     notebook = new_notebook(cells=[new_markdown_cell("# T"), shown(text_html="<b>x</b>")])
     before = nbformat.writes(notebook)
-    assert len(render_page(notebook, make_run()).encode()) < 60_000
+    assert len(render_page(notebook, make_run(), None).encode()) < 60_000
     assert nbformat.writes(notebook) == before

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
@@ -15,6 +16,7 @@ from seqgpt_lab.apps.options import Json
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 
 if TYPE_CHECKING:
+    from seqgpt_lab.reports.runner import TextProgress
     from seqgpt_lab.reports.runs import Run
 
 _PARAMETER = ("-p", "--parameter")
@@ -44,7 +46,9 @@ def join_pairs(words: Sequence[str]) -> list[str]:
 
 
 def run(
-    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="An .ipynb file, or the name of one that comes with the lab.")],
+    notebook: Annotated[
+        Path | None, typer.Argument(metavar="NOTEBOOK", help="An .ipynb file, or the name of one that comes with the lab.")
+    ] = None,
     parameters: Annotated[
         list[str] | None,
         typer.Option(*_PARAMETER, metavar="KEY VALUE", help="Set a parameter of the notebook; may be repeated. Lists: '[a, b]' or a,b."),
@@ -55,9 +59,15 @@ def run(
     runs_dir: Annotated[Path, typer.Option("--runs-dir", help="The folder that gets a folder for this run.")] = Path("runs"),
     timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", help="Stop the run after so many seconds.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Begin with the quick parameters in the notebook's metadata.")] = False,
+    repeat: Annotated[str | None, typer.Option("--repeat", metavar="RUN", help="Run again as this run's record says.")] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="The same, going on from what that run had read.")] = None,
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="Leave personal data in the page.")] = False,
     as_json: Json = False,
 ) -> None:
     """Execute a notebook and print the path of its report.
+
+    In the report, personal data are masked. --repeat says on standard error what is not as it was: notebook, code, packages, machine,
+    model, data, results.
 
     The run's folder holds run.json, out.ipynb, report.html and what the notebook writes. With --json, the record of the run is
     printed instead, its folder and report added. Exit code 0 when the run completed, 1 when it did not.
@@ -69,12 +79,39 @@ def run(
             raise
         raise OptionError(f"running notebooks needs {error.name}, which is not installed: pip install 'seqgpt-lab[lab]'") from error
 
-    path = _find(notebook)
-    given = (_quick(path) if quick else {}) | _read_file(parameter_file) | _parse(path, parameters or ())
-    result = run_notebook(path, given, runs_dir, timeout=timeout, progress=TextProgress(sys.stderr))
+    earlier = repeat or resume
+    if (notebook is None) == (earlier is None) or (repeat and resume):
+        raise OptionError("give either a NOTEBOOK, or --repeat RUN, or --resume RUN")
+    if earlier is not None and (parameters or parameter_file or quick):
+        raise OptionError("with --repeat and --resume the parameters are those of the earlier run; leave out -p, -f and --quick")
+    watch = TextProgress(sys.stderr)
+    if earlier is not None:
+        result = _again(earlier, runs_dir, timeout, unmasked, watch, resume is not None)
+    else:
+        path = _find(cast(Path, notebook))
+        given = (_quick(path) if quick else {}) | _read_file(parameter_file) | _parse(path, parameters or ())
+        result = run_notebook(path, given, runs_dir, timeout=timeout, progress=watch, unmasked=unmasked)
     _show(result, as_json)
     if not result.ok:
         raise typer.Exit(1)
+
+
+def _again(earlier: str, runs_dir: Path, timeout: float | None, unmasked: bool, progress: TextProgress, resume: bool) -> Run:
+    """Repeat or resume a run; what differs is said, and kept in the new run's record."""
+    from seqgpt_lab.reports.repeat import differences, what_to_repeat
+    from seqgpt_lab.reports.runner import run_notebook
+    from seqgpt_lab.reports.runs import write_run
+
+    record, given = what_to_repeat(earlier, runs_dir)
+    limit = record.timeout if timeout is None else timeout
+    taken = record if resume else None
+    run = run_notebook(record.notebook, given, runs_dir, timeout=limit, progress=progress, unmasked=unmasked, resume=taken)
+    found = differences(record, run)
+    for difference in found:
+        note(f"differs from {record.id}: {difference}")
+    if not found:
+        note(f"the same as {record.id} in everything")
+    return write_run(replace(run, repeats={"run": record.id, "differences": found}))
 
 
 def _find(notebook: Path) -> Path:

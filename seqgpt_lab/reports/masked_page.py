@@ -1,0 +1,182 @@
+"""Masks personal data in a whole HTML page: texts, attributes, embedded files; knows nothing of how the page was made.
+
+A value may be cut by marks (`<mark>张</mark>伟`), so texts are searched a block at a time, whatever inline elements lie in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from bs4 import BeautifulSoup
+from bs4.element import Comment, NavigableString, PreformattedString, Tag
+
+from seqgpt_lab.errors import RunError
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.reports.masking import Hit, Masker, replace_hits
+from seqgpt_lab.resources import bundled
+
+PERSONAL = "personal.json"
+_INLINE = {"a", "abbr", "b", "bdi", "bdo", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "samp", "span", "strong", "sub"}
+_INLINE |= {"sup", "tspan", "u", "var", "wbr", "font"}
+# An aside within a text, such as the caption of a marked value: no part of the text around it.
+_ASIDE = {"small", "title", "rt"}
+# Numbers that draw, not numbers that name.
+_GEOMETRY = {"d", "points", "transform", "viewbox", "style", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "class", "charset"}
+# Columns whose cells are values of the label that their row names.
+_VALUE_COLUMNS = {"gold", "predicted", "value", "values", "answer", "gold values", "baseline", "run"}
+_TEXTUAL = re.compile(r"data:(?:text/|application/json|image/svg)[^,]*", re.IGNORECASE)
+
+
+def read_personal(folder: str | Path) -> dict[str, list[str]]:
+    """The values of personal fields that a run noted in its folder; the bundled label sets' personal fields are there without values.
+
+    Raises RunError for a file that cannot be read, since a page without it would show what it should not.
+    """
+    path = Path(folder) / PERSONAL
+    values: dict[str, list[str]] = {field: [] for field in _bundled_personal_fields()}
+    if not path.exists():
+        return values
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        return values | {str(field): list(map(str, found)) for field, found in noted.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path} does not hold the values of personal fields ({error}); have the notebook write it with record_personal"
+        ) from error
+
+
+@cache
+def _bundled_personal_fields() -> tuple[str, ...]:
+    sets = [LabelSet.load(path) for path in sorted(bundled("labels").glob("*.yaml"))]
+    return tuple(dict.fromkeys(label.field for labels in sets for label in labels.labels if label.personal))
+
+
+def personal_values(soup: BeautifulSoup, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(label, value) of what the page shows as values of these labels: marked texts, and columns and rows of tables."""
+    for mark in soup.select("mark[title]"):
+        for title in str(mark["title"]).split(" · "):
+            label, _, value = title.partition(": ")
+            if label in labels:
+                yield label, re.sub(r" \((?:confidence|approximate)[^()]*\)$", "", value)
+    for flag in soup.select(".seqgpt-unaligned"):
+        label, _, value = flag.get_text().lstrip("⚠ ").partition(": ")
+        if label in labels:
+            yield label, re.sub(r" \(not (?:in|placed in) the text\)$", "", value)
+    for table in soup.find_all("table"):
+        yield from _tabled(table, labels)
+
+
+def _tabled(table: Tag, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Cells below a personal label, and cells of value columns in a row that names a personal label."""
+    rows = [[cell.get_text().strip() for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")]
+    head = rows[0] if rows else []
+    for row in rows[1:]:
+        named = next((cell for cell in row if cell in labels), None)
+        for title, cell in zip(head, row, strict=False):
+            label = title if title in labels else named if title.lower() in _VALUE_COLUMNS else None
+            if label is not None:
+                yield from ((label, value) for value in re.split(r" \| |、|\t", cell) if value)
+
+
+def mask_page(html: str, values: Mapping[str, Sequence[str]]) -> tuple[str, int]:
+    """The page with masks, and how many different values they stand for. values: of each personal field, none where not known.
+
+    What the page itself shows as values of these fields is masked too. Pictures made of pixels are left as they are.
+    """
+    soup = BeautifulSoup(html, "html.parser")
+    known = {label: list(found) for label, found in values.items()}
+    for label, value in personal_values(soup, list(values)):
+        known[label].append(value)
+    masker = Masker(known)
+    runs, attributes = list(_runs(soup)), list(_attributes(soup))
+    for run in runs:
+        _mask_run(run, masker)
+    for tag, name, value in attributes:
+        tag[name] = _masked_attribute(value, masker)
+    return str(soup), len(masker.masks)
+
+
+def _runs(soup: BeautifulSoup) -> Iterator[list[NavigableString]]:
+    """The pieces of text of each block, in order."""
+    run: list[NavigableString] = []
+
+    def walk(element: Tag) -> Iterator[list[NavigableString]]:
+        nonlocal run
+        for child in list(element.children):
+            if isinstance(child, NavigableString):
+                run += [child] if _is_text(child) else []
+            elif not isinstance(child, Tag):
+                continue
+            elif child.name in _INLINE:
+                yield from walk(child)
+            elif child.name in _ASIDE:
+                outer, run = run, []
+                yield from walk(child)
+                yield run
+                run = outer
+            elif child.name != "style" or child.find_parent("main") is not None:
+                yield run
+                run = []
+                yield from walk(child)
+                yield run
+                run = []
+
+    yield from walk(soup)
+    yield run
+
+
+def _is_text(node: NavigableString) -> bool:
+    return not isinstance(node, PreformattedString) or isinstance(node, Comment)
+
+
+def _mask_run(run: Sequence[NavigableString], masker: Masker) -> None:
+    """A mask stands where its value begins; what other pieces hold of the value is taken out."""
+    hits = masker.hits("".join(map(str, run)))
+    start = 0
+    for node in run:
+        text = str(node)
+        end = start + len(text)
+        mine = [hit for hit in hits if hit.start < end and hit.end > start]
+        if mine:
+            # The mask goes where the value begins.
+            masks = [hit.mask if hit.start >= start else "" for hit in mine]
+            places = [(max(hit.start - start, 0), min(hit.end - start, len(text))) for hit in mine]
+            local = [Hit(*place, mask) for place, mask in zip(places, masks, strict=True)]
+            node.replace_with(type(node)(replace_hits(text, local)))
+        start = end
+
+
+def _attributes(soup: BeautifulSoup) -> Iterator[tuple[Tag, str, str]]:
+    for tag in soup.find_all(True):
+        yield from ((tag, name, str(value)) for name, value in tag.attrs.items() if name.lower() not in _GEOMETRY)
+
+
+def _masked_attribute(value: str, masker: Masker) -> str:
+    if not value.startswith("data:"):
+        return replace_hits(value, masker.hits(value))
+    text = _readable(value)
+    hits = masker.hits(text)
+    if not hits:
+        return value
+    head, masked = value.partition(",")[0], replace_hits(text, hits)
+    return f"{head},{base64.b64encode(masked.encode()).decode('ascii') if head.endswith(';base64') else quote(masked)}"
+
+
+def _readable(value: str) -> str:
+    """An attribute's value; the text in it where it is an embedded text file, and nothing where it is a picture or the like."""
+    if not value.startswith("data:"):
+        return value
+    if not _TEXTUAL.match(value):
+        return ""
+    head, _, body = value.partition(",")
+    try:
+        return base64.b64decode(body).decode("utf-8") if head.endswith(";base64") else unquote(body, errors="strict")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

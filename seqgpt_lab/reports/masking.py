@@ -1,0 +1,153 @@
+"""Replaces personal data in texts and pages by masks, the same value always by the same; knows nothing of runs and notebooks.
+
+Two sources say what is personal: values that a caller names (those of fields marked personal), and patterns of phones, Chinese ID
+numbers, bank cards and e-mail addresses. Masks are numbers in the order of occurrence, `[姓名 1]`, and tell nothing of the value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+# One sign before: neither a digit nor the decimal point of a number, so that no fraction is taken for a number of this kind.
+_ALONE = r"(?<!\d)(?<!\d\.)"
+_DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_PATTERNS = {
+    "e-mail": r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+",
+    "ID number": rf"{_ALONE}[1-9]\d{{5}}[- ]?(?:(?:18|19|20)\d{{2}}{_DAY}[- ]?\d{{3}}[\dXx]|\d{{2}}{_DAY}\d{{3}})(?![\dA-Za-z])",
+    "card number": rf"{_ALONE}(?:[1-9]\d{{14,18}}|[1-9]\d{{3}}(?:[- ]\d{{4}}){{3}}(?:[- ]\d{{1,3}})?|[1-9]\d{{5}}[- ]\d{{9,13}})(?!\d)",
+    "phone": (
+        rf"{_ALONE}(?:\+?86[- ]?|0)?1[3-9]\d"
+        rf"(?:(?P<gap>[- .]?)\d{{4}}(?P=gap)\d{{4}}|[- ]\d{{3}}[- ]?\d{{5}}|\d[- ]\d{{3}}[- ]?\d{{4}})(?!\d)"
+        rf"|{_ALONE}(?:\(0[1-9]\d{{1,2}}\)[- ]?|0[1-9]\d{{1,2}}[- ]?)[2-9]\d{{6,7}}(?:-\d{{1,5}})?(?!\d)"
+        rf"|{_ALONE}[48]00[- ]\d{{3}}[- ]?\d{{4}}(?!\d)"
+    ),
+}
+_PATTERN = re.compile("|".join(f"(?P<p{number}>{pattern})" for number, pattern in enumerate(_PATTERNS.values())))
+_KINDS = dict(zip((f"p{number}" for number in range(len(_PATTERNS))), _PATTERNS, strict=True))
+# Fingerprints and commits are digits and letters at random: no part of one is anybody's number.
+_HASH = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f]*[a-f])[0-9a-f]{32,64}(?![0-9A-Za-z])")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " "}
+_SHORT = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Text at [start, end) that is to be replaced by `mask`."""
+
+    start: int
+    end: int
+    mask: str
+
+
+@dataclass(slots=True)
+class Masker:
+    """Finds and masks personal values. values: those of each personal field, whatever they look like; none: patterns only.
+
+    A value is found wherever it stands, half or full width, also as JSON or an address would write it; one of fewer than seven ASCII
+    letters and digits only where it stands alone. A field's own name is not a value. masks: the mask of each value met so far.
+    """
+
+    values: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+    _fields: dict[str, str] = field(default_factory=dict)  # a value's key -> the field it is of
+    _values: dict[str, str] = field(default_factory=dict)  # a way of writing a value -> the value
+    _forms: dict[str, list[str]] = field(default_factory=dict)  # by their first two characters, long ones first
+
+    def __post_init__(self) -> None:
+        for name, values in self.values.items():
+            for value in values:
+                for form in filter(str.strip, _forms(value)):
+                    if form not in self.values:
+                        self._values.setdefault(_level(form), value)
+                        self._fields.setdefault(_key(value), name)
+        for form in sorted(self._values, key=len, reverse=True):
+            self._forms.setdefault(form[:2], []).append(form)
+
+    def mask(self, text: str) -> str:
+        """The text with masks for all that is personal in it."""
+        return replace_hits(text, self.hits(text))
+
+    def hits(self, text: str) -> list[Hit]:
+        """What to replace, in order, without overlaps: values that overlap are masked as one."""
+        level = _level(text)
+        hashes = [found.span() for found in _HASH.finditer(level)]
+        found = [(start, start + len(form), self._values[form], "") for start, form in self._named(level)]
+        for match in _PATTERN.finditer(level):
+            if not any(start <= match.start() and match.end() <= end for start, end in hashes):
+                found.append((*match.span(), match[0], _KINDS[match.lastgroup or ""]))
+        return [Hit(start, end, self._mask(value, kind)) for start, end, value, kind in _joined(found)]
+
+    def _named(self, level: str) -> Iterator[tuple[int, str]]:
+        """Where values stand that the caller named; of those that begin at one place, the longest."""
+        for start in range(len(level)):
+            forms = (*self._forms.get(level[start : start + 2], ()), *self._forms.get(level[start], ())) if self._forms else ()
+            for form in forms:
+                if level.startswith(form, start) and _stands(level, start, form):
+                    yield start, form
+                    break
+
+    def _mask(self, value: str, kind: str) -> str:
+        """kind: what it looks like; empty for a value of a field."""
+        key = _key(value)
+        if key not in self.masks:
+            name = self._fields.get(key, kind)
+            number = 1 + sum(mask.startswith(f"[{name} ") for mask in self.masks.values())
+            self.masks[key] = f"[{name} {number}]"
+        return self.masks[key]
+
+
+def replace_hits(text: str, hits: Iterable[Hit]) -> str:
+    """The text with each hit replaced by its mask."""
+    pieces, place = [], 0
+    for hit in hits:
+        pieces += [text[place : hit.start], hit.mask]
+        place = hit.end
+    return "".join([*pieces, text[place:]])
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A value as texts, JSON and addresses write it."""
+    plain = _SURROGATES.sub("\ufffd", value)
+    yield from (plain, " ".join(plain.split()), json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], quote(plain))
+
+
+def _level(text: str) -> str:
+    """The text with full-width signs and blanks as half-width ones, character by character, so that offsets stay."""
+    return text.translate(_FORM)
+
+
+def _key(value: str) -> str:
+    """What makes two spellings the same value: neither width, case nor separators in numbers."""
+    plain = unicodedata.normalize("NFKC", value).casefold()
+    bare = re.sub(r"[\s().+-]", "", plain)
+    return re.sub(r"^(?:86|0)(?=1[3-9]\d{9}$)", "", bare) if bare.isdigit() or bare[:-1].isdigit() else plain
+
+
+def _stands(level: str, start: int, form: str) -> bool:
+    """Whether it is no part of a longer word or number, where it is so short that it often would be."""
+    if len(form) >= _SHORT or not (form.isascii() and form.isalnum()):
+        return True
+    before, after = level[start - 1 : start] if start else "", level[start + len(form) : start + len(form) + 1]
+    return not (before == "." or ((before + after).isascii() and any(map(str.isalnum, (before, after)))))
+
+
+def _joined(found: Iterable[tuple[int, int, str, str]]) -> list[tuple[int, int, str, str]]:
+    """(start, end, value, kind) in order, overlapping ones made one that passes for the longest of them."""
+    joined: list[tuple[int, int, str, str]] = []
+    longest = 0
+    for start, end, value, kind in sorted(found, key=lambda one: (one[0], -one[1])):
+        if joined and start < joined[-1][1]:
+            first, last, *known = joined[-1]
+            value, kind = (value, kind) if end - start > longest else known
+            joined[-1] = (first, max(last, end), value, kind)
+            longest = max(longest, end - start)
+        else:
+            joined.append((start, end, value, kind))
+            longest = end - start
+    return joined

@@ -1,0 +1,70 @@
+"""Finds and ends every process of a run by the mark in its environment; a program of its own too, so it imports nothing of the lab.
+
+As a program (`python processes.py RUN`) it is a run's guardian: it waits until its standard input closes, which happens however the
+runner ends, SIGKILL included, and then ends what the run has left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+# Every process of a run inherits this, so that grandchildren are found too, orphaned ones included.
+RUN_VARIABLE = "SEQGPT_LAB_RUN"
+_TERMINATION_SECONDS = 3.0
+
+
+def end_processes(run_id: str) -> None:
+    """End every process of the run: politely, then, after three seconds, for certain."""
+    processes = _processes_of(run_id)
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    for process in psutil.wait_procs(processes, timeout=_TERMINATION_SECONDS)[1]:
+        _signal(process, signal.SIGKILL)
+    # What was forked meanwhile is not on the first list.
+    for process in _processes_of(run_id):
+        _signal(process, signal.SIGKILL)
+
+
+@contextmanager
+def guarded(run_id: str) -> Iterator[None]:
+    """Have a guardian end the run's processes should this one be killed within the block."""
+    command = [sys.executable, "-P", __file__, run_id]
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True) as guardian:
+        try:
+            yield
+        finally:
+            guardian.kill()
+
+
+def _processes_of(run_id: str) -> list[psutil.Process]:
+    """Every process of ours that carries the run's mark, this one never."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
+                found.append(process)
+        except psutil.Error:  # ended meanwhile, or another user's
+            continue
+    return found
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.Error:  # ended meanwhile
+        return
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    end_processes(sys.argv[1])

@@ -1,0 +1,172 @@
+"""Personal data in texts and pages: nothing planted may be left, and nothing else may be taken for it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+import secrets
+
+import pandas
+import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqgpt_lab.extraction.extraction import Field, Span
+from seqgpt_lab.extraction.highlight import highlight
+from seqgpt_lab.reports.figures import label_scores
+from seqgpt_lab.reports.masked_page import mask_page
+from seqgpt_lab.reports.masking import Masker
+
+DIGITS = st.text("0123456789", min_size=8, max_size=8)
+PHONES = st.builds(lambda head, tail: f"1{head}{tail}", st.sampled_from(["38", "59", "76", "99"]), DIGITS)
+SPLIT_PHONES = st.builds(lambda number, gap: f"{number[:3]}{gap}{number[3:7]}{gap}{number[7:]}", PHONES, st.sampled_from("- "))
+IDS = st.builds(
+    lambda region, year, month, day, tail: f"{region}{year}{month:02}{day:02}{tail}",
+    st.sampled_from(["110101", "320583", "650102"]),
+    st.integers(1930, 2024),
+    st.integers(1, 12),
+    st.integers(1, 28),
+    st.sampled_from(["1234", "004X", "112x"]),
+)
+CARDS = st.builds(
+    lambda head, tail: f"{head}{tail}",
+    st.sampled_from(["62220202", "62284801", "40000000"]),
+    st.text("0123456789", min_size=8, max_size=11),
+)
+SPLIT_CARDS = CARDS.map(lambda number: " ".join(number[place : place + 4] for place in range(0, len(number), 4)))
+MAILS = st.builds(
+    lambda name, host: f"{name}@{host}",
+    st.from_regex(r"[a-z][a-z0-9._]{1,8}[a-z]", fullmatch=True),
+    st.sampled_from(["x.cn", "mail.example.com"]),
+)
+PLANTED = PHONES | SPLIT_PHONES | IDS | CARDS | SPLIT_CARDS | MAILS
+AROUND = st.sampled_from(["", "电话", "，联系", ":", "(", ")", "/", "\n", '"', "。"])
+
+
+@given(st.lists(st.tuples(AROUND, PLANTED, st.sampled_from(["，", "。", "\n", ")", " 转", "<"])), min_size=1, max_size=4))
+def test_no_phone_id_card_or_mail_is_left_in_a_sentence(pieces: list[tuple[str, str, str]]) -> None:
+    masked = Masker().mask("".join(map("".join, pieces)))
+    assert not [value for _, value, _ in pieces if value in masked]
+    assert not re.search(r"\d{5}|@", masked)
+
+
+@given(PLANTED, PLANTED)
+def test_the_same_value_has_the_same_mask_and_another_has_another(first: str, second: str) -> None:
+    left, middle, right = Masker().mask(f"{first}，{second}，{first}").split("，")
+    assert left == right
+    assert (left == middle) == (re.sub("[- ]", "", first).lower() == re.sub("[- ]", "", second).lower())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0.9238095238095239", "1.3800001111234567e-05", "13.812345678", "2024-03-15 14:22:33.123", "20240315-142233-123-9f3a12"),
+        *("138****1234", "[1/9] 480 documents", "16,473,206,784 bytes", "8 × 1024 × 4096", "bos 1, eos 2, pad 3", "金额: 120,000.00元"),
+        *("110000199", "123456789012", "合同编号 HT-2024-000123"),
+    ],
+)
+def test_other_numbers_stay(text: str) -> None:
+    assert Masker().mask(text) == text
+
+
+@given(st.binary(min_size=20, max_size=20) | st.binary(min_size=32, max_size=32), st.integers(0, 2**24 - 1), st.datetimes())
+def test_fingerprints_runs_and_times_stay(digest: bytes, tail: int, moment: object) -> None:
+    text = f"commit {digest.hex()[:-1]}a run 20240315-142233-123-{tail:06x} at {moment}"
+    assert Masker().mask(text) == text
+
+
+NAMES = st.text("张王李赵伟芳娜敏静", min_size=1, max_size=4)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5), st.text("张王李赵伟芳娜敏静，在", max_size=30))
+def test_no_value_of_a_personal_field_is_left_however_they_overlap(names: list[str], text: str) -> None:
+    masked = Masker({"姓名": names}).mask(text)
+    assert not [name for name in names if name in re.sub(r"\[姓名 \d+\]", "|", masked)]
+    assert Masker({"姓名": names}).mask("产品") == "产品"
+
+
+def test_values_are_found_in_other_spellings() -> None:
+    masker = Masker({"姓名": ["张伟", "Ann Lee"], "工号": ["A12", "42"], "电话": ["13812345678"]})
+    text = (
+        '张伟 {"name": "\\u5f20\\u4f1f"} /people/%E5%BC%A0%E4%BC%9F Ann\u00a0Lee Ａnn　Lee A12 BA123 42 0.42 142 '
+        "１３８１２３４５６７８ 138-1234-5678"
+    )
+    masked = masker.mask(text)
+    for left in ("张伟", "5f20", "%E5", "Ann", "nn　", " 42 ", "1234", "１３８"):
+        assert left not in masked
+    assert "BA123" in masked and "0.42" in masked and " 142 " in masked
+    assert masked.count("[姓名 1]") == 3 and masked.count("[姓名 2]") == 2 and masked.count("[电话 1]") == 2
+    assert Masker({"姓名": ["姓名"]}).mask("姓名") == "姓名"
+
+
+def page(body: str) -> str:
+    return f"<html><head><title>t</title></head><body><main>{body}</main></body></html>"
+
+
+def everything_in(masked: str) -> str:
+    """All that the file says: its source, its texts without marks, and what is embedded in it."""
+    soup = BeautifulSoup(masked, "html.parser")
+    embedded = [base64.b64decode(found).decode("utf-8", "replace") for found in re.findall(r"base64,([A-Za-z0-9+/=]+)", masked)]
+    return "\n".join([html.unescape(masked), soup.get_text(), *embedded])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text("张伟李娜在公司，", min_size=2, max_size=12), st.data())
+def test_a_marked_text_gives_away_no_value_whatever_marks_cut_it(text: str, data: st.DataObject) -> None:
+    place = st.integers(0, len(text) - 1).flatmap(lambda start: st.tuples(st.just(start), st.integers(start + 1, len(text))))
+    places = data.draw(st.lists(place, max_size=3))
+    gold = data.draw(place)
+    fields = [
+        Field("姓名", tuple(Span(text[slice(*one)], *one) for one in places[:2])),
+        Field("公司", tuple(Span(text[slice(*one)], *one) for one in places[2:])),
+    ]
+    masked, _ = mask_page(page(highlight(text, fields)), {"姓名": [text[slice(*gold)]]})
+    shown = BeautifulSoup(masked, "html.parser")
+    for caption in shown.find_all("small"):
+        caption.extract()
+    (body,) = shown.select(".seqgpt-text")
+    left = re.sub(r"\[姓名 \d+\]", "|", body.get_text())
+    for value in (text[slice(*gold)], *(text[slice(*one)] for one in places[:2])):
+        assert value not in left
+
+
+def test_nothing_planted_is_left_anywhere_in_a_page() -> None:
+    planted = {"姓名": ["谢翠", "汪桐西"], "手机号": ["18895620652"], "邮箱": ["caoguo@office.example.cn"]}
+    others = ["110101199003071234", "6222020200012345678", "6222 0202 0001 2345 678", "021-58812345", "13900001111", "x.y@z.example.com"]
+    values = [*(value for found in planted.values() for value in found), *others]
+    frame = pandas.DataFrame({"label": values, "f1": [0.5] * len(values), "support": [3] * len(values)})
+    parts = [
+        label_scores(frame)._repr_html_(),
+        "".join(
+            f'<p title="{value}"><a href="mailto:{value}" aria-label="{value}">{value[:2]}<b>{value[2:]}</b></a></p>' for value in values
+        ),
+        "".join(
+            f'<img alt="{value}" src="data:image/svg+xml;base64,{base64.b64encode(f"<svg><text>{value}</text></svg>".encode()).decode()}">'
+            for value in values
+        ),
+        "".join(f'<a download="x" href="data:text/csv,{html.escape(value)}">x</a><!-- {value} -->' for value in values),
+    ]
+    masked, count = mask_page(page("".join(parts)), planted)
+    said = everything_in(masked)
+    assert [value for value in values if value in said] == []
+    assert count == len(values) - 1  # the card is written in two ways
+    assert "0.500" in said and re.search(r"<path [^>]*d=\"[^\"]*M \d", masked)
+
+
+def test_what_the_page_itself_shows_of_a_personal_field_is_masked_everywhere() -> None:
+    marked = highlight("欧阳锋在云智", [Field("姓名", (Span("欧阳锋", 0, 3, 0.9), Span("洪七公", None, None, match="unaligned")))])
+    table = "<table><tr><th>label</th><th>gold</th><th>predicted</th></tr><tr><td>姓名</td><td>黄蓉 | 郭靖</td><td></td></tr></table>"
+    wide = "<table><tr><th>姓名</th><th>公司</th></tr><tr><td>周伯通</td><td>云智</td></tr></table>"
+    masked, _ = mask_page(page(f"{marked}{table}{wide}<p>欧阳锋、洪七公、黄蓉、郭靖、周伯通</p>"), {"姓名": []})
+    said = everything_in(masked)
+    assert [name for name in ("欧阳锋", "洪七公", "黄蓉", "郭靖", "周伯通") if name in said] == []
+    assert said.count("云智") >= 4
+
+
+def test_a_page_of_thousands_of_values_is_masked_in_seconds() -> None:
+    values = [secrets.token_hex(6) for _ in range(3000)]
+    body = "".join(f"<p>{value} 的文本，没有别的。</p>" for value in values)
+    masked, count = mask_page(page(body), {"工号": values})
+    assert count == 3000 and not [value for value in values if value in masked]

@@ -1,0 +1,143 @@
+"""The gate: noise does not trip it, real drops do, and it names what fell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqgpt_lab.documents import Document, Entity
+from seqgpt_lab.errors import DocumentError, LabelError, RunError
+from seqgpt_lab.evaluation.evaluate import Evaluation
+from seqgpt_lab.evaluation.metrics import Scores
+from seqgpt_lab.evaluation.outcome_file import KindOutcomes, write_outcomes
+from seqgpt_lab.evaluation.verdict import Settings
+from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.reports.gate import Gate, compare, compare_runs, latest_run
+from seqgpt_lab.reports.runs import Run, write_run
+
+LABELS = ("姓名", "年龄", "公司", "职位", "手机号", "邮箱")
+TEXT = "甲乙丙丁戊己庚"
+QUICK = Settings(resamples=999)
+Right = np.ndarray
+
+
+def outcomes(right: Right, labels: Sequence[str] = LABELS) -> KindOutcomes:
+    """A value a label in each document, one character each; right[document, label]: whether it is read right, else one too far."""
+    pairs = []
+    for number, row in enumerate(right):
+        gold = tuple(Entity(label, place, place + 1, TEXT[place]) for place, label in enumerate(labels))
+        fields = []
+        for place, (label, one) in enumerate(zip(labels, row, strict=True)):
+            start = place if one else place + 1
+            fields.append(Field(label, (Span(TEXT[start], start, start + 1),)))
+        pairs.append((Document(f"d{number}", TEXT, gold), Extraction(f"d{number}", TEXT, tuple(fields))))
+    return KindOutcomes(tuple(labels), tuple(pairs))
+
+
+def simulated(generator: np.random.Generator, drop: Sequence[float], noise: float = 0.02) -> Gate:
+    """300 documents of six fields, nine values in ten right; the run changes some either way and loses `drop` in each field."""
+    baseline = generator.random((300, len(LABELS))) < 0.9
+    run = np.where(generator.random(baseline.shape) < noise * np.where(baseline, 1, 9), ~baseline, baseline)
+    run &= generator.random(run.shape) >= np.array(drop) / 0.9
+    return compare("baseline", {"resume": outcomes(baseline)}, "run", {"resume": outcomes(run)}, QUICK)
+
+
+def trips(pairs: int, drop: Sequence[float]) -> float:
+    """The share of simulated pairs that trip the gate."""
+    return sum(simulated(np.random.default_rng(seed), drop).regression for seed in range(pairs)) / pairs
+
+
+def test_a_sample_of_pairs_without_a_real_change_hardly_trips_it() -> None:
+    assert trips(30, [0.0] * 6) <= 0.1
+
+
+def test_a_sample_of_drops_of_three_points_is_caught() -> None:
+    assert trips(15, [0.03] * 6) >= 0.9
+
+
+@pytest.mark.full
+def test_of_200_pairs_without_a_real_change_it_trips_in_at_most_one_in_twenty() -> None:
+    assert trips(200, [0.0] * 6) <= 0.05
+
+
+@pytest.mark.full
+def test_of_200_drops_of_three_points_on_300_documents_it_catches_nine_in_ten() -> None:
+    assert trips(200, [0.03] * 6) >= 0.9
+
+
+def planted() -> tuple[Right, Right]:
+    """A run that loses the phones of the last 20 of 60 documents, and mends one name."""
+    baseline = np.ones((60, 6), dtype=bool)
+    baseline[0, 0] = False
+    run = np.ones((60, 6), dtype=bool)
+    run[40:, 4] = False
+    return baseline, run
+
+
+def test_the_field_that_fell_is_named_and_its_documents_shown() -> None:
+    baseline, run = planted()
+    gate = compare("baseline", {"resume": outcomes(baseline)}, "run", {"resume": outcomes(run)}, QUICK)
+    assert gate.regression and [(field.kind, field.label) for field in gate.named] == [("resume", "手机号")]
+    assert [change.document_id for change in gate.changes] == [f"d{number}" for number in range(40, 60)]
+    assert (gate.changes[0].gold, gate.changes[0].baseline, gate.changes[0].run) == (("戊",), ("戊",), ("己",))
+    assert gate.to_dict()["named"] == [["resume", "手机号"]]
+
+
+def test_an_improvement_and_no_change_at_all_pass() -> None:
+    baseline, run = (outcomes(right) for right in planted())
+    better = compare("run", {"resume": run}, "baseline", {"resume": baseline}, QUICK)
+    assert not better.regression and better.named == () and better.changes == () and better.overall.real
+    same = compare("a", {"resume": baseline}, "b", {"resume": baseline}, QUICK)
+    assert not same.regression and same.overall.p_value == 1.0
+
+
+def test_a_drop_spread_too_thin_for_any_field_is_found_in_the_whole_and_the_lowest_named() -> None:
+    baseline = np.ones((60, 6), dtype=bool)
+    run = baseline.copy()
+    for place in range(6):
+        run[place * 3 : place * 3 + 3, place] = False
+    run[59, 0] = False
+    gate = compare("baseline", {"resume": outcomes(baseline)}, "run", {"resume": outcomes(run)}, QUICK)
+    assert not any(field.worse for field in gate.fields)
+    assert gate.regression and len(gate.named) == 3 and gate.named[0].label == "姓名"
+
+
+def test_other_documents_gold_or_fields_are_not_compared_in_silence() -> None:
+    right = np.ones((4, 6), dtype=bool)
+    whole = outcomes(right)
+    with pytest.raises(DocumentError, match="'d3'"):
+        compare("a", {"resume": whole}, "b", {"resume": outcomes(right[:3])}, QUICK)
+    with pytest.raises(DocumentError, match="no kind of document with a field in common"):
+        compare("a", {"resume": whole}, "b", {"invoice": whole}, QUICK)
+    fewer = compare("a", {"resume": whole, "invoice": whole}, "b", {"resume": outcomes(right[:, :5], LABELS[:5])}, QUICK)
+    assert fewer.not_compared == ("invoice", "resume · 邮箱") and len(fewer.fields) == 5
+    document, extraction = whole.pairs[0]
+    other = KindOutcomes(LABELS, ((replace(document, gold=document.gold[:2]), extraction), *whole.pairs[1:]))
+    with pytest.raises((DocumentError, LabelError), match="gold of 'd0'"):
+        compare("a", {"resume": whole}, "b", {"resume": other}, QUICK)
+
+
+def recorded(make_run: Callable[..., Run], folder: Path, right: Right, **changes: object) -> Run:
+    folder.mkdir(parents=True)
+    kind = outcomes(right)
+    documents, extractions = zip(*kind.pairs, strict=True)
+    write_outcomes(folder / "outcomes.jsonl", {"resume": Evaluation(Scores.from_pairs(kind.pairs, LABELS), extractions, (), documents)})
+    return write_run(make_run(id=folder.name, folder=folder, **changes))
+
+
+def test_runs_are_compared_from_their_folders(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    first, second = (recorded(make_run, tmp_path / name, right) for name, right in zip("ab", planted(), strict=True))
+    assert latest_run(str(tmp_path), first).id == "b"
+    assert compare_runs(first, second, QUICK).regression
+    with pytest.raises(RunError, match="run b killed"):
+        compare_runs(first, replace(second, status="killed"), QUICK)
+    (second.folder / "outcomes.jsonl").unlink()
+    with pytest.raises(RunError, match=r"left no outcomes\.jsonl"):
+        compare_runs(first, second, QUICK)
+    write_run(second)
+    with pytest.raises(RunError, match=r"no other completed run of toy\.ipynb"):
+        latest_run(str(tmp_path), first)

@@ -41,12 +41,18 @@ _SENTENCES = (
     "{邮箱} / {手机号}",
 )  # fmt: skip
 _ENDS = re.compile(r"(?<=[。！？!?；;\n])")
-_LOOKS_LIKE_CONTACT = re.compile(r"[@＠]|\d[\d\- ]{5,}|微信|电话|手机|邮箱")
+_CUES = re.compile("微信|电话|手机|邮箱")
+_LOOKS_LIKE_CONTACT = re.compile(rf"[@＠]|\d[\d\- ]{{5,}}|{_CUES.pattern}")
 
 
 def may_have_contacts(text: str) -> bool:
     """Whether a text could hold a phone, an e-mail or a long number that nobody marked: then none of these may be called absent."""
     return bool(_LOOKS_LIKE_CONTACT.search(text))
+
+
+def without_cues(text: str) -> str:
+    """The text without the words that announce a contact."""
+    return _CUES.sub("", text)
 
 
 def with_contact(document: Document, random: Random) -> Document:

@@ -6,7 +6,7 @@ from random import Random
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import AnnotatedSet
-from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact
+from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact, without_cues
 from seqgpt_lab.embedded.corpus.questions import Question, written
 
 _CONTACT_SHARE = 0.35
@@ -43,22 +43,19 @@ def ask_real(source: AnnotatedSet, document: Document, random: Random) -> Questi
 
 
 def certainly_absent(source: AnnotatedSet, document: Document) -> list[str]:
-    """Labels of which the text has no value: the set's own where all are marked, and contacts where nothing looks like one.
-
-    A text into which a sentence of contacts was put has no other contacts than that sentence's, if it had none before.
-    """
+    """Labels of which the text has no value: the set's own where all are marked, and contacts where nothing unmarked looks like one."""
     there = {entity.label for entity in document.gold} | set(document.meta.get("unknown", ()))
     own = [label for label in source.phrases if label not in there] if source.exhaustive else []
-    put_in = there & CONTACT_PHRASES.keys()
-    outside = "".join(character for at, character in enumerate(document.text) if not _inside(document, at))
-    contacts = [] if may_have_contacts(outside) and not put_in else sorted(CONTACT_PHRASES.keys() - there - {"联系人"})
-    if put_in and may_have_contacts(outside.replace("电话", "").replace("手机", "").replace("邮箱", "").replace("微信", "")):
-        contacts = []
-    return own + contacts
+    return own + _absent_contacts(document, there & CONTACT_PHRASES.keys())
 
 
-def _inside(document: Document, at: int) -> bool:
-    return any(entity.start <= at < entity.end for entity in document.gold if entity.label in CONTACT_PHRASES)
+def _absent_contacts(document: Document, put_in: set[str]) -> list[str]:
+    """put_in: the contacts of a sentence that was put in; its cue words (`手机号：`) say nothing of the rest of the text."""
+    marked = {at for entity in document.gold if entity.label in put_in for at in range(entity.start, entity.end)}
+    rest = "".join(character for at, character in enumerate(document.text) if at not in marked)
+    if may_have_contacts(without_cues(rest) if put_in else rest):
+        return []
+    return sorted(CONTACT_PHRASES.keys() - put_in - {"联系人"})  # a person may stand anywhere, unmarked
 
 
 def _wording(source: AnnotatedSet, label: str, random: Random) -> str:

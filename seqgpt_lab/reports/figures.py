@@ -98,6 +98,13 @@ def mistake_counts(frame: pandas.DataFrame) -> Drawing:
     return _bars("Mistakes by kind", names, list(map(float, counts)), list(map(str, counts)), frame, longest=max(counts, default=0) or 1)
 
 
+def reliability(frame: pandas.DataFrame) -> Drawing:
+    """The share of right values by how sure the model was, as bars. frame: as `Calibration.bins` gives it, a row a bin."""
+    names = [f"{row['low']:.1f} to {row['high']:.1f}" for _, row in frame.iterrows()]
+    notes = [f"{row['right']:.0%} right, sure by {row['confidence']:.0%}  (n = {row['values']:.0f})" for _, row in frame.iterrows()]
+    return _bars("Share of right values by the model's confidence", names, list(frame["right"]), notes, frame)
+
+
 def _bars(
     caption: str, names: Sequence[str], values: Sequence[float], notes: Sequence[str], frame: pandas.DataFrame, longest: float | None = None
 ) -> Drawing:

@@ -18,6 +18,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.evaluation.calibration import Calibration
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.evaluate import Evaluation, evaluate
 from seqgpt_lab.evaluation.journal import JournaledExtractor
@@ -139,6 +140,25 @@ class EvaluationStudy:
         rest = f" The table shows the first {shown}." if shown is not None and shown < counts.total() else ""
         return Prose(f"{counted(counts.total(), 'mistake')}: {kinds}.{rest}")
 
+    def calibration(self) -> Calibration:
+        """How sure the model was of every value, and whether it was right."""
+        return Calibration.of_all(
+            [
+                Calibration.from_pairs(zip(one.documents, one.extractions, strict=True), list(one.scores.strict.per_label))
+                for one in self.evaluations.values()
+            ]
+        )
+
+    def about_calibration(self) -> Prose:
+        """How far confidences are from shares of right values, in a sentence."""
+        met = self.calibration()
+        if not len(met.right):
+            return Prose("The model gave no values, so there is nothing to say about its confidence.")
+        return Prose(
+            f"Over {counted(len(met.right), 'value')} the model is sure by {met.confidences.mean():.3f} on average, and "
+            f"{met.right.mean():.1%} are right; expected calibration error **{met.expected_error():.3f}**."
+        )
+
     def about_examples(self, number: int = 8) -> Prose:
         """How many documents `examples(number)` shows, and how many have mistakes, in a sentence."""
         wrong = len({(kind, mistake.document_id) for kind, one in self.evaluations.items() for mistake in one.mistakes})
@@ -152,6 +172,7 @@ class EvaluationStudy:
             "seconds": round(self.seconds, 3),
             "documents": self.documents,
             "overall": {**self.overall.to_dict(), "exact_records": exact, "exact_record_rate": exact / self.documents},
+            "expected_calibration_error": self.calibration().expected_error(),
             "mistakes": dict(Counter(mistake.kind for mistake in self.mistakes)),
             "kinds": {kind: evaluation.scores.to_dict() for kind, evaluation in self.evaluations.items()},
         }

@@ -51,9 +51,10 @@ def test_the_page_shows_scores_figures_and_marked_texts(run: Run) -> None:
         "Scores by kind of document",
         "Scores by label",
         "Mistakes",
+        "Confidence",
         "Documents",
     ]
-    assert len(page.select("main figure svg")) == 3
+    assert len(page.select("main figure svg")) == 4
     assert len(page.select(".seqgpt-extraction")) == 2
     assert "Of 2 documents" in page.get_text() and not page.find_all("script")
     assert len(html.encode()) < 1_500_000

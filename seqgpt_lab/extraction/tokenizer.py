@@ -47,12 +47,12 @@ class TextTokenizer:
         self._plain = plain
         symbols = {symbol: byte for byte, symbol in enumerate(byte_symbols())}
         special = set(tokenizer.get_added_tokens_decoder())
-        self._bytes: dict[int, bytes] = {}
+        self.pieces: dict[int, bytes] = {}  # what each token that is not special writes
         for token, index in tokenizer.get_vocab().items():
             if index not in special:
                 if not all(character in symbols for character in token):
                     raise CheckpointError(f"the token {token!r} is not byte-level BPE, as BLOOM's tokens are; wrong tokenizer.json?")
-                self._bytes[index] = bytes(symbols[character] for character in token)
+                self.pieces[index] = bytes(symbols[character] for character in token)
         generate = tokenizer.token_to_id(GENERATE_TOKEN)
         if generate is None:
             raise CheckpointError(f"the tokenizer has no {GENERATE_TOKEN} token, so this is not a SeqGPT checkpoint (plain BLOOM lacks it)")
@@ -79,7 +79,7 @@ class TextTokenizer:
 
     def decode(self, ids: Sequence[int]) -> Decoded:
         """The text of some tokens; special tokens have none, a byte that belongs to no UTF-8 character becomes U+FFFD."""
-        pieces = [self._bytes.get(index, b"") for index in ids]
+        pieces = [self.pieces.get(index, b"") for index in ids]
         escaped = b"".join(pieces).decode("utf-8", errors="surrogateescape")
         widths = [len(character.encode("utf-8", errors="surrogateescape")) for character in escaped]
         text = _ESCAPED.sub("\ufffd", escaped)

@@ -17,6 +17,7 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, Prompt, build_prompt, split_evenly
 from seqgpt_lab.extraction.reading import Classification, Part, is_whole, read_choice, read_fields
+from seqgpt_lab.extraction.steering import Steering
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.extraction.windows import OVERLAP, Window, plan_windows
 
@@ -47,6 +48,7 @@ class Extractor:
     """Extracts fields with an engine. max_length: tokens of a prompt; max_new_tokens: of an answer; labels_per_prompt: at most.
 
     overlap: code points that the windows of a text share, which is read in windows when it does not fit into max_length.
+    grounded: values can then only be parts of the text (`grounding.py`), and the labels of a classification only those asked.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Extractor:
         max_new_tokens: int = 256,
         labels_per_prompt: int = LABELS_PER_PROMPT,
         overlap: int = OVERLAP,
+        grounded: bool = False,
     ) -> None:
         if max_length < 16 or max_new_tokens < 1 or labels_per_prompt < 1 or overlap < 0:
             raise OptionError(
@@ -66,7 +69,8 @@ class Extractor:
         self.engine = engine
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
         self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt
-        self.overlap = overlap
+        self.overlap, self.grounded = overlap, grounded
+        self._steering = Steering(engine.checkpoint, max_new_tokens=max_new_tokens, grounded=grounded)
 
     # A str is a sequence of str too; it is one text here, which is what the first overload says.
     @overload
@@ -103,8 +107,10 @@ class Extractor:
         label_set, document = LabelSet.of(labels), _document(text)
         readable = _SURROGATE.sub("\ufffd", document.text)
         parts = self._parts(readable, split_evenly(label_set.phrases, self.labels_per_prompt))
-        requests = tuple(Request(prompt.ids, self.max_new_tokens) for part in parts for prompt in part.prompts)
-        return Prepared(requests, partial(read_fields, self.tokenizer, document, readable, label_set, parts))
+        requests = tuple(
+            self._steering.fields(readable[part.window.start :], prompt, label_set) for part in parts for prompt in part.prompts
+        )
+        return Prepared(requests, partial(read_fields, self.tokenizer, document, readable, label_set, parts, self.grounded))
 
     def _parts(self, text: str, groups: Sequence[Sequence[str]]) -> list[Part]:
         """The text as one part, or as windows where it does not fit; none for a blank text."""
@@ -146,7 +152,7 @@ class Extractor:
         prompts: tuple[Prompt, ...] = ()
         if readable.strip():
             prompts = (build_prompt(self.tokenizer, readable, label_set.phrases, task="分类", max_length=self.max_length),)
-        requests = tuple(Request(prompt.ids, self.max_new_tokens) for prompt in prompts)
+        requests = tuple(self._steering.choice(prompt) for prompt in prompts)
         return Prepared(requests, partial(read_choice, self.tokenizer, document, readable, label_set, prompts))
 
 

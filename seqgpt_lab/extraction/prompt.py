@@ -17,11 +17,15 @@ _LEAD = "输入: "
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """ids: what the model reads. phrases: what it asks. text_kept: how many code points of the text are in it."""
+    """ids: what the model reads. phrases: what it asks. text_kept: how many code points of the text are in it.
+
+    shared: how many of the first ids hold nothing but the text and what stands before it, as in every prompt about the text.
+    """
 
     ids: tuple[int, ...]
     phrases: tuple[str, ...]
     text_kept: int
+    shared: int
 
 
 def split_evenly(phrases: Sequence[str], most: int = LABELS_PER_PROMPT) -> list[tuple[str, ...]]:
@@ -60,7 +64,8 @@ def build_prompt(tokenizer: TextTokenizer, text: str, phrases: Sequence[str], *,
             f"max_length {max_length} leaves no room for text: the instruction with {len(phrases)} labels takes {needed} tokens; "
             "raise max_length or ask fewer or shorter labels"
         )
-    return Prompt((*encoding.ids, tokenizer.generate_id), tuple(phrases), kept)
+    shared = sum(end <= len(_LEAD) + kept for _, end in encoding.offsets)
+    return Prompt((*encoding.ids, tokenizer.generate_id), tuple(phrases), kept, shared)
 
 
 def _shorter(offsets: Sequence[tuple[int, int]], kept: int, excess: int) -> int:

@@ -60,11 +60,18 @@ def is_whole(part: Part) -> bool:
 
 
 def read_fields(
-    tokenizer: TextTokenizer, document: Document, text: str, label_set: LabelSet, parts: Sequence[Part], completions: Sequence[Completion]
+    tokenizer: TextTokenizer,
+    document: Document,
+    text: str,
+    label_set: LabelSet,
+    parts: Sequence[Part],
+    grounded: bool,
+    completions: Sequence[Completion],
 ) -> Extraction:
     """Merge the answers about a text's parts into one extraction, fields in the user's order.
 
-    text: the document's as the model was given it, as long as the original. completions: one a prompt, in order.
+    text: the document's as the model was given it, as long as the original. grounded: values were copied from it, so a value that the
+    limit cut off is left out, for its beginning alone need not be one. completions: one a prompt, in order.
     """
     left = iter(completions)
     faults: Counter[str] = Counter()
@@ -75,7 +82,7 @@ def read_fields(
         spans: list[tuple[Span, ...]] = []
         for prompt, completion in zip(part.prompts, left, strict=False):
             decoded = tokenizer.decode(completion.token_ids)
-            answer = parse_answer(decoded.text, prompt.phrases)
+            answer = parse_answer(_whole_values(decoded.text) if grounded and _was_cut(completion) else decoded.text, prompt.phrases)
             faults.update([*answer.problems, *_answer_problems(completion)])
             raws.append(decoded.text.removesuffix("\n"))
             for values in answer.values:
@@ -152,8 +159,17 @@ def _counted(faults: Counter[str], parts: int) -> list[str]:
     return [fault if parts == 1 else f"{fault} (in {count} of {parts} windows)" for fault, count in faults.items()]
 
 
+def _was_cut(completion: Completion) -> bool:
+    return completion.finish_reason == "length"
+
+
+def _whole_values(answer: str) -> str:
+    """An answer up to its last separator."""
+    return answer[: max(answer.rfind("\n"), answer.rfind("\t")) + 1]
+
+
 def _answer_problems(completion: Completion) -> list[str]:
-    if completion.finish_reason == "stop":
+    if not _was_cut(completion):
         return []
     return [f"{TRUNCATED_PROBLEM} the answer was cut after {len(completion.token_ids)} tokens; raise max_new_tokens"]
 

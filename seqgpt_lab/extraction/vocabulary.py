@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
@@ -59,7 +59,8 @@ class Vocabulary:
             return ()
         whole = text.decode("utf-8", errors="ignore")  # half a character at the end is not settled either
         cuts = [cut for cut in range(len(whole)) if self._goes_on(whole[cut:].encode())]
-        return tuple(commonprefix([self.tokenizer.encode(whole[:cut]).ids for cut in [*cuts, len(whole)]]))
+        encoded = [self.tokenizer.encode(whole[:cut]).ids for cut in [*cuts, len(whole)]]
+        return tuple(column[0] for column in takewhile(lambda column: len(set(column)) == 1, zip(*encoded, strict=False)))
 
     def _goes_on(self, start: bytes) -> bool:
         """Whether a longer token begins with these bytes."""

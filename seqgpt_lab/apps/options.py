@@ -24,6 +24,7 @@ MaxLength = Annotated[
     int, typer.Option("--max-length", min=16, help="Most tokens of a prompt; longer texts are read in overlapping windows, and say so.")
 ]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")]
+Grounded = Annotated[bool, typer.Option("--grounded", help="Let the model write only values that are parts of the text.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs instead of text for people.")]
 
 
@@ -40,6 +41,7 @@ class ModelOptions:
     max_new_tokens: int
     tensor_parallel: int = 1
     replicas: int = 1
+    grounded: bool = False
 
     @contextmanager
     def load(self) -> Iterator[tuple[Engine, Extractor]]:
@@ -56,4 +58,4 @@ class ModelOptions:
             tensor_parallel=self.tensor_parallel,
             replicas=self.replicas,
         ) as engine:
-            yield engine, Extractor(engine, max_length=self.max_length, max_new_tokens=self.max_new_tokens)
+            yield engine, Extractor(engine, max_length=self.max_length, max_new_tokens=self.max_new_tokens, grounded=self.grounded)

@@ -224,6 +224,7 @@ def journaled(extractor: Extractor, engine: Engine, journal: Path, labels: Label
         "dtype": model["dtype"],
         "labels": list(labels.names),
         "phrases": list(labels.phrases),
+        "grounded": extractor.grounded,
         "limits": [extractor.max_length, extractor.max_new_tokens, extractor.labels_per_prompt],
     }
     journal.parent.mkdir(exist_ok=True)

@@ -43,6 +43,14 @@ def test_it_gives_what_the_library_gives(invoke: Invoke, random_model: Path) -> 
     assert lines(result.stdout) == [one.to_record() for one in expected]
 
 
+def test_grounded_values_are_parts_of_the_text(invoke: Invoke, random_model: Path) -> None:
+    words = ("extract", "--labels", "姓名,年龄", "--model", random_model, "--dtype", "fp32", "--max-new-tokens", "40", "--json")
+    free, held = (lines(invoke(*words, *more, stdin="张伟，35岁").stdout)[0] for more in ((), ("--grounded",)))
+    assert free["values"] != held["values"]
+    spans = held["spans"]
+    assert isinstance(spans, dict) and all(span["text"] in "张伟，35岁" for found in spans.values() for span in found)
+
+
 def test_documents_keep_their_order_and_come_out_a_batch_at_a_time(invoke: Invoke, scripted: ScriptedEngine) -> None:
     rows = [{"id": f"d{number}", "text": "张伟" * (9 - number)} for number in range(5)]
     Path("in.jsonl").write_text("\n".join(map(json.dumps, rows)))

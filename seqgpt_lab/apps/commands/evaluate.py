@@ -15,6 +15,7 @@ from seqgpt_lab.apps.options import (
     BatchSize,
     Device,
     Dtype,
+    Grounded,
     Json,
     MaxLength,
     MaxNewTokens,
@@ -52,6 +53,7 @@ def evaluate(
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
     replicas: Replicas = 1,
+    grounded: Grounded = False,
     as_json: Json = False,
 ) -> None:
     """Score a model on labelled documents.
@@ -72,7 +74,7 @@ def evaluate(
     report_problems(data, reading)
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas)
+    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
     evaluation, about = _evaluate(reading, label_set, options, journal)
     record = {"data": data, "labels": str(labels), **about, **_record(evaluation, reading)}
     if output is not None:

@@ -15,6 +15,7 @@ from seqgpt_lab.apps.options import (
     BatchSize,
     Device,
     Dtype,
+    Grounded,
     Json,
     MaxLength,
     MaxNewTokens,
@@ -49,6 +50,7 @@ def extract(
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
     replicas: Replicas = 1,
+    grounded: Grounded = False,
     as_json: Json = False,
 ) -> None:
     """Read the labelled fields out of documents.
@@ -65,7 +67,7 @@ def extract(
     chosen = choose_labels(labels or (), label_set)
     reading = read_documents(source)
     report_problems(source, reading)
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas)
+    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
     if reading.documents:
         with options.load() as (_, extractor), Progress("classify" if classify else "extract") as progress:
             run = _classify if classify else _extract

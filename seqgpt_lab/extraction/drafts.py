@@ -23,13 +23,14 @@ _KEYS = ("field", "phrase", "synonyms", "multiple", "personal")
 class Draft:
     """A label that nothing has checked: the field's name, the phrase the model would be asked with (the name, unless given).
 
-    synonyms: other phrases worth trying. multiple: several values are expected. personal: its values identify a person.
+    synonyms: other phrases worth trying. multiple: several values are expected (False: at most one; None: nobody said). personal: its
+    values identify a person.
     """
 
     field: str
     phrase: str = ""
     synonyms: tuple[str, ...] = ()
-    multiple: bool = False
+    multiple: bool | None = None
     personal: bool = False
 
     def __post_init__(self) -> None:
@@ -90,7 +91,10 @@ def label_yaml(name: str, drafts: Sequence[Draft]) -> str:
             entry["phrase"] = draft.phrase
         if draft.synonyms:
             entry["synonyms"] = list(draft.synonyms)
-        entry |= {flag: True for flag in ("multiple", "personal") if getattr(draft, flag)}
+        if draft.multiple is not None:
+            entry["multiple"] = draft.multiple
+        if draft.personal:
+            entry["personal"] = True
         fields.append(entry)
     # Wide enough that no label is folded over two lines.
     return yaml.safe_dump({"name": name, "fields": fields}, allow_unicode=True, sort_keys=False, width=10_000)
@@ -113,4 +117,4 @@ def _draft(entry: Any, where: str) -> Draft:
     phrase = entry.get("phrase") or ""
     if not isinstance(phrase, str):
         raise LabelError(f"{where}: phrase is {phrase!r}; a text is needed")
-    return Draft(entry["field"], phrase, tuple(synonyms), entry.get("multiple", False), entry.get("personal", False))
+    return Draft(entry["field"], phrase, tuple(synonyms), entry.get("multiple"), entry.get("personal", False))

@@ -20,7 +20,8 @@ RESERVED = {",": "the ASCII comma", "，": "the full-width comma", "\n": "a line
 class Label(Draft):
     """A field's name, which people see, and the phrase the model is asked with (the name, unless given).
 
-    synonyms: other phrases worth trying. multiple: several values are expected. personal: its values identify a person.
+    synonyms: other phrases worth trying. multiple: several values are expected (False: at most one; None: nobody said). personal: its
+    values identify a person.
     Raises LabelError for an empty name or phrase, or a character that the prompt or the answer uses as a separator.
     """
 

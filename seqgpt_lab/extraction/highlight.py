@@ -52,7 +52,7 @@ def highlight(text: str, fields: Sequence[Field], notes: Iterable[str] = ()) -> 
     marks = [_Mark(order, field.label, span) for order, field in enumerate(fields) for span in field.spans if _lies_in(span, text)]
     body = "".join(_segments(text, marks))
     legend = "".join(_legend_entry(order, field, text) for order, field in enumerate(fields))
-    footer = "".join(f'<div style="opacity:.85">⚠ {_escape(note)}</div>' for note in notes)
+    footer = "".join(f'<div style="opacity:.85">⚠ {escape(note)}</div>' for note in notes)
     return (
         f'<div class="seqgpt-extraction" style="{_BOX}"><div class="seqgpt-text" style="{_TEXT}">{body}</div>'
         f'<div class="seqgpt-legend" style="margin-top:.5em">{legend}</div>{footer}</div>'
@@ -80,10 +80,10 @@ def _segments(text: str, marks: Sequence[_Mark]) -> Iterator[str]:
 
 def _piece(text: str, covering: Sequence[_Mark], ending: Sequence[_Mark]) -> str:
     if not covering:
-        return _escape(text)
+        return escape(text)
     titles = " · ".join(_title(mark) for mark in covering)
     captions = "".join(_caption(mark) for mark in covering if mark in ending)
-    return f'<mark style="{_paint([mark.order for mark in covering])}" title="{_escape(titles)}">{_escape(text)}{captions}</mark>'
+    return f'<mark style="{_paint([mark.order for mark in covering])}" title="{escape(titles)}">{escape(text)}{captions}</mark>'
 
 
 def _paint(orders: Sequence[int]) -> str:
@@ -106,11 +106,11 @@ def _title(mark: _Mark) -> str:
 
 def _caption(mark: _Mark) -> str:
     about = "≈" if mark.span.match == "approximate" else ""
-    return f'<small style="margin:0 .3em;user-select:none">{about}{_escape(mark.label)}</small>'
+    return f'<small style="margin:0 .3em;user-select:none">{about}{escape(mark.label)}</small>'
 
 
 def _legend_entry(order: int, field: Field, text: str) -> str:
-    label = _escape(field.label)
+    label = escape(field.label)
     if not field.spans:
         return f'<span class="seqgpt-absent" style="opacity:.75;margin-right:.4em">{label}: not found</span>'
     placed = [span for span in field.spans if _lies_in(span, text)]
@@ -122,8 +122,9 @@ def _legend_entry(order: int, field: Field, text: str) -> str:
 
 def _flag(label: str, span: Span, text: str) -> str:
     fault = "not in the text" if span.invented(text) else "not placed in the text"
-    return f'<span class="seqgpt-unaligned" style="{_FLAG}">⚠ {label}: {_escape(span.text)} ({fault})</span>'
+    return f'<span class="seqgpt-unaligned" style="{_FLAG}">⚠ {label}: {escape(span.text)} ({fault})</span>'
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Any text as HTML that shows it and nothing else; what HTML cannot hold is drawn as `highlight` says."""
     return html.escape(_SURROGATES.sub("\ufffd", text).translate(_CONTROL_PICTURES))

@@ -11,14 +11,13 @@ from pathlib import Path
 import pandas
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from seqgpt_lab.reports.figures import label_scores
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.runs import Failure, Owner, Run
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FONT_LIST = shutil.which("fc-list")
 HAS_CHINESE_FONT = bool(FONT_LIST and subprocess.run([FONT_LIST, ":lang=zh"], capture_output=True, check=False).stdout)
 
@@ -30,16 +29,6 @@ class Seen:
     page: Page
     console: list[str]
     requests: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

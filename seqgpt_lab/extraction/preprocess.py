@@ -182,7 +182,10 @@ _OCR: tuple[tuple[re.Pattern[str], str], ...] = (
 # From the first blank of a run, or every blank of a long run would look for its line end.
 _LINE_ENDS = r"(?<![ \t])[ \t]*(?:(?:\r\n|[\n\r\u2028\u2029\x0b\x0c\x85])[ \t]*)+"
 _UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # zero-width spaces and joiners, byte order mark, soft hyphen
-_QUOTING = r"(?m)^[ \t]*>(?:[ \t>])*|^(?:On .{1,200} wrote:|在.{1,200}写道[:：]|-{2,} ?(?:Original Message|原始邮件|原邮件) ?-{2,})[ \t]*(?:\n|\Z)"
+_QUOTING = (
+    r"(?m)^[ \t]*>(?:[ \t>])*|"
+    r"^(?:On .{1,200} wrote:|在.{1,200}写道[:：]|-{2,} ?(?:Original Message|原始邮件|原邮件) ?-{2,})[ \t]*(?:\n|\Z)"
+)
 
 STEPS: dict[str, Step] = {
     "join_lines": _removing(_LINE_ENDS),

@@ -1,0 +1,177 @@
+"""Puts questions (labels of one prompt) to documents, remembers how each was answered, and keeps that in a file; chooses nothing.
+
+All questions about a text are asked next to one another, so that an engine which keeps the work of a common beginning does it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError
+from seqgpt_lab.evaluation.metrics import strict_counts
+from seqgpt_lab.evaluation.resampling import Outcomes
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.extractor import Extractor, Prepared
+from seqgpt_lab.extraction.labels import Label, LabelSet
+from seqgpt_lab.extraction.prompt import split_evenly
+from seqgpt_lab.files import sha256_of, write_atomically
+
+Question = tuple[Label, ...]
+Counts = NDArray[np.int64]
+# Called with a task, how much of it is done and how much there is.
+Progress = Callable[[str, int, int], None]
+
+# Prompts between two writes of the journal: what a kill can cost.
+_PROMPTS_A_WRITE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way of asking: labels with their phrases, in an order, at most `labels_per_prompt` together. name: for tables and verdicts.
+
+    Raises OptionError for fewer than one label a prompt.
+    """
+
+    name: str
+    labels: LabelSet
+    labels_per_prompt: int = 6
+
+    def __post_init__(self) -> None:
+        if self.labels_per_prompt < 1:
+            raise OptionError(f"{self.name!r} asks {self.labels_per_prompt} labels a prompt; at least 1 is needed")
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The prompts' labels, split as an extractor splits them; only field and phrase are kept, for nothing else is asked."""
+        by_phrase = {label.phrase: Label(label.field, label.phrase) for label in self.labels.labels}
+        groups = split_evenly(self.labels.phrases, self.labels_per_prompt)
+        return tuple(tuple(by_phrase[phrase] for phrase in phrases) for phrases in groups)
+
+
+class Ledger:
+    """The answers of one extractor on some documents with gold, as counts of right, wrong and missing values.
+
+    journal: a file in which answers are kept between runs; None for none. A call is one question put to one document (a text too long
+    for one prompt takes several). asked: calls that this ledger's users wanted, known answers included; made: those that reached the
+    model. Raises DocumentError for fewer than two documents or repeated ids, LabelError for a journal that cannot be read or was made
+    from another model, other documents or other limits.
+    """
+
+    def __init__(self, extractor: Extractor, documents: Sequence[Document], journal: Path | None = None) -> None:
+        if len(documents) < 2 or len({document.id for document in documents}) < len(documents):
+            raise DocumentError(f"there are {len(documents)} documents; wanted at least 2, each with an id of its own")
+        self.extractor, self.documents, self.journal = copy(extractor), tuple(documents), journal
+        self.asked = self.made = 0
+        self._counts: dict[Question, Counts] = {}
+        self._wanted: set[Question] = set()
+        self._fingerprint = _fingerprint(extractor, documents) if journal else ""
+        if journal and journal.exists():
+            self._counts = _read(journal, self._fingerprint)
+
+    def cost(self, questions: Sequence[Question]) -> int:
+        """How many calls more it takes to have asked these questions."""
+        return len(set(questions) - self._wanted) * len(self.documents)
+
+    def ask(self, questions: Sequence[Question], progress: Callable[[int, int], None] | None = None) -> None:
+        """Put the questions to every document, but for those whose answers are known. progress: called with prompts done and in all."""
+        self.asked += self.cost(questions)
+        self._wanted |= set(questions)
+        new = [question for question in dict.fromkeys(questions) if question not in self._counts]
+        step = max(1, _PROMPTS_A_WRITE // len(self.documents))
+        for at in range(0, len(new), step):
+            group = new[at : at + step]
+            told = progress and partial(_shifted, progress, at * len(self.documents), len(new) * len(self.documents))
+            self._counts |= zip(group, self._answers(group, told), strict=True)
+            self.made += len(group) * len(self.documents)
+            if self.journal:
+                _write(self.journal, self._fingerprint, self._counts)
+
+    def outcomes(self, variant: Variant) -> Outcomes:
+        """How the variant did on every document, fields in the order of their names (the same for every order of asking)."""
+        self.ask(variant.questions)
+        names = [label.field for question in variant.questions for label in question]
+        counts = np.concatenate([self._counts[question] for question in variant.questions], axis=1)
+        order = sorted(range(len(names)), key=names.__getitem__)
+        ids = tuple(document.id for document in self.documents)
+        return Outcomes(variant.name, ids, tuple(names[place] for place in order), counts[:, order])
+
+    def _answers(self, questions: Sequence[Question], progress: Callable[[int, int], None] | None) -> list[Counts]:
+        """Counts [documents, labels, 3] of each question."""
+        self.extractor.labels_per_prompt = max(map(len, questions))
+        label_sets = [LabelSet(question) for question in questions]
+        prepared = [[self.extractor.prepare(document, labels) for labels in label_sets] for document in self.documents]
+        requests = [request for row in prepared for one in row for request in one.requests]
+        completions = iter(self.extractor.engine.generate(requests, progress) if requests else [])
+        extractions = [[_finished(one, completions) for one in row] for row in prepared]
+        rows = [
+            [_numbers(document, extraction, labels.names) for extraction, labels in zip(row, label_sets, strict=True)]
+            for document, row in zip(self.documents, extractions, strict=True)
+        ]
+        return [np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)]
+
+
+def check_gold(documents: Sequence[Document], labels: LabelSet) -> list[str]:
+    """What a score cannot show, in sentences: fields asked for that no document has, and gold that no field asks for.
+
+    Raises LabelError when no gold value is asked for at all.
+    """
+    marked = {entity.label for document in documents for entity in document.gold}
+    unmarked = [name for name in labels.names if name not in marked]
+    unasked = sorted(marked - set(labels.names))
+    if len(unmarked) == len(labels.names):
+        raise LabelError(f"the documents have gold for {unasked}, the labels ask for {unmarked}; give the fields the gold's names")
+    notes = [f"No document has gold for {'、'.join(unmarked)}: every value given there counts as wrong."] if unmarked else []
+    return notes + ([f"No label asks for {'、'.join(unasked)}, so the gold for it counts nowhere."] if unasked else [])
+
+
+def _finished(prepared: Prepared[Extraction], completions: Iterator[Any]) -> Extraction:
+    return prepared.finish([next(completions) for _ in prepared.requests])
+
+
+def _numbers(document: Document, extraction: Extraction, names: Sequence[str]) -> list[tuple[int, int, int]]:
+    counts = strict_counts(document, extraction, names)
+    return [(counts[name].true_positives, counts[name].false_positives, counts[name].false_negatives) for name in names]
+
+
+def _shifted(progress: Callable[[int, int], None], before: int, total: int, done: int, _total: int) -> None:
+    progress(min(before + done, total), total)
+
+
+def _fingerprint(extractor: Extractor, documents: Sequence[Document]) -> str:
+    """SHA-256 over the model's files, the limits it reads and writes within, and the documents with their gold."""
+    checkpoint = extractor.engine.checkpoint
+    files = [sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)]
+    gold = [[one.id, one.text, [[entity.label, entity.start, entity.end] for entity in one.gold]] for one in documents]
+    dtype = str(getattr(extractor.engine, "dtype", ""))
+    return hashlib.sha256(json.dumps([files, dtype, extractor.max_length, extractor.max_new_tokens, gold]).encode()).hexdigest()
+
+
+def _write(path: Path, fingerprint: str, counts: dict[Question, Counts]) -> None:
+    answers = [{"labels": [[label.field, label.phrase] for label in question], "counts": one.tolist()} for question, one in counts.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"made_from": fingerprint, "answers": answers}, ensure_ascii=False))
+
+
+def _read(path: Path, fingerprint: str) -> dict[Question, Counts]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        made_from, answers = found["made_from"], found["answers"]
+        counts = {
+            tuple(Label(field, phrase) for field, phrase in one["labels"]): np.array(one["counts"], dtype=np.int64) for one in answers
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabelError(f"the journal {path} cannot be read ({error}); delete it, or name another") from error
+    if made_from != fingerprint:
+        raise LabelError(f"the journal {path} was made from another model, other documents or other limits; delete it, or name another")
+    return counts

@@ -1,0 +1,114 @@
+"""Compares ways of asking for the same fields on the same documents, and says whether one is really better; draws and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.evaluation.counts import Counts
+from seqgpt_lab.evaluation.resampling import Metric, Outcomes
+from seqgpt_lab.evaluation.significance import judge_all
+from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
+from seqgpt_lab.studies.display import Prose, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How variants did on the same documents; verdicts[i] holds variants[i + 1] against the first one. calls: that reached the model."""
+
+    variants: tuple[Variant, ...]
+    outcomes: tuple[Outcomes, ...]
+    verdicts: tuple[Verdict, ...]
+    metric: Metric
+    calls: int
+    notes: tuple[str, ...] = ()
+
+    def frame(self) -> pandas.DataFrame:
+        """One row a variant: variant, phrases, labels_per_prompt, micro_f1, macro_f1, exact_record_rate, and against the first one
+        difference, low, high (bounds of its interval), p (corrected), real, documents_needed.
+        """
+        rows = [_row(variant, one) for variant, one in zip(self.variants, self.outcomes, strict=True)]
+        for row, verdict in zip(rows[1:], self.verdicts, strict=True):
+            row |= {"difference": verdict.difference, "low": verdict.low, "high": verdict.high, "p": verdict.adjusted_p}
+            row |= {"real": verdict.real, "documents_needed": verdict.documents_needed}
+        frame = pandas.DataFrame(rows)
+        return frame.astype({"documents_needed": "Int64"}) if "documents_needed" in frame else frame
+
+    def label_frame(self) -> pandas.DataFrame:
+        """One row a variant and field: variant, field, phrase, support, precision, recall, f1."""
+        rows = []
+        for variant, one in zip(self.variants, self.outcomes, strict=True):
+            phrases = dict(zip(variant.labels.names, variant.labels.phrases, strict=True))
+            for field, counts in zip(one.labels, field_counts(one), strict=True):
+                scores = {"support": counts.support, "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
+                rows.append({"variant": variant.name, "field": field, "phrase": phrases[field], **scores})
+        return pandas.DataFrame(rows)
+
+    def about(self) -> Prose:
+        """The verdict on every variant, and what the scores do not show, in sentences."""
+        return Prose("\n\n".join([*(plain(verdict.sentence()) for verdict in self.verdicts), *map(plain, self.notes)]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Variants with their scores, and the verdicts, JSON-ready."""
+        frame = self.frame()[["variant", "labels_per_prompt", "micro_f1", "macro_f1", "exact_record_rate"]]
+        return {
+            "metric": self.metric,
+            "calls": self.calls,
+            "variants": frame.to_dict("records"),
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            "notes": list(self.notes),
+        }
+
+
+def compare(
+    extractor: Extractor,
+    documents: Sequence[Document],
+    variants: Sequence[Variant],
+    *,
+    metric: Metric = "micro_f1",
+    settings: Settings | None = None,
+    journal: Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Ask every variant of every document and hold each against the first one, Holm-corrected.
+
+    journal: a file that keeps the answers, so that a comparison that was killed goes on where it was. Raises OptionError for fewer
+    than two variants, LabelError for variants that do not ask for the same fields and for gold that none asks for, DocumentError for
+    fewer than two documents, and what `Ledger` raises.
+    """
+    ledger = Ledger(extractor, documents, journal)
+    notes = [note for variant in variants[:1] for note in check_gold(documents, variant.labels)]
+    ledger.ask([question for variant in variants for question in variant.questions], progress and partial(progress, "compare"))
+    return judged(ledger, variants, metric, settings, notes)
+
+
+def judged(
+    ledger: Ledger, variants: Sequence[Variant], metric: Metric, settings: Settings | None = None, notes: Sequence[str] = ()
+) -> Comparison:
+    """The comparison of variants on a ledger's documents. Raises as `compare` does."""
+    if len(variants) < 2:
+        raise OptionError(f"there is nothing to compare among {len(variants)} variants; give at least two")
+    outcomes = tuple(ledger.outcomes(variant) for variant in variants)
+    verdicts = judge_all(outcomes[0], outcomes[1:], metric, settings)
+    return Comparison(tuple(variants), outcomes, verdicts, metric, ledger.made, tuple(notes))
+
+
+def field_counts(outcomes: Outcomes) -> list[Counts]:
+    """Counts of all documents, a field each, in the outcomes' order."""
+    return [Counts(*map(int, row)) for row in np.asarray(outcomes.counts).sum(axis=0)]
+
+
+def _row(variant: Variant, outcomes: Outcomes) -> dict[str, object]:
+    row: dict[str, object] = {"variant": variant.name, "phrases": "、".join(variant.labels.phrases)}
+    row["labels_per_prompt"] = variant.labels_per_prompt
+    return row | {metric: outcomes.score(metric) for metric in METRIC_NAMES}

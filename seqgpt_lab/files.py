@@ -6,20 +6,24 @@ import hashlib
 import json
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 
-def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Put `content` (text as UTF-8) at `path` so that readers, and a crash at any moment, see the old file or the new one.
+@contextmanager
+def atomic_stream(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary stream whose content is at `path` when the block ends well, and nowhere when it does not.
 
-    Written beside the target, synced, then renamed over it. Raises OSError as the file system does; nothing is left beside then.
+    Written beside the target, synced, then renamed over it, so that readers, and a crash at any moment, see the old file or the new
+    one. Raises OSError as the file system does.
     """
     target = Path(path)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         with open(beside, "xb") as stream:
-            stream.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(beside, target)
@@ -27,6 +31,12 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Put `content` (text as UTF-8) at `path`, whole or not at all; see `atomic_stream`. Raises OSError as the file system does."""
+    with atomic_stream(path) as stream:
+        stream.write(content if isinstance(content, bytes) else content.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: object) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from seqgpt_lab.apps.commands.bulk import bulk
 from seqgpt_lab.apps.commands.doctor import doctor
 from seqgpt_lab.apps.commands.evaluate import evaluate
 from seqgpt_lab.apps.commands.extract import extract
@@ -60,6 +61,7 @@ app.command()(convert)
 app.command()(train_embedded)
 app.command()(widen)
 app.command()(doctor)
+app.command()(bulk)
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,3 +83,7 @@ def _options(
 def main() -> None:
     """The entry point of the `seqgpt-lab` script; leaves with an exit code."""
     app(prog_name="seqgpt-lab")
+
+
+if __name__ == "__main__":
+    main()

@@ -115,6 +115,15 @@ def write_jsonl(path: str | Path, documents: Iterable[Document]) -> None:
         raise DocumentError(f"cannot write {path}: {error.strerror}; check that its folder exists and may be written") from error
 
 
+def parse_jsonl_line(raw: bytes | str, number: int) -> Document | None:
+    """The document on a line, counted from 1, of which it takes its id where it has none of its own; None for a blank line.
+
+    Raises DocumentError for a line that breaks the format.
+    """
+    line = _decode(raw, byte_order_mark=number == 1)
+    return _parse(line, default_id=f"line-{number}") if line.strip() else None
+
+
 def _read_lines(lines: Iterable[bytes | str]) -> Reading:
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -123,10 +132,9 @@ def _read_lines(lines: Iterable[bytes | str]) -> Reading:
     try:
         for number, raw in enumerate(lines, start=1):
             try:
-                line = _decode(raw) if number == 1 else _decode(raw, byte_order_mark=False)
-                if not line.strip():
+                document = parse_jsonl_line(raw, number)
+                if document is None:
                     continue
-                document = _parse(line, default_id=f"line-{number}")
                 _check_new(document.id, first_line)
             except DocumentError as error:
                 problems.append(Problem(number, str(error)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from tests.checkpoints import write_random_checkpoint
 
 KNOWN = {"姓名": ["张伟", "李娜"], "年龄": ["35", "28"], "公司": ["上海云智科技有限公司"]}
+load_tokenizer = cache(TextTokenizer.load)
 PROMPT = re.compile("输入: (.*)\n(抽取|分类): (.*)\n输出: ", re.DOTALL)
 
 
@@ -44,7 +46,7 @@ class ScriptedEngine:
 
     def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
         self.batches.append(len(requests))
-        tokenizer = TextTokenizer.load(self.checkpoint.tokenizer)
+        tokenizer = load_tokenizer(self.checkpoint.tokenizer)
         completions = []
         for done, request in enumerate(requests, start=1):
             found = PROMPT.fullmatch(tokenizer.decode(request.prompt_ids).text)

@@ -1,0 +1,239 @@
+"""Reads a job's documents one by one from a folder, JSONL, CSV or Parquet; what cannot be read is a row with its reason. Bounded memory."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO
+
+from seqgpt_lab.documents.formats import parse_jsonl_line
+from seqgpt_lab.errors import DocumentError, OptionError
+
+LARGEST_ROW = 64 * 2**20
+"""Bytes of the longest line or cell that is read; a longer one is a failure instead of a machine without memory."""
+
+_READ = 2**20
+_PARQUET_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A row of a job, counted from 0: a text, or why there is none. note: what is to be told of a text that was read.
+
+    read: bytes of the whole input up to here, for progress.
+    """
+
+    row: int
+    id: str
+    text: str | None
+    failure: str = ""
+    note: str = ""
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """As Item, from one file: key is what a row without an id is called, at is the place in the file in bytes."""
+
+    id: str | None
+    key: str
+    text: str | None
+    failure: str = ""
+    note: str = ""
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of tables are called, and how text files are encoded (empty: UTF-8, else GB18030 where all of it is that)."""
+
+    text: str = "text"
+    id: str = "id"
+    encoding: str = ""
+
+
+class Source:
+    """The files of a job, in the order in which their rows come out.
+
+    path: a file, or a folder of which every file that is not hidden is read, in order of its path. Raises DocumentError for a path that
+    does not exist, OptionError for an encoding that does not.
+    """
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self.path, self.columns = path, columns
+        try:
+            codecs.lookup(columns.encoding or "utf-8")
+        except LookupError as error:
+            raise OptionError(f"there is no encoding {columns.encoding!r}; write for example utf-8, gb18030 or big5") from error
+        if not path.exists():
+            raise DocumentError(f"there is nothing at {path}; give a folder, or a .jsonl, .csv or .parquet file")
+        self.files = _files_below(path) if path.is_dir() else [path]
+        self._sizes = [_size(file) for file in self.files]
+        self.bytes = sum(self._sizes)
+
+    def items(self, skip: int = 0) -> Iterator[Item]:
+        """The rows from row `skip` on."""
+        row, before = 0, 0
+        for file, size in zip(self.files, self._sizes, strict=True):
+            name = "" if file == self.path else file.relative_to(self.path).as_posix()
+            for found in _read_file(file, name, self.columns):
+                if row >= skip:
+                    yield Item(row, _identifier(found, name), found.text, found.failure, found.note, before + min(found.at, size))
+                row += 1
+            before += size
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names, sizes and times of change of all files: another value means that the input is not the same."""
+        digest = hashlib.sha256(repr(self.columns).encode())
+        for file, size in zip(self.files, self._sizes, strict=True):
+            changed = file.stat().st_mtime_ns if file.exists() else 0
+            digest.update(f"{file}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+def _files_below(folder: Path) -> list[Path]:
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # a link to nothing, for example: told when its turn comes
+        return 0
+
+
+def _identifier(found: _Found, name: str) -> str:
+    """The row's own id, or one made of its file's place and its number in it."""
+    return found.id or (":".join(filter(None, (name, found.key))) or "document")
+
+
+def _read_file(file: Path, name: str, columns: Columns) -> Iterator[_Found]:
+    """The rows of one file; whatever stops the reading is the last row."""
+    suffix = file.suffix.lower()
+    try:
+        if suffix in (".jsonl", ".ndjson"):
+            yield from _read_jsonl(file)
+        elif suffix in (".csv", ".tsv"):
+            yield from _read_csv(file, columns, "\t" if suffix == ".tsv" else ",")
+        elif suffix == ".parquet":
+            yield from _read_parquet(file, columns)
+        elif suffix == ".txt":
+            yield _read_text(file, columns)
+        else:
+            yield _Found(
+                None, "" if name else file.name, None, f"cannot read {suffix or 'a file without a suffix'}; wanted txt, jsonl, csv, parquet"
+            )
+    except OSError as error:
+        yield _Found(None, "" if name else file.name, None, f"cannot read the file: {error.strerror or error}")
+    except (DocumentError, csv.Error, UnicodeError) as error:
+        yield _Found(None, "" if name else file.name, None, f"cannot read it: {error}")
+
+
+def _read_text(file: Path, columns: Columns) -> _Found:
+    encoding, note = _encoding(file, columns)
+    if _size(file) > LARGEST_ROW:
+        raise DocumentError(f"the file has {_size(file):,} bytes, the most is {LARGEST_ROW:,}; split it")
+    with open(file, encoding=encoding, newline="") as stream:
+        text = stream.read()
+    return _Found(None, "", text.removesuffix("\n").removesuffix("\r"), note=note, at=_size(file))
+
+
+def _read_jsonl(file: Path) -> Iterator[_Found]:
+    with open(file, "rb") as stream:
+        for number, line in enumerate(_bounded_lines(stream), start=1):
+            key = f"line-{number}"
+            try:
+                if line is None:
+                    raise DocumentError(f"the line has more than {LARGEST_ROW:,} bytes; split its text")
+                document = parse_jsonl_line(line, number)
+            except DocumentError as error:
+                yield _Found(None, key, None, str(error), at=stream.tell())
+            else:
+                if document is not None:
+                    given = None if document.id == key else document.id
+                    yield _Found(given, key, document.text, at=stream.tell())
+
+
+def _bounded_lines(stream: IO[bytes]) -> Iterator[bytes | None]:
+    """Lines of a file; None for one that is too long, which is skipped without being held."""
+    while line := stream.readline(LARGEST_ROW):
+        yield line if line.endswith(b"\n") or len(line) < LARGEST_ROW else None
+        while not line.endswith(b"\n") and (line := stream.readline(LARGEST_ROW)):
+            pass
+
+
+def _read_csv(file: Path, columns: Columns, delimiter: str) -> Iterator[_Found]:
+    encoding, note = _encoding(file, columns)
+    csv.field_size_limit(LARGEST_ROW)
+    with open(file, "rb") as content, TextIOWrapper(content, encoding, newline="") as stream:
+        rows = csv.DictReader(stream, delimiter=delimiter)
+        names = list(rows.fieldnames or ())
+        if columns.text not in names:
+            raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
+        for number, row in enumerate(rows, start=1):
+            text, failure = row[columns.text], ""
+            if None in row:  # where DictReader puts surplus cells
+                text, failure = None, f"the row has more cells than the {len(names)} of the header; put texts with commas into quotes"
+            elif text is None:
+                failure = f"the row has no cell for {columns.text!r}; the header has {len(names)} columns"
+            yield _Found(row.get(columns.id) or None, f"row-{number}", text, failure, note, content.tell())
+
+
+def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file) as table:
+            names = table.schema_arrow.names
+            if columns.text not in names:
+                raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
+            wanted = [name for name in (columns.id, columns.text) if name in names]
+            rows, size, number = max(1, table.metadata.num_rows), _size(file), 0
+            for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
+                for row in batch.to_pylist():
+                    number += 1
+                    text, given = row[columns.text], row.get(columns.id)
+                    failure = "" if isinstance(text, str) else f"{columns.text!r} is {type(text).__name__}, not a text"
+                    identifier = None if given is None else str(given)
+                    yield _Found(identifier, f"row-{number}", None if failure else text, failure, at=size * number // rows)
+    except pyarrow.ArrowException as error:
+        raise DocumentError(f"this is no Parquet file that can be read ({error})") from error
+
+
+def _encoding(file: Path, columns: Columns) -> tuple[str, str]:
+    """The encoding of a text file, and what to tell of it. Raises DocumentError where all of it is neither UTF-8 nor GB18030."""
+    if columns.encoding:
+        return columns.encoding, ""
+    if _decodes(file, "utf-8"):
+        return "utf-8-sig", ""
+    if _decodes(file, "gb18030"):
+        return "gb18030", "encoding: the file is not UTF-8 and was read as GB18030 (GBK); name another with --encoding"
+    raise DocumentError("the file is neither UTF-8 nor GB18030 (GBK); name its encoding with --encoding")
+
+
+def _decodes(file: Path, encoding: str) -> bool:
+    """Whether all of a file is in this encoding, read piece by piece."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with open(file, "rb") as stream:
+            for piece in _pieces(stream):
+                decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
+    return iter(lambda: stream.read(_READ), b"")

@@ -1,0 +1,221 @@
+"""`seqgpt-lab bulk`: the rows of an uninterrupted run, whatever happens in between, and plain words where it cannot go on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+import pandas
+import pytest
+
+from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.errors import CapacityError
+from tests.apps.conftest import Invoke, ScriptedEngine
+
+WORDS = ("bulk", "in.jsonl", "--labels", "姓名,年龄", "--batch-size", "2")
+ROWS = 60
+
+
+@pytest.fixture(autouse=True)
+def documents(invoke: Invoke) -> None:
+    """In the empty folder that `invoke` works in: most lines good, one not JSON, one with half a character, one blank."""
+    texts = [f"张伟，{35 if number % 2 else 28}岁{'。' * number}" for number in range(ROWS - 2)] + ["李\ud800娜", " "]
+    lines = [json.dumps({"id": f"d{number % 50}", "text": text}) for number, text in enumerate(texts)]
+    Path("in.jsonl").write_text("\n".join([*lines[:10], "not JSON", *lines[10:]]) + "\n")
+
+
+def records(path: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def killed(run: Callable[[], object], parts: int, after: float) -> bool:
+    """Run this in a child process and kill it when it has written so many more parts and some time has passed; whether it was alive."""
+    done = len(written())
+    child = os.fork()
+    if child == 0:
+        os.closerange(1, 3)
+        run()
+        os._exit(0)
+    while len(written()) < done + parts and os.waitpid(child, os.WNOHANG) == (0, 0):
+        time.sleep(0.005)
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def written() -> list[Path]:
+    return list(Path("out.jsonl.parts").glob("part-*"))
+
+
+class SlowEngine(ScriptedEngine):
+    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+        time.sleep(0.02)
+        return super().generate(requests, progress)
+
+
+@pytest.fixture
+def slow(scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqgpt_lab.engine.engine.Engine.load", SlowEngine(scripted.checkpoint).load)
+
+
+def test_one_row_a_document_in_order_failures_with_their_reason(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    result = invoke(*WORDS, "out.jsonl")
+    found = records("out.jsonl")
+    assert result.exit_code == 1 and result.stdout == "out.jsonl\n"
+    assert "61 rows, 1 failed, 2 with problems" in result.stderr
+    assert [row["row"] for row in found] == list(range(61))
+    assert [row["id"] for row in found if row["error"] is None] == [f"d{number % 50}" for number in range(60)]
+    assert found[10]["values"] is None and "not JSON" in str(found[10]["error"])
+    assert found[2]["values"] == {"姓名": "张伟", "年龄": "28"}
+    assert not Path("out.jsonl.parts").exists()
+
+
+def test_killed_three_times_at_random_it_gives_the_same(invoke: Invoke, slow: None) -> None:
+    invoke(*WORDS, "whole.jsonl")
+    moments = Random(0)
+    for _ in range(3):
+        assert killed(lambda: invoke(*WORDS, "out.jsonl"), moments.randint(0, 2), moments.uniform(0, 0.05))
+    assert not Path("out.jsonl").exists() and written()
+    invoke(*WORDS, "out.jsonl")
+    assert Path("out.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
+
+
+def test_what_is_done_is_not_done_again(invoke: Invoke, slow: None) -> None:
+    assert killed(lambda: invoke(*WORDS, "out.jsonl"), 2, 0)
+    (Path("out.jsonl.parts") / f"part-{40:012d}-{8:09d}.jsonl").write_text("from the future\n")  # a gap before it: not counted
+    result = invoke(*WORDS, "out.jsonl")
+    assert "going on after " in result.stderr and "61 rows" in result.stderr
+
+
+def test_parquet_has_the_same_rows(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    invoke(*WORDS, "out.jsonl")
+    invoke(*WORDS, "out.parquet")
+    frame, lines = pandas.read_parquet("out.parquet"), records("out.jsonl")
+    assert list(frame["row"]) == [row["row"] for row in lines] and list(frame["id"]) == [row["id"] for row in lines]
+    values = [None if one is None else {key: list(texts) for key, texts in one.items()} for one in frame["values"]]
+    assert values[2] == {"姓名": ["张伟"], "年龄": ["28"]} and values[10] is None and values[60] == {"姓名": [], "年龄": []}
+    assert frame["spans"][2][1] == {"label": "年龄", **lines[2]["spans"]["年龄"][0]}  # type: ignore[index]
+    assert [error is not None for error in frame["error"].astype(object).where(frame["error"].notna(), None)].count(True) == 1
+
+
+def test_a_document_that_takes_its_batch_down_fails_alone(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = ScriptedEngine.generate
+
+    def generate(self: ScriptedEngine, requests: Sequence[Request], progress: object = None) -> list[Completion]:
+        if any(len(request.prompt_ids) > 70 for request in requests):
+            raise CapacityError("request 0 does not fit into memory")
+        return answer(self, requests)
+
+    monkeypatch.setattr(ScriptedEngine, "generate", generate)
+    invoke(*WORDS, "out.jsonl")
+    failed = [row["error"] is not None for row in records("out.jsonl")]
+    assert failed.count(True) > 5 and failed.count(False) > 20
+    assert [row["row"] for row in records("out.jsonl")] == list(range(61))
+
+
+def test_outputs_and_parts_of_others_are_left_alone(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    Path("out.jsonl").write_text("mine")
+    assert "add --overwrite" in invoke(*WORDS, "out.jsonl").stderr and Path("out.jsonl").read_text() == "mine"
+    assert invoke(*WORDS, "out.jsonl", "--overwrite").exit_code == 1 and len(records("out.jsonl")) == 61
+    Path("other.jsonl.parts").mkdir()
+    Path("other.jsonl.parts/job.json").write_text('{"labels": []}')
+    result = invoke(*WORDS, "other.jsonl")
+    assert result.exit_code == 2 and "parts of another job: input, labels, model, options differ" in result.stderr
+    for name, words in (("out.csv", "must end in"), ("no/out.jsonl", "folder that exists")):
+        assert words in invoke(*WORDS, name).stderr
+    Path("folder").mkdir()
+    assert "lies in the input folder" in invoke("bulk", "folder", "folder/out.jsonl", "--labels", "姓名").stderr
+
+
+def test_two_jobs_do_not_write_one_output(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    Path("out.jsonl.parts").mkdir()
+    with open("out.jsonl.parts/lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = invoke(*WORDS, "out.jsonl")
+    assert result.exit_code == 2 and "another job is writing" in result.stderr
+
+
+def test_a_kill_between_the_output_and_the_removal_of_the_parts_is_no_harm(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_path: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr("seqgpt_lab.apps.bulk.parts.shutil.rmtree", killed)
+        invoke(*WORDS, "out.jsonl")
+    before = Path("out.jsonl").read_bytes()
+    assert "going on after 61 rows" in invoke(*WORDS, "out.jsonl").stderr
+    assert Path("out.jsonl").read_bytes() == before and not Path("out.jsonl.parts").exists()
+
+
+def test_a_disk_without_room_is_told_and_the_job_goes_on_with_room(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    """The limit on a file's size stands for a full disk: the output, larger than any part, does not fit."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, before[1]))
+        result = invoke(*WORDS, "out.jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.exit_code == 2 and "61 rows are safe there: make room" in result.stderr
+    assert not Path("out.jsonl").exists() and not list(Path(".").glob(".*.part"))
+    assert invoke(*WORDS, "out.jsonl").exit_code == 1 and len(records("out.jsonl")) == 61
+
+
+@pytest.mark.full
+def test_memory_stays_flat_over_many_documents(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    peaks = []
+    for documents in (5_000, 100_000):
+        with open("in.jsonl", "w", encoding="utf-8") as stream:
+            stream.writelines(f'{{"text": "张伟，{number}"}}\n' for number in range(documents))
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            scripted.batches = []
+            invoke("bulk", "in.jsonl", f"out-{documents}.jsonl", "--labels", "姓名", "--batch-size", "64")
+            os.write(writer, str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss).encode())
+            os._exit(0)
+        peaks.append(int(os.read(reader, 100)))
+        os.waitpid(child, 0)
+        with open(f"out-{documents}.jsonl", "rb") as stream:
+            assert sum(1 for _ in stream) == documents
+    assert peaks[1] - peaks[0] < 20_000, f"KiB at 5,000 and at 100,000 documents: {peaks}"
+
+
+@pytest.mark.full
+def test_a_real_process_killed_three_times_gives_the_same(invoke: Invoke) -> None:
+    command = [sys.executable, "-m", "seqgpt_lab.apps.cli", *WORDS]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "whole.jsonl"], env=environment, check=False, capture_output=True)
+    moments = Random(0)
+    killed = 0
+    while killed < 3:
+        process = subprocess.Popen([*command, "out.jsonl"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = len(written())
+        while process.poll() is None and len(written()) <= done:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.2))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+    subprocess.run([*command, "out.jsonl"], env=environment, check=False, capture_output=True)
+    assert Path("out.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
+
+
+@pytest.mark.full
+def test_ray_gives_the_same_rows(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="pip install 'seqgpt-lab[ray]'")
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")
+    invoke(*WORDS, "here.jsonl")
+    assert invoke(*WORDS, "ray.jsonl", "--ray", "--replicas", "2").exit_code == 1
+    assert Path("ray.jsonl").read_bytes() == Path("here.jsonl").read_bytes()

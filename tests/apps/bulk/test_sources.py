@@ -1,0 +1,95 @@
+"""A job's rows from any input: one a document, in order, failures with their reason, and the same when rows are skipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas
+import pytest
+
+from seqgpt_lab.apps.bulk import sources
+from seqgpt_lab.apps.bulk.sources import Columns, Item, Source
+from seqgpt_lab.errors import DocumentError, OptionError
+
+
+def rows(path: Path, columns: Columns | None = None, skip: int = 0) -> list[Item]:
+    return list(Source(path, columns or Columns()).items(skip))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Every format, with something wrong in most."""
+    place = tmp_path / "in"
+    (place / "b").mkdir(parents=True)
+    (place / "a.txt").write_bytes("\ufeff张伟\r\n".encode())
+    (place / "b" / "gbk.csv").write_bytes('id,text\nx,"李娜，28岁"\nx,再来一次\ny,多,了\nz\n'.encode("gb18030"))
+    (place / "b" / "broken.txt").write_bytes(b"\x80\xff\xff\x00")
+    (place / "c.jsonl").write_text('{"text": "一"}\n\n{"text": 2}\n{"id": "己", "text": "二"}', encoding="utf-8")
+    (place / "d.txt").symlink_to(place / "nowhere.txt")
+    (place / "e.png").write_bytes(b"\x89PNG")
+    pandas.DataFrame({"text": ["三", None], "id": [7, 8]}).to_parquet(place / "f.parquet")
+    (place / "g.parquet").write_bytes(b"PAR1 not really PAR1")
+    (place / ".hidden.txt").write_text("nothing")
+    return place
+
+
+def test_a_folder_gives_one_row_a_document_in_order_whatever_is_in_it(folder: Path) -> None:
+    found = rows(folder)
+    assert [item.row for item in found] == list(range(len(found)))
+    assert [(item.id, item.text) for item in found] == [
+        ("a.txt", "张伟"),
+        ("b/broken.txt", None),
+        ("x", "李娜，28岁"),
+        ("x", "再来一次"),
+        ("y", None),
+        ("z", None),
+        ("c.jsonl:line-1", "一"),
+        ("c.jsonl:line-3", None),
+        ("己", "二"),
+        ("d.txt", None),
+        ("e.png", None),
+        ("7", "三"),
+        ("8", None),
+        ("g.parquet", None),
+    ]
+    reasons = [item.failure for item in found if item.text is None]
+    wanted = ["--encoding", "more cells than the 2", "no cell for 'text'", "'text' is 2", "No such file", "png", "NoneType", "Parquet"]
+    assert all(word in reason for word, reason in zip(wanted, reasons, strict=True)), reasons
+    assert ["GB18030" in item.note for item in found[2:4]] == [True, True]
+    assert [item.read for item in found] == sorted(item.read for item in found)
+
+
+@pytest.mark.parametrize("skip", range(15))
+def test_skipped_rows_change_nothing_for_the_others(folder: Path, skip: int) -> None:
+    assert rows(folder, skip=skip) == rows(folder)[skip:]
+
+
+def test_columns_have_the_names_and_files_the_encoding_that_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_bytes("號\t內容\n1\t張偉\n".encode("big5"))
+    assert rows(path, Columns("內容", "號", "big5")) == [Item(0, "1", "張偉", read=path.stat().st_size)]
+    assert "no column 'text', only ['號', '內容']" in rows(path, Columns(encoding="big5"))[0].failure
+    with pytest.raises(OptionError, match="no encoding 'x'"):
+        rows(path, Columns(encoding="x"))
+    with pytest.raises(DocumentError, match="nothing at"):
+        rows(tmp_path / "nowhere")
+
+
+def test_a_line_that_is_too_long_is_a_failure_and_the_next_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "LARGEST_ROW", 1000)
+    path = tmp_path / "in.jsonl"
+    texts = ["a", "b" * 5000, "c", "d" * 5000]
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")
+    assert [item.text for item in rows(path)] == ["a", None, "c", None]
+    assert "more than 1,000 bytes" in rows(path)[1].failure
+    table = tmp_path / "in.csv"
+    table.write_text(f"text\n{'b' * 500}\n{'c' * 5000}\n", encoding="utf-8")
+    assert [item.text for item in rows(table)] == ["b" * 500, None]
+
+
+def test_another_input_has_another_fingerprint(folder: Path) -> None:
+    before = Source(folder, Columns()).fingerprint()
+    assert Source(folder, Columns()).fingerprint() == before != Source(folder, Columns("t")).fingerprint()
+    (folder / "e.png").write_bytes(b"\x89PNG.")
+    assert Source(folder, Columns()).fingerprint() != before

@@ -1,0 +1,23 @@
+"""What holds for the whole suite: which tests must have the machine to themselves, and hypothesis without a clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parent
+# These count the machine's processes and shared memory, or hold a fault to a number of seconds.
+ALONE = (ROOT / "faults", ROOT / "browser", ROOT / "reports" / "test_run_faults.py", ROOT / "engine" / "test_exchange.py")
+
+# A deadline would fail examples for what else the machine is doing.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `alone` what must not run beside other tests."""
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in ALONE):
+            item.add_marker(pytest.mark.alone)

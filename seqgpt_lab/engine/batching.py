@@ -1,27 +1,24 @@
-"""Groups requests of any number into batches of similar length under a token budget; knows lengths only."""
+"""The order in which requests are decoded, and their parts for several replicas; knows lengths and ids only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from seqgpt_lab.engine.decode import Request
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.engine.requests import Request
 
 
-def plan_batches(requests: Sequence[Request], *, batch_size: int, token_budget: int) -> Iterator[list[int]]:
-    """Indices of the requests of each batch, longest prompts first, so that a batch too large for memory shows at once.
+def longest_first(requests: Sequence[Request]) -> list[int]:
+    """Indices by length, so that what is too large for memory shows at once; requests that share a text stand together."""
 
-    batch_size: most rows of a batch. token_budget: most prompt tokens of a batch after padding; a prompt longer than that goes alone.
-    """
-    if batch_size < 1 or token_budget < 1:
-        raise OptionError(f"batch_size {batch_size} and token_budget {token_budget} must both be at least 1")
-    order = sorted(range(len(requests)), key=lambda index: (-len(requests[index].prompt_ids), index))
-    batch: list[int] = []
-    for index in order:
-        longest = len(requests[batch[0]].prompt_ids) if batch else len(requests[index].prompt_ids)
-        if batch and (len(batch) == batch_size or longest * (len(batch) + 1) > token_budget):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    def key(index: int) -> tuple[int, tuple[int, ...], int, int]:
+        ids, shared = requests[index].prompt_ids, requests[index].shared_prefix
+        return (-(shared or len(ids)), ids[:shared], -len(ids), index)
+
+    return sorted(range(len(requests)), key=key)
+
+
+def plan_parts(requests: Sequence[Request], *, replicas: int, most: int) -> list[list[int]]:
+    """Indices of the requests of each part, longest first: at most `most`, and no more than a replica's fair share of all."""
+    order = longest_first(requests)
+    size = max(1, min(most, -(-len(order) // replicas)))
+    return [order[start : start + size] for start in range(0, len(order), size)]

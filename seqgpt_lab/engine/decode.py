@@ -1,78 +1,191 @@
-"""The decode loop: a batch of prompts in, greedy completions out; knows ids and the model, no text.
+"""The decode loop: requests in, greedy completions out, some rows at a time; knows ids and the model, no text.
 
-Rows leave as they finish: the last row takes the place of the finished one, so a pass only ever works on rows that still write.
-Every rank of a sharded model runs this same loop and agrees, because the choice of a token is reduced over ranks.
+A step admits waiting requests to free rows, feeds every row in one pass, and lets go of rows that are complete. Every rank of a
+sharded model runs this same loop and agrees, because the choice of a token is reduced over ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
-from seqgpt_lab.engine.attention import Geometry
+from seqgpt_lab.engine.batching import longest_first
 from seqgpt_lab.engine.choose import choose
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.packing import PackedPass, pack
 from seqgpt_lab.engine.requests import Completion, Request, Timing
+from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
 
-__all__ = ["Completion", "Request", "Timing", "decode"]
+__all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
 
-DRAFTED_AT_MOST = 15  # ids a row, beyond the newest
+PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
+POSITIONS_A_PASS = 64  # that guesses of all rows may fill
+GUESSES_A_ROW = (4, 16)  # at least, at most
+
+Finish = Callable[[list[int], list[Completion]], None]
+"""Called with places in the list of requests and their completions, as soon as a pass has completed some."""
 
 
-class Batch:
-    """Rows being decoded together over one cache."""
+class Decoder:
+    """Decodes on one model; keeps its KV cache and what it knows of texts from call to call.
 
-    def __init__(self, model: Bloom, requests: Sequence[Request]) -> None:
-        self.model, self.device = model, model.slopes.device
-        self.rows = [Row(index, request, model.config.eos_token_id) for index, request in enumerate(requests)]
-        self.done: dict[int, Completion] = {}
-        self.cache = self._allocate(requests)
-        self._leave()
+    rows: at work at once. token_budget: prompt tokens of all rows at work, each counted as long as the longest.
+    """
 
-    def _allocate(self, requests: Sequence[Request]) -> KVCache:
-        """Slots for the longest prompt and the largest limit that follows one, and for the padding after the shortest draft."""
+    def __init__(self, model: Bloom, *, rows: int = 32, token_budget: int = 16384, reuse: ReuseCache | None = None) -> None:
+        self.model, self.most_rows, self.token_budget = model, rows, token_budget
+        self.device, self.reuse = model.slopes.device, reuse or ReuseCache()
+        self.cache: KVCache | None = None
+        self.waiting: deque[tuple[int, Request]] = deque()
+        self.rows: list[Row] = []  # row r is at row r of the cache
+
+    @torch.inference_mode()
+    def run(self, requests: Sequence[Request], finish: Finish, rows: int | None = None) -> None:
+        """Complete every request, longest prompts first. rows: at work at once in this call, as many as ever if None.
+
+        After an error, out of memory for one, the next call starts afresh.
+        """
+        most_rows = min(rows or self.most_rows, len(requests))
+        self.waiting, self.rows = deque((index, requests[index]) for index in longest_first(requests)), []
+        if requests:
+            self._make_room(requests, most_rows)
+        while self.waiting or self.rows:
+            self._admit(most_rows)
+            self._leave(finish)  # a constraint may have forced a whole answer
+            if self.rows:
+                self._step()
+                self._remember()
+                self._leave(finish)
+
+    def forget(self) -> None:
+        """Let go of the KV cache and of all texts."""
+        self.cache, self.rows = None, []
+        self.reuse.clear()
+
+    def _make_room(self, requests: Sequence[Request], rows: int) -> None:
+        """A cache with slots for the longest prompt and limit; the one there is, if it is large enough."""
+        slots = max(len(request.prompt_ids) + request.max_new_tokens for request in requests)
+        if self.cache and self.cache.rows >= rows and self.cache.slots >= slots:
+            return
+        self.cache = None  # before the new one is made
         config, weight = self.model.config, self.model.word_embeddings.weight
-        slots = max(len(request.prompt_ids) + request.max_new_tokens for request in requests) + DRAFTED_AT_MOST
         heads = len(self.model.shard.heads(config.heads))
-        return KVCache(config.layers, len(requests), slots, heads, config.head_dim, dtype=weight.dtype, device=self.device)
+        self.cache = KVCache(config.layers, rows, slots, heads, config.head_dim, dtype=weight.dtype, device=self.device)
 
-    def step(self) -> None:
+    def _admit(self, most_rows: int) -> None:
+        """Requests that fit become rows. Those whose text a newcomer is about to compute wait a pass, and find it kept."""
+        room, coming, later = PROMPT_TOKENS_A_PASS, set(), []
+        longest = max((len(row.request.prompt_ids) for row in self.rows), default=0)
+        while self.waiting and len(self.rows) < most_rows:
+            index, request = self.waiting[0]
+            count, prefix = len(request.prompt_ids), _prefix(request)
+            longest = max(longest, count)
+            if self.rows and (longest * (len(self.rows) + 1) > self.token_budget or (count > room and room < PROMPT_TOKENS_A_PASS)):
+                break
+            self.waiting.popleft()
+            if prefix in coming:
+                later.append((index, request))
+                continue
+            row = Row(index, request, self.model.config.eos_token_id)
+            self.rows.append(row)
+            if self.reuse.level == "prefix" and prefix:
+                row.length = self._recall(len(self.rows) - 1, prefix)
+                coming |= set() if row.length else {prefix}
+            room -= count - row.length
+        self.waiting.extendleft(reversed(later))
+
+    def _recall(self, at: int, prefix: tuple[int, ...]) -> int:
+        """Put what is kept of a text into row `at` of the cache; how many tokens that is."""
+        found = self.reuse.find(prefix)
+        if found is None:
+            return 0
+        assert self.cache is not None, "there is room before there are rows"
+        self.cache.put_prefix(at, *found)
+        return len(prefix)
+
+    def _step(self) -> None:
         """Feed each row what it has not seen and its guesses, ask what comes next, keep what is right."""
+        least, most = GUESSES_A_ROW
         for row in self.rows:
-            row.plan(DRAFTED_AT_MOST)
-        count = max(len(row.feed) for row in self.rows)
-        ids = torch.tensor([row.feed + [0] * (count - len(row.feed)) for row in self.rows]).to(self.device)
-        starts = torch.tensor([row.length for row in self.rows]).to(self.device)
-        slots = max(row.length for row in self.rows) + count
-        hidden = self.model(ids, Geometry(starts, count, slots), self.cache)  # [B, T, C]
-        asked = [(at, question) for at, row in enumerate(self.rows) for question in row.questions]
-        places = torch.tensor([(at, question.at) for at, question in asked]).to(self.device)
-        answers = choose(self.model, hidden[places[:, 0], places[:, 1]], [question.allowed for _, question in asked])
-        first = 0
+            row.plan(min(most, max(least, POSITIONS_A_PASS // len(self.rows))))
+        hidden = self._feed()  # [N, C]
+        questions, places, first = [], [], 0
         for row in self.rows:
-            row.take(answers[first : first + len(row.questions)])
-            first += len(row.questions)
-        self._leave()
+            questions += row.questions
+            places += [first + question.at for question in row.questions]
+            first += len(row.feed)
+        asked = hidden.index_select(0, torch.tensor(places).to(self.device))
+        answers = iter(choose(self.model, asked, [question.allowed for question in questions]))
+        for row in self.rows:
+            row.take([next(answers) for _ in row.questions])
 
-    def _leave(self) -> None:
-        """Rows that are complete leave, from the last one down."""
+    def _feed(self) -> Tensor:
+        """The pass: every row's feed side by side -> hidden states [N, C]."""
+        assert self.cache is not None, "there is room before there are rows"
+        packing = pack([row.length for row in self.rows], [len(row.feed) for row in self.rows], self.cache.slots, self.device)
+        embedded = self._embed()
+        attend = PackedPass(self.model.attention, self.cache, packing, self.model.slopes, embedded.dtype)
+        return self.model.run(embedded.unsqueeze(0), attend).squeeze(0)
+
+    def _embed(self) -> Tensor:
+        """Every row's feed, embedded [N, C]; at level 'embedding' that of a known text is not computed again."""
+        reuse = self.reuse
+        kept: list[tuple[Tensor, ...]] = [()] * len(self.rows)
+        if reuse.level == "embedding":
+            kept = [(reuse.find(_prefix(row.request)) or ()) if not row.passes and _prefix(row.request) else () for row in self.rows]
+        known = [len(found[0]) if found else 0 for found in kept]
+        ids = [token for row, count in zip(self.rows, known, strict=True) for token in row.feed[count:]]
+        fresh = self.model.embed(torch.tensor([ids]).to(self.device)).squeeze(0)
+        if reuse.level != "embedding":
+            return fresh
+        parts = torch.split(fresh, [len(row.feed) - count for row, count in zip(self.rows, known, strict=True)])
+        for row, part, count in zip(self.rows, parts, known, strict=True):
+            if not row.passes and not count and (prefix := _prefix(row.request)):
+                reuse.keep(prefix, part[: len(prefix)].clone())
+        return torch.cat([piece for found, part in zip(kept, parts, strict=True) for piece in (*found, part)])
+
+    def _remember(self) -> None:
+        """Keep the texts of rows that have just had their first pass."""
+        if self.reuse.level != "prefix":
+            return
+        for at, row in enumerate(self.rows):
+            prefix = _prefix(row.request)
+            if row.passes == 1 and prefix and prefix not in self.reuse:
+                assert self.cache is not None, "rows are in it"
+                self.reuse.keep(prefix, *self.cache.copy_prefix(at, len(prefix)))
+
+    def _leave(self, finish: Finish) -> None:
+        """Complete rows leave; the last row takes the place of one that does, so that rows stay neighbours."""
+        gone = []
         for at in reversed(range(len(self.rows))):
             row = self.rows[at]
             if row.completion:
-                self.done[row.index] = row.completion
+                gone.append((row.index, row.completion))
                 last = self.rows.pop()
                 if last is not row:
+                    assert self.cache is not None, "rows are in it"
                     self.cache.move_row(len(self.rows), at, last.length)
                     self.rows[at] = last
+        if gone:
+            finish([index for index, _ in gone], [completion for _, completion in gone])
 
 
-@torch.inference_mode()
+def _prefix(request: Request) -> tuple[int, ...]:
+    """The ids worth keeping; the prompt's last id is always fed, for what follows it is asked."""
+    return request.prompt_ids[: min(request.shared_prefix, len(request.prompt_ids) - 1)]
+
+
 def decode(model: Bloom, requests: Sequence[Request]) -> list[Completion]:
-    """Complete a batch of requests greedily; results in their order."""
-    batch = Batch(model, requests)
-    while batch.rows:
-        batch.step()
-    return [batch.done[index] for index in range(len(requests))]
+    """Complete all requests side by side; results in their order."""
+    done: dict[int, Completion] = {}
+
+    def finish(indices: list[int], completions: list[Completion]) -> None:
+        done.update(zip(indices, completions, strict=True))
+
+    Decoder(model, rows=max(1, len(requests))).run(requests, finish)
+    return [done[index] for index in range(len(requests))]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -10,58 +12,76 @@ from typing import Protocol
 import torch
 
 from seqgpt_lab.engine.attention import choose_attention
-from seqgpt_lab.engine.batching import plan_batches
+from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
-from seqgpt_lab.engine.decode import Completion, Request
-from seqgpt_lab.engine.memory import decode_in_parts
+from seqgpt_lab.engine.decode import Decoder
+from seqgpt_lab.engine.memory import decode_within_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place, threads_each
 from seqgpt_lab.engine.replica import Job
+from seqgpt_lab.engine.requests import Completion, Request
+from seqgpt_lab.engine.reuse import CacheInfo, ReuseCache, check_level, joined
 from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.engine.workers import Finish, WorkerInfo, WorkerPool
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 
 Progress = Callable[[int, int], None]
-"""Called with (requests done, requests in all) after each batch."""
+"""Called with (requests done, requests in all) whenever some are done."""
+
+
+_BATCHES_A_JOB = 4  # rows are refilled within a job, and the end of a job leaves some of them idle
 
 
 class Runner(Protocol):
     """Where batches are decoded: in this process, or in workers."""
 
+    @property
+    def caches(self) -> Sequence[CacheInfo]:
+        """What each copy of the model keeps of texts."""
+        ...
+
     def run(self, jobs: Iterable[Job], finish: Finish) -> None:
-        """Decode every job, and hand each one's completions to `finish` as they come."""
+        """Decode every job, and hand completions to `finish` as they come."""
         ...
 
     def close(self) -> None: ...
 
 
 class LocalRunner:
-    """Batches one after another, by a model in this process."""
+    """Jobs one after another, by a model in this process."""
 
-    def __init__(self, model: Bloom) -> None:
-        self.model: Bloom | None = model
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder: Decoder | None = decoder
+
+    @property
+    def caches(self) -> Sequence[CacheInfo]:
+        return [self.decoder.reuse.info] if self.decoder else []
 
     def run(self, jobs: Iterable[Job], finish: Finish) -> None:
         """As Runner.run. Raises CapacityError for a request that does not fit into memory by itself."""
-        if self.model is None:
+        if self.decoder is None:
             raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
         for job in jobs:
-            finish(job, decode_in_parts(self.model, job.requests, str(self.model.slopes.device)))
+            places = job.indices
+
+            def done(indices: list[int], completions: list[Completion], places: Sequence[int] = places) -> None:
+                finish([places[index] for index in indices], completions)
+
+            decode_within_memory(self.decoder, job.requests, job.rows, done)
 
     def close(self) -> None:
         """Let go of the weights."""
-        self.model = None
+        self.decoder = None
 
 
 class Engine:
     """A loaded model. Use `Engine.load`; a context manager, so that the weights and workers go when the block ends."""
 
-    def __init__(self, runner: Runner, checkpoint: Checkpoint, config: ModelConfig, limits: tuple[int, int], kind: torch.dtype) -> None:
-        self._runner, self.checkpoint, self.config, self._dtype = runner, checkpoint, config, kind
-        self.batch_size, self.token_budget = limits
+    def __init__(self, runner: Runner, checkpoint: Checkpoint, config: ModelConfig, batch_size: int, kind: torch.dtype) -> None:
+        self._runner, self.checkpoint, self.config, self.batch_size, self._dtype = runner, checkpoint, config, batch_size, kind
 
     @classmethod
     def load(
@@ -75,13 +95,17 @@ class Engine:
         token_budget: int = 16384,
         tensor_parallel: int = 1,
         replicas: int = 1,
+        cache: str = "prefix",
+        cache_bytes: int = 512 << 20,
     ) -> Engine:
         """Load `tiny`, a model directory, the article's package or a hub id.
 
         dtype: auto, fp16, bf16, fp32. device: auto, cpu, cuda, cuda:N. attention: auto, sdpa, flash, reference.
-        batch_size: most prompts decoded together. token_budget: most prompt tokens of a batch, padding included.
+        batch_size: most prompts decoded together. token_budget: most prompt tokens of a batch, each counted as long as the longest.
         tensor_parallel: processes that share one copy of the weights. replicas: copies, each taking batches of its own. With more than
         one process in all, the weights live in workers, a card or a share of the processor cores each; `close` ends them.
+        cache: what is kept of texts (`Request.shared_prefix`) for requests that ask them again: none, embedding (the vectors that enter the
+        first layer) or prefix (keys and values: nothing of the text is computed twice). cache_bytes: of each process, oldest go first.
         Raises CheckpointError for a model that cannot be used, OptionError for an option that does not exist or cannot work here,
         WorkerError when a worker does not start.
         """
@@ -90,6 +114,7 @@ class Engine:
         if batch_size < 1 or token_budget < 1:
             raise OptionError(f"batch_size {batch_size} and token_budget {token_budget} must both be at least 1")
         check_counts(tensor_parallel, replicas)
+        check_level(cache, cache_bytes)
         chosen = choose_attention(attention, where)
         devices = place(tensor_parallel, replicas, where) if tensor_parallel * replicas > 1 else []
         checkpoint = find_checkpoint(source)
@@ -97,22 +122,26 @@ class Engine:
         check_world_size(tensor_parallel, config)
         runner: Runner
         if devices:
-            runner = WorkerPool(_worker_spec(checkpoint, dtype, attention, tensor_parallel * replicas), devices)
+            spec = _worker_spec(checkpoint, dtype, attention, tensor_parallel * replicas)
+            spec = replace(spec, rows=batch_size, token_budget=token_budget, cache=cache, cache_bytes=cache_bytes)
+            runner = WorkerPool(spec, devices)
         else:
             if where.type == "cuda":
                 # Half-precision sums inside a product change text between runs of different shapes; the default is on.
                 torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-            runner = LocalRunner(load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen))
-        return cls(runner, checkpoint, config, (batch_size, token_budget), kind)
+            model = load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen)
+            reuse = ReuseCache(cache, cache_bytes)
+            runner = LocalRunner(Decoder(model, rows=batch_size, token_budget=token_budget, reuse=reuse))
+        return cls(runner, checkpoint, config, batch_size, kind)
 
     @property
     def model(self) -> Bloom:
         """The running model. Raises SeqGPTLabError after `close`, and where the weights live in workers."""
         if not isinstance(self._runner, LocalRunner):
             raise SeqGPTLabError("this engine's weights live in worker processes; load it with tensor_parallel=1, replicas=1 to reach them")
-        if self._runner.model is None:
+        if self._runner.decoder is None:
             raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
-        return self._runner.model
+        return self._runner.decoder.model
 
     @property
     def workers(self) -> tuple[WorkerInfo, ...]:
@@ -141,20 +170,37 @@ class Engine:
             _check(index, request, self.config.vocab_size)
         found: dict[int, Completion] = {}
 
-        def finish(job: Job, completions: list[Completion]) -> None:
-            found.update(zip(job.indices, completions, strict=True))
+        def finish(indices: Sequence[int], completions: list[Completion]) -> None:
+            found.update(zip(indices, completions, strict=True))
             if progress:
                 progress(len(found), len(requests))
 
         self._runner.run(self._jobs(requests), finish)
         return [found[index] for index in range(len(requests))]
 
+    def stream(self, requests: Iterable[Request], window: int = 512) -> Iterator[Completion]:
+        """Complete any number of requests in memory that does not grow with it; completions in input order.
+
+        window: how many requests are read ahead and decoded, by length, before the first of them is given out. Raises as `generate`.
+        """
+        if window < 1:
+            raise OptionError(f"window {window} must be at least 1")
+        source = iter(requests)
+        while some := list(islice(source, window)):
+            yield from self.generate(some)
+
+    @property
+    def cache_info(self) -> CacheInfo:
+        """What is kept of texts and how often it was of use; added up over replicas."""
+        return joined(self._runner.caches)
+
     def _jobs(self, requests: Sequence[Request]) -> list[Job]:
-        """Batches, none larger than each replica's fair share, so that no replica stays idle while another has it all."""
-        replicas = self._runner.replicas if isinstance(self._runner, WorkerPool) else 1
-        share = max(1, -(-len(requests) // replicas))
-        batches = plan_batches(requests, batch_size=min(self.batch_size, share), token_budget=self.token_budget)
-        return [Job(tuple(batch), tuple(requests[index] for index in batch)) for batch in batches]
+        """All of them for a model in this process; parts for workers, so that whichever is free takes the next."""
+        replicas, most = 1, len(requests)
+        if isinstance(self._runner, WorkerPool):
+            replicas, most = self._runner.replicas, _BATCHES_A_JOB * self.batch_size
+        parts = plan_parts(requests, replicas=replicas, most=most)
+        return [Job(tuple(part), tuple(requests[index] for index in part), self.batch_size) for part in parts]
 
     def close(self) -> None:
         """Let go of the weights and end the workers; harmless when called again."""
@@ -172,6 +218,8 @@ def _check(index: int, request: Request, vocabulary: int) -> None:
         raise OptionError(f"request {index} has an empty prompt; a prompt needs at least one token")
     if request.max_new_tokens < 1:
         raise OptionError(f"request {index} asks for {request.max_new_tokens} new tokens; at least 1 is needed")
+    if not 0 <= request.shared_prefix <= len(request.prompt_ids):
+        raise OptionError(f"request {index} shares {request.shared_prefix} of {len(request.prompt_ids)} prompt ids; 0 to all are possible")
     low, high = min(request.prompt_ids), max(request.prompt_ids)
     if low < 0 or high >= vocabulary:
         wrong = low if low < 0 else high
@@ -191,6 +239,10 @@ def _worker_spec(checkpoint: Checkpoint, dtype: str, attention: str, workers: in
         device="cpu",
         attention=attention,
         threads=threads_each(workers),
+        rows=1,
+        token_budget=1,
+        cache="none",
+        cache_bytes=0,
         directory=nowhere,
         store=nowhere,
         log=nowhere,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,12 +17,15 @@ class KVCache:
     def __init__(self, layers: int, rows: int, slots: int, heads: int, head_dim: int, *, dtype: torch.dtype, device: torch.device) -> None:
         shape = (layers, rows, slots, heads, head_dim)
         # Zeros, not garbage: a masked slot still enters 0 * value, and 0 * NaN would be NaN.
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.keys, self.values = _zeros(shape, dtype, device), _zeros(shape, dtype, device)
 
     @property
     def rows(self) -> int:
         return int(self.keys.shape[1])
+
+    @property
+    def slots(self) -> int:
+        return int(self.keys.shape[2])
 
     def update(self, layer: int, key: Tensor, value: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
         """Write new tokens [B, T, H, D] into the first B rows at their slots; returns all that is visible, [B, S, H, D]."""
@@ -32,7 +38,33 @@ class KVCache:
         values.index_put_(places, value)
         return keys.narrow(1, 0, geometry.slots), values.narrow(1, 0, geometry.slots)
 
+    def write(self, layer: int, key: Tensor, value: Tensor, places: Tensor) -> None:
+        """Write new tokens [N, H, D] at places [N] int64: row * slots + slot."""
+        self.keys.select(0, layer).flatten(0, 1).index_copy_(0, places, key)
+        self.values.select(0, layer).flatten(0, 1).index_copy_(0, places, value)
+
+    def view(self, layer: int, first: int, rows: int, slots: int) -> tuple[Tensor, Tensor]:
+        """Keys and values [rows, slots, H, D] of neighbouring rows, no copy."""
+        keys, values = self.keys.select(0, layer), self.values.select(0, layer)
+        return keys.narrow(0, first, rows).narrow(1, 0, slots), values.narrow(0, first, rows).narrow(1, 0, slots)
+
     def move_row(self, source: int, target: int, length: int) -> None:
         """Copy `length` slots of row `source` over row `target`: how the last row takes the place of one that finished."""
         self.keys[:, target, :length] = self.keys[:, source, :length]
         self.values[:, target, :length] = self.values[:, source, :length]
+
+    def copy_prefix(self, row: int, length: int) -> tuple[Tensor, Tensor]:
+        """A copy of the first `length` slots of a row: keys and values [layers, length, heads, head_dim]."""
+        return self.keys[:, row, :length].clone(), self.values[:, row, :length].clone()
+
+    def put_prefix(self, row: int, keys: Tensor, values: Tensor) -> None:
+        """Fill the first slots of a row with what `copy_prefix` gave."""
+        self.keys[:, row, : keys.shape[1]] = keys
+        self.values[:, row, : values.shape[1]] = values
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """As torch.zeros; on a CPU the pages are zeroed by the system when first touched, so slots that are never used cost nothing."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)).view(dtype).view(shape)

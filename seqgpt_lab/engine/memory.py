@@ -1,4 +1,4 @@
-"""Tells running out of memory from other errors, and halves batches that did; knows no processes."""
+"""Tells running out of memory from other errors, and decodes fewer rows at once when it happened; knows no processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from seqgpt_lab.engine.decode import Completion, Request, decode
-from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.decode import Completion, Decoder, Finish, Request
 from seqgpt_lab.errors import CapacityError, EngineWarning
 
 
@@ -19,36 +18,45 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def halve(requests: Sequence[Request], where: str) -> tuple[int, int]:
-    """How many requests go into each half of a batch that did not fit `where`, after telling the user.
+def halve(rows: int, requests: Sequence[Request], where: str) -> int:
+    """How many rows to try after `rows` of these requests did not fit `where`, when the user has been told.
 
-    Raises CapacityError when there is only one request, for which there is nothing left to split.
+    Raises CapacityError when there was only one row, for which there is nothing left to split.
     """
-    count = len(requests)
-    if count == 1:
-        prompt, limit = len(requests[0].prompt_ids), requests[0].max_new_tokens
+    if rows == 1:
+        largest = max(requests, key=lambda request: len(request.prompt_ids) + request.max_new_tokens)
         raise CapacityError(
-            f"one request with a prompt of {prompt} tokens and room for {limit} new ones does not fit into the memory of {where}; "
-            "shorten the text, lower max_new_tokens, or share the model out with tensor_parallel"
+            f"one request with a prompt of {len(largest.prompt_ids)} tokens and room for {largest.max_new_tokens} new ones does not fit "
+            f"into the memory of {where}; shorten the text, lower max_new_tokens, or share the model out with tensor_parallel"
         )
-    first = count - count // 2
+    first = rows - rows // 2
     warnings.warn(
-        f"a batch of {count} prompts ran out of memory on {where} and was decoded as {first} + {count - first}; "
+        f"a batch of {rows} prompts ran out of memory on {where} and was decoded as {first} + {rows - first}; "
         "a lower batch_size or token_budget avoids the detour",
         EngineWarning,
         stacklevel=2,
     )
-    return first, count - first
+    return first
 
 
-def decode_in_parts(model: Bloom, requests: Sequence[Request], where: str) -> list[Completion]:
-    """As `decode`, in halves of halves as long as the batch does not fit. Raises CapacityError when one request does not."""
-    try:
-        return decode(model, requests)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-    first, _ = halve(requests, where)  # outside the handler: the error's traceback would keep the failed batch's memory
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return decode_in_parts(model, requests[:first], where) + decode_in_parts(model, requests[first:], where)
+def decode_within_memory(decoder: Decoder, requests: Sequence[Request], rows: int, finish: Finish) -> None:
+    """As Decoder.run, with half as many rows at once as often as they do not fit. Raises CapacityError when one row does not."""
+    left, done = list(range(len(requests))), set[int]()
+
+    def note(indices: list[int], completions: list[Completion]) -> None:
+        places = [left[index] for index in indices]
+        done.update(places)
+        finish(places, completions)
+
+    while left:
+        try:
+            decoder.run([requests[index] for index in left], note, rows)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        left = [index for index in left if index not in done]
+        if left:  # outside the handler: the error's traceback would keep the failed pass's memory
+            decoder.forget()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            rows = halve(min(rows, len(left)), [requests[index] for index in left], str(decoder.device))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seqgpt_lab.engine.decode import Completion, Request
+    from seqgpt_lab.engine.requests import Completion, Request
+    from seqgpt_lab.engine.reuse import CacheInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class WorkerSpec:
     """All a worker needs to start: plain values, so that unpickling them imports no torch before the log is in place.
 
     rank in [0, world_size) within the replica. device: cpu or cuda:N. dtype and attention: names as `Engine.load` takes them.
+    rows, token_budget, cache, cache_bytes: as Decoder and ReuseCache take them.
     store: the file over which the ranks of this start of the replica find each other. directory: removed when the parent is gone.
     """
 
@@ -27,6 +29,10 @@ class WorkerSpec:
     device: str
     attention: str
     threads: int
+    rows: int
+    token_budget: int
+    cache: str
+    cache_bytes: int
     directory: Path
     store: Path
     log: Path
@@ -38,10 +44,14 @@ class WorkerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch to decode, the same for every rank. Numbers only grow, so a late answer can be told from the awaited one."""
+    """A batch to decode, the same for every rank. Numbers only grow, so a late answer can be told from the awaited one.
+
+    rows: at work at once.
+    """
 
     number: int
     requests: tuple[Request, ...]
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +87,20 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Batch `number` is done; rank 0 sends the completions, in the requests' order, the others None."""
+class Written:
+    """Completions of some requests of batch `number`, by their places in it; rank 0 alone tells."""
 
     number: int
-    completions: list[Completion] | None
+    indices: list[int]
+    completions: list[Completion]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Batch `number` is done, and all its completions are told. cache: what the rank keeps of texts."""
+
+    number: int
+    cache: CacheInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,6 +12,14 @@ from seqgpt_lab.engine.attention import Attention, Geometry, Prepared, SdpaAtten
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.parallel import Shard
+
+
+class Attend(Protocol):
+    """How the tokens of a pass see each other and the cache; layer by layer."""
+
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """query, key, value: [B, T, H, D] of the new tokens -> [B, T, H, D]."""
+        ...
 
 
 class Layer(nn.Module):
@@ -28,7 +38,7 @@ class Layer(nn.Module):
         self.dense_h_to_4h = nn.Linear(hidden, wide)
         self.dense_4h_to_h = nn.Linear(wide, hidden)
 
-    def forward(self, hidden: Tensor, attend: AttentionPass, index: int) -> Tensor:
+    def forward(self, hidden: Tensor, attend: Attend, index: int) -> Tensor:
         """hidden [B, T, C] -> [B, T, C]."""
         normed = self.input_layernorm(hidden)
         residual = normed if self.config.residual_after_layer_norm else hidden
@@ -38,7 +48,7 @@ class Layer(nn.Module):
         wide = functional.gelu(self.dense_h_to_4h(normed), approximate="tanh")
         return residual + self._row_parallel(self.dense_4h_to_h, wide)
 
-    def _attention(self, normed: Tensor, attend: AttentionPass, index: int) -> Tensor:
+    def _attention(self, normed: Tensor, attend: Attend, index: int) -> Tensor:
         batch, count, _ = normed.shape
         fused = self.query_key_value(normed).view(batch, count, -1, 3, self.config.head_dim)  # [B, T, H, 3, D]
         query, key, value = fused.unbind(dim=3)  # [B, T, H, D] each
@@ -90,9 +100,16 @@ class Bloom(nn.Module):
 
         Without a cache the tokens see only each other (geometry.slots = T, fresh): that is how training runs.
         """
-        hidden = self.word_embeddings_layernorm(self._embed(token_ids))
+        hidden = self.embed(token_ids)
         prepared = self.attention.prepare(geometry, self.slopes, hidden.dtype)
-        attend = AttentionPass(self.attention, cache, geometry, prepared)
+        return self.run(hidden, AttentionPass(self.attention, cache, geometry, prepared))
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """token_ids [B, T] -> what enters the first layer [B, T, C]: embedded and normalised, the same wherever a token stands."""
+        return self.word_embeddings_layernorm(self._embed(token_ids))  # type: ignore[no-any-return]
+
+    def run(self, hidden: Tensor, attend: Attend) -> Tensor:
+        """Embedded tokens [B, T, C] through all layers and the final LayerNorm [B, T, C]."""
         for index, layer in enumerate(self.h):
             hidden = layer(hidden, attend, index)
         return self.ln_f(hidden)  # type: ignore[no-any-return]

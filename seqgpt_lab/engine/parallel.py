@@ -10,6 +10,8 @@ from torch import Tensor
 
 from seqgpt_lab.errors import OptionError
 
+_FLOATS_AT_ONCE = 1 << 22  # 16 MB
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -59,10 +61,8 @@ class Shard:
         """
         if not logits.shape[-1]:  # nothing of ours is allowed: a column that cannot win
             logits, ids = logits.new_full((len(logits), 1), -math.inf), torch.full((1,), vocabulary, device=logits.device)
-        logits = logits.float()
-        best, token = logits.max(dim=-1)  # [N]
+        best, token, total = _best(logits)
         token = token + self.block(vocabulary).start if ids is None else ids[token]
-        total = logits.logsumexp(dim=-1)  # [N]
         if self.world_size > 1:
             best, token, total = self._argmax_over_ranks(best, token, total)
         return token, (best - total).exp()
@@ -74,3 +74,18 @@ class Shard:
         winner = stacked[:, 0].argmax(dim=0, keepdim=True)  # [1, N]
         best, token = stacked[:, 0].gather(0, winner)[0], stacked[:, 1].gather(0, winner)[0]
         return best.float(), token.long(), stacked[:, 2].logsumexp(dim=0).float()
+
+
+def _best(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Best logit, its column and the log-sum-exp [N] float32 each, a few rows at a time, so that no float copy of all is made.
+
+    By way of softmax, which on a CPU takes a thirtieth of the time of torch.logsumexp.
+    """
+    parts = []
+    for some in torch.split(logits, max(1, _FLOATS_AT_ONCE // logits.shape[-1])):
+        floats = some.float()
+        best, column = floats.max(dim=-1)
+        total = best - floats.softmax(dim=-1).amax(dim=-1).log()
+        parts.append((best, column, torch.where(best.isneginf(), best, total)))
+    bests, columns, totals = zip(*parts, strict=True)
+    return torch.cat(bests), torch.cat(columns), torch.cat(totals)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
-from seqgpt_lab.engine.decode import Completion, Request
-from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ready, Work, WorkerSpec
+from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ready, Work, WorkerSpec, Written
+from seqgpt_lab.engine.requests import Completion, Request
+from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS, Worker
 from seqgpt_lab.errors import WorkerError
 
@@ -20,14 +21,16 @@ _STOP_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Requests and their places in the caller's list."""
+    """Requests and their places in the caller's list. rows: how many of them are at work at once, at most."""
 
     indices: tuple[int, ...]
     requests: tuple[Request, ...]
+    rows: int
 
-    def split(self, first: int) -> tuple[Job, Job]:
-        """The first so many requests, and the others."""
-        return Job(self.indices[:first], self.requests[:first]), Job(self.indices[first:], self.requests[first:])
+    def without(self, done: set[int]) -> Job:
+        """What is left when the requests at these places of the job are done."""
+        left = [at for at in range(len(self.requests)) if at not in done]
+        return Job(tuple(self.indices[at] for at in left), tuple(self.requests[at] for at in left), self.rows)
 
 
 class OutOfMemoryInWorkerError(Exception):
@@ -43,8 +46,9 @@ class Replica:
         self.job: Job | None = None
         self.abandoned = False
         self.broken = True
+        self.cache = CacheInfo("none", 0)  # of rank 0, after its newest answer
         self._answered: set[int] = set()
-        self._completions: list[Completion] | None = None
+        self.done: set[int] = set()  # places in the running job whose completions were handed out
 
     @property
     def name(self) -> str:
@@ -55,6 +59,7 @@ class Replica:
         """Start processes, one a rank, in place of those there were; `await_ready` waits for them."""
         self.stop(at_once=True)
         self.broken, self.job, self.abandoned = True, None, False
+        self.cache = CacheInfo(specs[0].cache, specs[0].cache_bytes)
         for spec in specs:
             self.workers.append(Worker(spec))
 
@@ -77,14 +82,14 @@ class Replica:
     def send(self, job: Job) -> None:
         """Hand a batch to every rank. Raises WorkerError when one is gone or takes nothing in."""
         self.number += 1
-        self.job, self._answered, self._completions = job, set(), None
-        batch = Work(self.number, job.requests)
+        self.job, self._answered, self.done = job, set(), set()
+        batch = Work(self.number, job.requests, job.rows)
         for worker in self.workers:
             worker.pulse.ticks_idle = worker.pulse.ticks_still = 0
             self._guarded_send(worker, batch)
 
-    def take(self, worker: Worker) -> list[Completion] | None:
-        """Read a message of a worker's. The completions when it was the last one of the batch; late answers are dropped.
+    def take(self, worker: Worker) -> tuple[list[int], list[Completion]] | None:
+        """Read a message of a worker's: completions, by the caller's indices, if it brings some; late ones are dropped.
 
         Raises WorkerError, or OutOfMemoryInWorkerError.
         """
@@ -92,15 +97,18 @@ class Replica:
         if isinstance(message, Failure) and message.number == self.number and not self._called_off(message):
             self.broken = len(self.workers) > 1 or not message.out_of_memory  # other ranks may be stuck in a reduction
             raise self._diagnose(worker, message)
+        if isinstance(message, Written) and message.number == self.number and not self.abandoned:
+            assert self.job is not None, "rank 0 answers after its last completion"
+            self.done.update(message.indices)
+            return [self.job.indices[at] for at in message.indices], message.completions
         if not isinstance(message, Answer | Failure) or message.number != self.number:
             return None
         self._answered.add(worker.spec.rank)
-        if isinstance(message, Answer) and message.completions is not None:
-            self._completions = message.completions
-        if len(self._answered) < len(self.workers):
-            return None
-        self.job, found = None, self._completions or []
-        return None if self.abandoned else found
+        if isinstance(message, Answer) and worker.spec.rank == 0:
+            self.cache = message.cache
+        if len(self._answered) == len(self.workers):
+            self.job = None
+        return None
 
     def tick(self) -> None:
         """Once every TICK_SECONDS while a batch runs. Raises WorkerError when a rank is silent, or all of them stand still."""

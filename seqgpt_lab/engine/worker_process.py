@@ -18,10 +18,11 @@ import traceback
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ping, Pong, Ready, Stop, Work, WorkerSpec
+from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ping, Pong, Ready, Stop, Work, WorkerSpec, Written
 
 if TYPE_CHECKING:
     from seqgpt_lab.engine.model import Bloom
+    from seqgpt_lab.engine.requests import Completion
     from seqgpt_lab.engine.worker_shard import WorkerShard
 
 
@@ -38,7 +39,7 @@ def work(spec: WorkerSpec, connection: Connection) -> None:
         traceback.print_exc()
         mouth.say(_failure(None, error))
         _leave(1)
-    Server(model, shard, connection, mouth).serve()
+    Server(spec, model, shard, connection, mouth).serve()
 
 
 class Mouth:
@@ -59,8 +60,13 @@ class Mouth:
 class Server:
     """Batches are decoded on the main thread; a second one listens, so that pings are answered while a batch runs."""
 
-    def __init__(self, model: Bloom, shard: WorkerShard, connection: Connection, mouth: Mouth) -> None:
-        self._model, self._shard, self._connection, self._mouth = model, shard, connection, mouth
+    def __init__(self, spec: WorkerSpec, model: Bloom, shard: WorkerShard, connection: Connection, mouth: Mouth) -> None:
+        from seqgpt_lab.engine.decode import Decoder
+        from seqgpt_lab.engine.reuse import ReuseCache
+
+        self._shard, self._connection, self._mouth = shard, connection, mouth
+        reuse = ReuseCache(spec.cache, spec.cache_bytes)
+        self._decoder = Decoder(model, rows=spec.rows, token_budget=spec.token_budget, reuse=reuse)
         self._batches: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._layers = 0
         for layer in model.h:
@@ -91,16 +97,20 @@ class Server:
                 self._batches.put(message)
 
     def _answer(self, batch: Work) -> None:
-        from seqgpt_lab.engine.decode import decode
-
         self._shard.control.current = batch.number
+
+        def tell(indices: list[int], completions: list[Completion]) -> None:
+            if self._shard.rank == 0:
+                self._mouth.say(Written(batch.number, indices, completions))
+
         try:
-            completions = decode(self._model, batch.requests)
-            message: Answer | Failure = Answer(batch.number, completions if self._shard.rank == 0 else None)
+            self._decoder.run(batch.requests, tell, batch.rows)
+            message: Answer | Failure = Answer(batch.number, self._decoder.reuse.info)
         except Exception as error:
             message = _failure(batch.number, error)
             print(message.traceback, file=sys.stderr, flush=True)
         if isinstance(message, Failure):
+            self._decoder.forget()
             _free()  # outside the handler: the error's traceback keeps the failed batch's memory
         self._mouth.say(message)
 

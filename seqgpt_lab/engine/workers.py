@@ -10,22 +10,24 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from seqgpt_lab.engine.decode import Completion
 from seqgpt_lab.engine.memory import halve
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
+from seqgpt_lab.engine.requests import Completion
+from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS
 from seqgpt_lab.errors import EngineWarning, SeqGPTLabError, WorkerError
 
 _START_SECONDS = 600.0
 _SETTLE_SECONDS = 5.0
 
-Finish = Callable[[Job, list[Completion]], None]
+Finish = Callable[[Sequence[int], list[Completion]], None]
+"""Called with places in the caller's list and what was written there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class WorkerPool:
     @property
     def device_type(self) -> str:
         return self._devices[0][0].partition(":")[0]
+
+    @property
+    def caches(self) -> tuple[CacheInfo, ...]:
+        """What the first rank of each replica keeps, as of its newest batch."""
+        return tuple(replica.cache for replica in self._own.replicas)
 
     @property
     def info(self) -> tuple[WorkerInfo, ...]:
@@ -146,25 +153,28 @@ class WorkerPool:
         return [replica for replica in self._own.replicas if replica.job is not None]
 
     def _collect(self, replica: Replica, readable: set[object], waiting: deque[Job], finish: Finish) -> None:
-        """What a replica's ranks have sent; a batch that was too large for memory goes back in two."""
+        """What a replica's ranks have sent; a batch that was too large for memory goes back, to be tried with fewer rows."""
         job = replica.job
         assert job is not None, "only replicas at work are listened to"
         for worker in [worker for worker in replica.workers if worker.connection in readable]:
             try:
-                completions = replica.take(worker)
+                written = replica.take(worker)
             except OutOfMemoryInWorkerError:
-                self._split(replica, job, waiting)
+                self._retry(replica, job, waiting)
                 return
-            if completions is not None:
-                finish(job, completions)
+            if written:
+                finish(*written)
 
-    def _split(self, replica: Replica, job: Job, waiting: deque[Job]) -> None:
+    def _retry(self, replica: Replica, job: Job, waiting: deque[Job]) -> None:
         """Ranks that share a model are started again: those that had room still wait in a reduction for the one that had not."""
         if replica.broken:
             self._start([replica])
-        replica.job = None
-        first, _ = halve(job.requests, replica.name)
-        waiting.extendleft(reversed(job.split(first)))
+        replica.job, job = None, job.without(replica.done)
+        rows = halve(min(job.rows, len(job.requests)), job.requests, replica.name)
+        for _ in range(len(waiting)):  # what waits would not fit either
+            other = waiting.popleft()
+            waiting.append(replace(other, rows=min(rows, other.rows)))
+        waiting.appendleft(replace(job, rows=rows))
 
     def _mend(self) -> None:
         """Make every replica fit for a new batch: late batches leave, dead and stuck workers are replaced, and the user is told."""

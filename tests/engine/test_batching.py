@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqgpt_lab.engine.batching import plan_batches
-from seqgpt_lab.engine.decode import Request
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.engine.batching import longest_first, plan_parts
+from seqgpt_lab.engine.requests import Request
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=50)
 
@@ -15,31 +13,22 @@ def requests(lengths: list[int]) -> list[Request]:
     return [Request((7,) * length) for length in lengths]
 
 
-@given(LENGTHS, st.integers(1, 9), st.integers(1, 200))
-def test_every_request_is_in_one_batch_that_keeps_to_its_size_and_budget(lengths: list[int], batch_size: int, token_budget: int) -> None:
-    batches = list(plan_batches(requests(lengths), batch_size=batch_size, token_budget=token_budget))
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert 1 <= len(batch) <= batch_size
-        padded = max(lengths[index] for index in batch) * len(batch)
-        assert padded <= token_budget or len(batch) == 1
-
-
-@given(LENGTHS, st.integers(1, 9), st.integers(1, 200))
-def test_longest_prompts_come_first_and_equals_keep_their_order(lengths: list[int], batch_size: int, token_budget: int) -> None:
-    order = [index for batch in plan_batches(requests(lengths), batch_size=batch_size, token_budget=token_budget) for index in batch]
+@given(LENGTHS)
+def test_longest_prompts_come_first_and_equals_keep_their_order(lengths: list[int]) -> None:
+    order = longest_first(requests(lengths))
     assert [(-lengths[index], index) for index in order] == sorted((-length, index) for index, length in enumerate(lengths))
 
 
-@given(LENGTHS, st.integers(1, 9), st.integers(1, 200))
-def test_a_batch_is_as_full_as_the_limits_allow(lengths: list[int], batch_size: int, token_budget: int) -> None:
-    batches = list(plan_batches(requests(lengths), batch_size=batch_size, token_budget=token_budget))
-    for batch in batches[:-1]:
-        one_more = lengths[batch[0]] * (len(batch) + 1)
-        assert len(batch) == batch_size or one_more > token_budget
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(1, 9)), max_size=30))
+def test_requests_that_share_a_text_stand_together_longest_text_first(cases: list[tuple[int, int, int]]) -> None:
+    asked = [Request((text,) * (4 + text) + (8,) * end, shared_prefix=4 + text) for text, end, _ in cases]
+    texts = [asked[index].prompt_ids[0] for index in longest_first(asked)]
+    assert texts == sorted(texts, reverse=True)
 
 
-@pytest.mark.parametrize(("batch_size", "token_budget"), ((0, 10), (10, 0)))
-def test_limits_below_one_are_refused(batch_size: int, token_budget: int) -> None:
-    with pytest.raises(OptionError, match=f"batch_size {batch_size} and token_budget {token_budget}"):
-        list(plan_batches(requests([1]), batch_size=batch_size, token_budget=token_budget))
+@given(LENGTHS, st.integers(1, 5), st.integers(1, 20))
+def test_every_request_is_in_one_part_that_leaves_no_replica_idle(lengths: list[int], replicas: int, most: int) -> None:
+    parts = plan_parts(requests(lengths), replicas=replicas, most=most)
+    assert sorted(index for part in parts for index in part) == list(range(len(lengths)))
+    assert all(1 <= len(part) <= most for part in parts)
+    assert len(parts) >= min(replicas, len(lengths)) / 2  # a fair share rounded up leaves at most half of them without

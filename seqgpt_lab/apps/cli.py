@@ -16,9 +16,11 @@ from seqgpt_lab.apps.commands.bulk import bulk
 from seqgpt_lab.apps.commands.doctor import doctor
 from seqgpt_lab.apps.commands.evaluate import evaluate
 from seqgpt_lab.apps.commands.extract import extract
+from seqgpt_lab.apps.commands.gate import gate
 from seqgpt_lab.apps.commands.lint import lint
 from seqgpt_lab.apps.commands.models import convert, train_embedded
 from seqgpt_lab.apps.commands.run import PairedCommand, run
+from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
 from seqgpt_lab.apps.console import emit, note, silence_output
 from seqgpt_lab.errors import SeqGPTLabError
@@ -57,6 +59,9 @@ app.command()(extract)
 app.command()(evaluate)
 app.command()(lint)
 app.command(cls=PairedCommand)(run)
+app.command()(suite)
+app.command()(schedule)
+app.command()(gate)
 app.command()(convert)
 app.command()(train_embedded)
 app.command()(widen)

@@ -27,6 +27,7 @@ Status = Literal["running", "completed", "failed", "timed out", "killed", "inter
 STATUSES: tuple[Status, ...] = get_args(Status)
 RECORD = "run.json"
 INPUTS = "inputs.json"
+RUNNER_GONE = "runner gone"
 _FORMAT = 1
 _RESERVE = ".reserve"
 _RESERVE_BYTES = 64 * 1024
@@ -205,7 +206,7 @@ def read_run(folder: str | Path) -> Run:
         raise RunError(f"{path} is not the record of a run ({error}); delete the folder or restore the file") from error
     if run.status == "running" and run.owner.is_gone():
         message = f"the process {run.owner.pid} that ran the notebook ended without writing how; it was killed or the machine went down"
-        return replace(run, status="killed", error=Failure("runner gone", message))
+        return replace(run, status="killed", error=Failure(RUNNER_GONE, message))
     return run
 
 

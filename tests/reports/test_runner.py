@@ -200,7 +200,7 @@ def test_a_kernel_that_is_not_installed_fails_the_run(make_notebook: MakeNoteboo
 def test_a_page_that_cannot_be_made_fails_a_completed_run(
     make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(notebook: nbformat.NotebookNode, run: Run) -> str:
+    def broken(notebook: nbformat.NotebookNode, run: Run, personal: object) -> str:
         raise ValueError("no page today")
 
     monkeypatch.setattr(runner, "render_page", broken)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqgpt_lab.errors import OptionError, RunError
+from seqgpt_lab.files import write_json
+from seqgpt_lab.reports.schedule import Job, Schedule
+from seqgpt_lab.reports.scheduling import check_machine, install, is_due, remove, write_units
+
+SCHEDULES = st.builds(Schedule, st.times().map(lambda one: time(one.hour, one.minute)), st.frozensets(st.integers(0, 6), min_size=1))
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1))
+
+
+@given(SCHEDULES, MOMENTS)
+def test_the_last_and_the_next_time_lie_around_now_with_none_between(schedule: Schedule, now: datetime) -> None:
+    last, following = schedule.latest(now), schedule.next(now)
+    assert last <= now < following and last.time() == following.time() == schedule.at
+    assert {last.weekday(), following.weekday()} <= schedule.days
+    between = [last.date() + timedelta(days=shift) for shift in range(1, (following.date() - last.date()).days)]
+    assert not [day for day in between if day.weekday() in schedule.days]
+    assert Schedule.parse(str(schedule)) == schedule
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        *(("02:30", range(7)), ("daily 2:30", range(7)), ("mon-fri 02:30", range(5)), ("sat,sun 02:30", (5, 6))),
+        *(("fri-mon 02:30", (4, 5, 6, 0)), ("Wed 02:30", (2,))),
+    ],
+)
+def test_schedules_are_read(text: str, days: range) -> None:
+    assert Schedule.parse(text) == Schedule(time(2, 30), frozenset(days))
+
+
+@pytest.mark.parametrize("text", ["", "noon", "24:00", "02:60", "someday 02:30", "daily", "mon-fry 1:00"])
+def test_other_schedules_are_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="write 'daily 02:30'"):
+        Schedule.parse(text)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    program = tmp_path / "a b" / "seqgpt-lab"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@" > ran\n')
+    program.chmod(0o755)
+    command = (str(program), "suite", "50% $x.yaml", "--runs-dir", str(tmp_path))
+    return Job("夜 1", command, tmp_path / "a b", tmp_path / "log", Schedule.parse("mon,sat 02:30"))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine: apt-get install systemd")
+def test_systemd_takes_the_units(job: Job, tmp_path: Path) -> None:
+    files = write_units(job, tmp_path / "units")
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    command = ["systemd-analyze", "verify", "--user", *map(str, files)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Persistent=true" in job.timer() and "OnCalendar=Mon,Sat *-*-* 02:30:00" in job.timer()
+    assert "50%% $$x.yaml" in job.service()
+
+
+def test_the_crontab_line_runs_what_it_should(job: Job) -> None:
+    *times, command = job.crontab_line().split(" ", 5)
+    assert times == ["*/10", "*", "*", "*", "*"]
+    # As cron does it: an escaped percent sign is one, everything goes to the shell.
+    subprocess.run(["/bin/sh", "-c", command.replace("\\%", "%")], check=True)
+    assert (job.folder / "ran").read_text() == f"suite 50% $x.yaml --runs-dir {job.command[-1]} --if-due mon,sat 02:30\n"
+
+
+@pytest.fixture
+def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A crontab program that keeps its table in a file."""
+    table, program = tmp_path / "table", tmp_path / "bin" / "crontab"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\nif [ "$1" = -l ]; then cat {shlex.quote(str(table))} 2>/dev/null; else cat > {shlex.quote(str(table))}; fi\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return table
+
+
+def test_installing_twice_leaves_one_line_and_removing_leaves_the_others(job: Job, crontab: Path, tmp_path: Path) -> None:
+    crontab.write_text("0 1 * * * other\n")
+    install(job, tmp_path, "cron")
+    install(job, tmp_path, "cron")
+    assert crontab.read_text().splitlines() == ["0 1 * * * other", job.crontab_line()]
+    remove(job, "cron")
+    assert crontab.read_text() == "0 1 * * * other\n"
+
+
+def test_a_manager_that_refuses_is_an_error(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for manager in ("cron", "systemd"):
+        with pytest.raises(RunError, match="did not work"):
+            install(job, tmp_path, manager)
+
+
+def test_what_the_machine_lacks_is_named(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checks = {check.name: check for check in check_machine(job, tmp_path / "new" / "runs", "cron")}
+    assert checks["program"].ok and checks["packages"].ok and checks["runs folder"].ok
+    assert not checks["crontab"].ok and "apt-get install cron" in checks["crontab"].told
+    assert "systemd" in {check.name for check in check_machine(job, tmp_path, "systemd")}
+
+
+def local(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("now", "due"), [(datetime(2024, 3, 12, 2, 0), False), (datetime(2024, 3, 12, 2, 31), True), (datetime(2024, 3, 20), True)]
+)
+def test_it_is_due_once_a_time_has_passed_since_the_last_session_began(tmp_path: Path, now: datetime, due: bool) -> None:
+    schedule, folder = Schedule.parse("daily 02:30"), tmp_path / ".suites"
+    assert is_due(schedule, "nightly", tmp_path, now)
+    folder.mkdir()
+    (folder / "nightly.scheduled").write_text(local(datetime(2024, 3, 11, 9)))
+    assert is_due(schedule, "nightly", tmp_path, now) == due
+    for began in (datetime(2024, 3, 11, 2, 35), now):
+        write_json(folder / "nightly.json", {"id": "x", "parts": [], "started": local(began), "finished": None})
+        assert is_due(schedule, "nightly", tmp_path, now + timedelta(minutes=1)) == (due and began != now)

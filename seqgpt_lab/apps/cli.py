@@ -20,6 +20,7 @@ from seqgpt_lab.apps.commands.gate import gate
 from seqgpt_lab.apps.commands.lint import lint
 from seqgpt_lab.apps.commands.models import convert, train_embedded
 from seqgpt_lab.apps.commands.run import PairedCommand, run
+from seqgpt_lab.apps.commands.site import collect, site
 from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
 from seqgpt_lab.apps.console import emit, note, silence_output
@@ -62,6 +63,8 @@ app.command(cls=PairedCommand)(run)
 app.command()(suite)
 app.command()(schedule)
 app.command()(gate)
+app.command()(site)
+app.command()(collect)
 app.command()(convert)
 app.command()(train_embedded)
 app.command()(widen)

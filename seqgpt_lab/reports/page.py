@@ -25,6 +25,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "papermill-error-cell-tag", "hide-cell"}
 # No widget and no script: neither would be drawn without a network.
 _SHOWN_TYPES = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
+UNMASKED = "Shown as it is: not for passing on"
 _GIB = 1024**3
 # Stands in the page until it is known what was masked.
 _MASKED_PLACE = "{{ personal data }}"
@@ -67,7 +68,7 @@ def render_page(notebook: nbformat.NotebookNode, run: Run, personal: Mapping[str
     html, _ = exporter.from_notebook_node(shown, resources={"page": _view(shown, run)})
     page = _with_contents(html)
     if personal is None:
-        return page.replace(_MASKED_PLACE, "Shown as it is: not for passing on", 1)
+        return page.replace(_MASKED_PLACE, UNMASKED, 1)
     page, masks = mask_page(page, personal)
     return page.replace(_MASKED_PLACE, f"Masked: {masks} different values" if masks else "None was found", 1)
 

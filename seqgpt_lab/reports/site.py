@@ -1,0 +1,121 @@
+"""Builds a static site of runs: an index with filters, trends, a comparison of any two, and every report; judges nothing.
+
+All in one folder that works from a file share: one page with its data inside, and the reports beside it, personal data masked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from seqgpt_lab.errors import RunError
+from seqgpt_lab.files import write_atomically
+from seqgpt_lab.reports.collect import read_metrics
+from seqgpt_lab.reports.masked_page import mask_page, read_personal
+from seqgpt_lab.reports.masking import Masker
+from seqgpt_lab.reports.page import UNMASKED
+from seqgpt_lab.reports.runs import Run, list_runs
+
+INDEX = "index.html"
+REPORTS = "reports"
+_PAGE = "report.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def build_site(runs_dir: str | Path, output: str | Path, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write the site of all runs in `runs_dir` into `output` and return its index. progress: called with runs done and runs in all.
+
+    A report that has not changed since the last time is left as it is. Raises RunError for a broken record or when the site cannot be
+    written; a run whose metrics cannot be read is listed with what is wrong.
+    """
+    runs, folder = list_runs(runs_dir), Path(output)
+    records = []
+    try:
+        (folder / REPORTS).mkdir(parents=True, exist_ok=True)
+        for number, run in enumerate(runs, 1):
+            records.append(run_record(run, _copy_report(run, folder)))
+            if progress is not None:
+                progress(number, len(runs))
+        write_atomically(folder / INDEX, render_index(records))
+    except OSError as error:
+        raise RunError(f"the site cannot be written to {folder} ({error}); give a folder you may write to") from error
+    return folder / INDEX
+
+
+def run_record(run: Run, report: str | None) -> dict[str, Any]:
+    """What the index shows of a run, personal data masked. report: the address of its report below the site."""
+    problem = run.error.message if run.error else ""
+    try:
+        metrics = read_metrics(run)
+    except RunError as error:
+        metrics, problem = {}, str(error)
+    record = {
+        "notebook": Path(run.notebook).name,
+        "status": run.status,
+        "problem": problem,
+        "started": run.started,
+        "seconds": run.seconds,
+        "model": (run.model or {}).get("source"),
+        "commit": (run.code or {}).get("commit"),
+        "suite": (run.origin or {}).get("suite"),
+        "parameters": {
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in run.parameters.items()
+        },
+        "f1": _number(metrics, "overall", "f1"),
+        "kinds": {kind: _kind(found) for kind, found in _mapping(metrics, "kinds").items()},
+    }
+    masked = _masked(record, Masker(read_personal(run.folder)))
+    assert isinstance(masked, dict)
+    return {"id": run.id, "report": report, **masked}
+
+
+def render_index(records: list[dict[str, Any]]) -> str:
+    """The index as one HTML page that asks no host for anything."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined)
+    # Within a script element only "<" could end it.
+    data = json.dumps(records, ensure_ascii=True).replace("<", "\\u003c")
+    style = (_TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
+    return environment.get_template("site/index.html.j2").render(data=data, style=style, runs=len(records))
+
+
+def _copy_report(run: Run, folder: Path) -> str | None:
+    """Put the run's report, masked, into the site; its address there, None without a report."""
+    source, target = run.folder / _PAGE, folder / REPORTS / f"{run.id}.html"
+    if not source.is_file():
+        return None
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        html = source.read_text(encoding="utf-8").replace(UNMASKED, "Masked for this site")
+        write_atomically(target, mask_page(html, read_personal(run.folder))[0])
+    return f"{REPORTS}/{target.name}"
+
+
+def _kind(found: Any) -> dict[str, Any]:
+    """Scores of one kind of document: micro F1, share of wholly right records, F1 of each field."""
+    strict = _mapping(found, "strict")
+    fields = {label: _number(counts, "f1") for label, counts in _mapping(strict, "per_label").items()}
+    return {"f1": _number(strict, "micro", "f1"), "exact": _number(strict, "exact_record_rate"), "fields": fields}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: Any, *path: str) -> float | None:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _masked(value: Any, masker: Masker) -> Any:
+    if isinstance(value, dict):
+        return {masker.mask(name): _masked(one, masker) for name, one in value.items()}
+    return masker.mask(value) if isinstance(value, str) else value

@@ -1,0 +1,83 @@
+"""The site of runs as a reader uses it: from a file share, with no network, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from seqgpt_lab.reports.runs import Owner, Run, write_run
+from seqgpt_lab.reports.site import build_site
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three completed runs of two kinds of document with rising scores, and a killed one."""
+    root = tmp_path_factory.mktemp("site")
+    for number in range(4):
+        folder = root / "runs" / f"2024031{number}-000000-000-00000{number}"
+        folder.mkdir(parents=True)
+        strict = {"micro": {"f1": 0.6 + number / 10}, "exact_record_rate": number / 10, "per_label": {"姓名": {"f1": 0.5 + number / 10}}}
+        if number < 3:
+            metrics = {"overall": {"f1": 0.6 + number / 10}, "kinds": {"简历": {"strict": strict}, "invoice": {"strict": strict}}}
+            (folder / "metrics.json").write_text(json.dumps(metrics))
+        (folder / "report.html").write_text("<html><body><main><h1>报告</h1></main></body></html>", encoding="utf-8")
+        run = Run(
+            id=folder.name,
+            status="completed" if number < 3 else "killed",
+            notebook="06_evaluation.ipynb" if number < 3 else "01_quickstart.ipynb",
+            notebook_sha256="0" * 64,
+            parameters={"model": "tiny", "limit": number},
+            given=(),
+            started=f"2024-03-1{number}T14:22:33.123+00:00",
+            owner=Owner("a-host", 1, 0.0),
+            folder=folder,
+        )
+        write_run(run)
+    return build_site(root / "runs", root / "分享 1")
+
+
+@pytest.fixture
+def page(index: Path) -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        opened = browser.new_context(offline=True).new_page()
+        console: list[str] = []
+        requests: list[str] = []
+        opened.on("console", lambda message: console.append(message.text))
+        opened.on("pageerror", lambda error: console.append(str(error)))
+        opened.on("request", lambda request: requests.append(request.url))
+        opened.goto(index.as_uri())
+        assert requests == [index.as_uri()]
+        yield opened
+        assert console == [] and not [url for url in requests if not url.startswith(("file:", "data:"))]
+        browser.close()
+
+
+def test_runs_are_filtered_compared_and_followed_over_time(page: Page) -> None:
+    assert page.locator("#runs tbody tr").count() == 4
+    assert page.locator("#trends figure").count() == 2 and page.locator("#trends circle").count() == 12
+    assert "姓名" in page.locator("#comparison").inner_text() and "+10.00" in page.locator("#comparison").inner_text()
+    page.locator("#status").select_option("killed")
+    assert page.locator("#runs tbody tr").count() == 1 and page.locator("#trends figure").count() == 0
+    page.locator("#status").select_option("")
+    page.locator("#search").fill('limit":"1"')
+    assert page.locator("#runs tbody tr").count() == 1 and page.locator("#count").inner_text() == "1 of 4 shown"
+    page.locator("#search").fill("")
+    page.locator("#first").select_option(index=1)
+    page.locator("#second").select_option(index=3)
+    assert "-20.00" in page.locator("#comparison td.worse").first.inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Data (CSV)").first.click()
+    assert "wholly_right" in Path(download.value.path()).read_text(encoding="utf-8-sig")
+    page.get_by_role("link", name="report").first.click()
+    assert page.locator("h1").inner_text() == "报告"

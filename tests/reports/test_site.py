@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_markdown_cell, new_notebook
+
+from seqgpt_lab.errors import RunError
+from seqgpt_lab.reports.page import render_page
+from seqgpt_lab.reports.runs import Failure, Run, write_run
+from seqgpt_lab.reports.site import build_site
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def runs(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Two runs, the second failed; both name a person and a phone, and the first's report was made unmasked."""
+    root = tmp_path / "runs"
+    for name, f1, status in (("20240315-1", 0.5, "completed"), ("20240316-2", 0.75, "failed")):
+        folder = root / name
+        folder.mkdir(parents=True)
+        scores = {"micro": {"f1": f1}, "per_label": {"姓名": {"f1": f1}, "</script><b>": {"f1": f1}}, "exact_record_rate": 0.25}
+        (folder / "metrics.json").write_text(json.dumps({"overall": {"f1": f1}, "kinds": {"简历": {"strict": scores}}}))
+        (folder / "personal.json").write_text('{"姓名": ["谢翠"]}')
+        error = Failure("ValueError", "谢翠 13812345678 is no number") if status == "failed" else None
+        run = make_run(
+            id=name, folder=folder, status=status, error=error, parameters={"text": "谢翠, 13812345678", "limit": 3}, unmasked=True
+        )
+        write_run(run)
+        (folder / "report.html").write_text(
+            render_page(new_notebook(cells=[new_markdown_cell("谢翠 a@b.cn")]), run, None), encoding="utf-8"
+        )
+    return root
+
+
+def test_the_site_holds_every_run_and_report_and_nothing_personal(runs: Path, tmp_path: Path) -> None:
+    index = build_site(runs, tmp_path / "site")
+    page = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
+    records = json.loads(page.select_one("#data").get_text())  # type: ignore[union-attr]
+    listed = [(run["id"], run["status"], run["f1"]) for run in records]
+    assert listed == [("20240315-1", "completed", 0.5), ("20240316-2", "failed", 0.75)]
+    assert records[0]["kinds"] == {"简历": {"f1": 0.5, "exact": 0.25, "fields": {"姓名": 0.5, "</script><b>": 0.5}}}
+    assert records[0]["parameters"] == {"text": "[姓名 1], [phone 1]", "limit": "3"}
+    for run in records:
+        report = (tmp_path / "site" / run["report"]).read_text(encoding="utf-8")
+        assert "Masked for this site" in report and "[姓名 1]" in report
+    everything = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*") if path.is_file())
+    assert not [value for value in ("谢翠", "13812345678", "a@b.cn", "\\u8c22") if value in everything]
+
+
+def test_reports_that_have_not_changed_are_left_and_broken_metrics_named(runs: Path, tmp_path: Path) -> None:
+    index = build_site(runs, tmp_path / "site")
+    report = tmp_path / "site" / "reports" / "20240315-1.html"
+    before = report.stat().st_mtime_ns
+    (runs / "20240316-2" / "metrics.json").write_text("{")
+    (runs / "20240316-2" / "report.html").unlink()
+    told: list[tuple[int, int]] = []
+    build_site(runs, tmp_path / "site", lambda *step: told.append(step))
+    assert report.stat().st_mtime_ns == before and told == [(1, 2), (2, 2)]
+    assert "metrics.json cannot be read" in index.read_text(encoding="utf-8")
+    with pytest.raises(RunError, match="cannot be written"):
+        build_site(runs, report)

@@ -49,6 +49,8 @@ class Extractor:
 
     overlap: code points that the windows of a text share, which is read in windows when it does not fit into max_length.
     grounded: values can then only be parts of the text (`grounding.py`), and the labels of a classification only those asked.
+    drafts: answers are guessed ahead (`drafting.py`), which makes them quicker, never different. learn: from earlier answers too, which
+    is quicker still; but how the engine rounds, the last digits of a confidence, can then depend on what was asked before.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Extractor:
         labels_per_prompt: int = LABELS_PER_PROMPT,
         overlap: int = OVERLAP,
         grounded: bool = False,
+        drafts: bool = True,
+        learn: bool = False,
     ) -> None:
         if max_length < 16 or max_new_tokens < 1 or labels_per_prompt < 1 or overlap < 0:
             raise OptionError(
@@ -69,8 +73,8 @@ class Extractor:
         self.engine = engine
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
         self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt
-        self.overlap, self.grounded = overlap, grounded
-        self._steering = Steering(engine.checkpoint, max_new_tokens=max_new_tokens, grounded=grounded)
+        self.overlap, self.grounded, self.learn = overlap, grounded, learn
+        self._steering = Steering(engine.checkpoint, max_new_tokens=max_new_tokens, grounded=grounded, drafts=drafts)
 
     # A str is a sequence of str too; it is one text here, which is what the first overload says.
     @overload
@@ -110,7 +114,15 @@ class Extractor:
         requests = tuple(
             self._steering.fields(readable[part.window.start :], prompt, label_set) for part in parts for prompt in part.prompts
         )
-        return Prepared(requests, partial(read_fields, self.tokenizer, document, readable, label_set, parts, self.grounded))
+        return Prepared(requests, partial(self._read, document, readable, label_set, parts))
+
+    def _read(
+        self, document: Document, text: str, label_set: LabelSet, parts: Sequence[Part], completions: Sequence[Completion]
+    ) -> Extraction:
+        extraction = read_fields(self.tokenizer, document, text, label_set, parts, self.grounded, completions)
+        if self.learn:
+            self._steering.learn(label_set, extraction)
+        return extraction
 
     def _parts(self, text: str, groups: Sequence[Sequence[str]]) -> list[Part]:
         """The text as one part, or as windows where it does not fit; none for a blank text."""

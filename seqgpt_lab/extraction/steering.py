@@ -1,4 +1,4 @@
-"""Turns prompts into requests: the prompt, and what steers its answer. Knows what may be written, not what it means."""
+"""Turns prompts into requests: the prompt, what its answer may be, and drafts of it. Knows no engine and reads no answers."""
 
 from __future__ import annotations
 
@@ -7,29 +7,48 @@ from pathlib import Path
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.requests import Request
+from seqgpt_lab.extraction.copyable import flatten
+from seqgpt_lab.extraction.drafting import TextDrafts
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.grounding import GroundedAnswer, GroundedClasses
-from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.guesses import Hints
+from seqgpt_lab.extraction.labels import Label, LabelSet
+from seqgpt_lab.extraction.profiles import Example, Experience
 from seqgpt_lab.extraction.prompt import Prompt
 
 
 class Steering:
-    """Makes the requests of one extractor. grounded: answers are held to the text and to the labels asked."""
+    """Makes the requests of one extractor. grounded: answers are held to the text and the labels asked. drafts: they are drafted."""
 
-    def __init__(self, checkpoint: Checkpoint, *, max_new_tokens: int, grounded: bool) -> None:
-        self.tokenizer, self.max_new_tokens = Path(checkpoint.tokenizer), max_new_tokens
+    def __init__(self, checkpoint: Checkpoint, *, max_new_tokens: int, grounded: bool, drafts: bool) -> None:
+        self.tokenizer, self.max_new_tokens, self.drafts = Path(checkpoint.tokenizer), max_new_tokens, drafts
         self.end_id = ModelConfig.read(checkpoint.config).eos_token_id if grounded else None
+        self.experience = Experience()
 
     def fields(self, text: str, prompt: Prompt, label_set: LabelSet) -> Request:
         """A request for the fields a prompt asks for. text: begins with what the prompt holds of it."""
         text = text[: prompt.text_kept]
+        labels = {label.phrase: label for label in label_set.labels}
+        asked = [labels[phrase] for phrase in prompt.phrases]
         constraint = None
         if self.end_id is not None:
-            several = {label.phrase: label.multiple is not False for label in label_set.labels}
-            multiple = tuple(several[phrase] for phrase in prompt.phrases)
+            multiple = tuple(label.multiple is not False for label in asked)
             constraint = GroundedAnswer(text, prompt.phrases, multiple, self.tokenizer, self.end_id)
-        return Request(prompt.ids, self.max_new_tokens, constraint, shared_prefix=prompt.shared)
+        drafts = TextDrafts(text, prompt.phrases, tuple(map(self._hints, asked)), self.tokenizer) if self.drafts else None
+        return Request(prompt.ids, self.max_new_tokens, constraint, drafts, prompt.shared)
 
     def choice(self, prompt: Prompt) -> Request:
         """A request for the labels of a text."""
         constraint = None if self.end_id is None else GroundedClasses(prompt.phrases, self.tokenizer, self.end_id)
         return Request(prompt.ids, self.max_new_tokens, constraint, shared_prefix=prompt.shared)
+
+    def learn(self, label_set: LabelSet, extraction: Extraction) -> None:
+        """Draft the same labels' answers better from now on."""
+        text = flatten(extraction.text)
+        for label, field in zip(label_set.labels, extraction.fields, strict=True):
+            found = [(span.start, span.end) for span in field.spans if span.start is not None and span.end is not None]
+            places = [[len(flatten(extraction.text[:at])) for at in place] for place in found]
+            self.experience.add(label.phrase, [Example.at(text, start, end) for start, end in places if start < end])
+
+    def _hints(self, label: Label) -> Hints:
+        return Hints(tuple(dict.fromkeys((label.phrase, label.field, *label.synonyms))), self.experience.profile(label.phrase))

@@ -1,0 +1,67 @@
+"""Drafts of answers as token ids, for the engine to verify: what is laid out beforehand, and guesses at values (`guesses.py`).
+
+A draft is the rest of the value being copied, a line break, the next label's name, a guess of its value, and so on. It is looked up by
+characters and encoded together with what is written, because the ids of a text depend on what stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqgpt_lab.extraction.guesses import Guesser, Hints
+from seqgpt_lab.extraction.vocabulary import Vocabulary, load_vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class TextDrafts:
+    """Drafts of answers to `phrases` about `text` (without lone surrogates), as the engine's DraftSource. hints: one a phrase."""
+
+    text: str
+    phrases: tuple[str, ...]
+    hints: tuple[Hints, ...]
+    tokenizer: Path
+
+    def start(self) -> TextDrafter:
+        """A drafter of one answer."""
+        return TextDrafter(self.phrases, Guesser(self.text, self.hints), load_vocabulary(self.tokenizer))
+
+
+class TextDrafter:
+    """The engine's Drafter for one answer."""
+
+    def __init__(self, phrases: Sequence[str], guesser: Guesser, vocabulary: Vocabulary) -> None:
+        self.names, self.guesser, self.tokenizer = [f"{phrase}: " for phrase in phrases], guesser, vocabulary.tokenizer
+
+    def propose(self, written: Sequence[int], most: int) -> Sequence[int]:
+        """At most `most` ids that may follow `written`; none where that is not laid out as answers are."""
+        whole = b"".join(self.tokenizer.pieces.get(index, b"") for index in written)
+        answer = whole.decode("utf-8", errors="ignore")
+        half = whole[len(answer.encode()) :]  # of a character that the draft begins with
+        draft = self._draft(answer, half, most)
+        ids = self.tokenizer.encode(answer + draft).ids
+        if ids[: len(written)] == list(written):
+            return ids[len(written) : len(written) + most]
+        return () if half else self.tokenizer.encode(draft).ids[:most]
+
+    def _draft(self, answer: str, half: bytes, most: int) -> str:
+        """The text of a draft, of `most` characters or a line more, or to the end of the answer."""
+        *lines, begun = answer.split("\n")
+        draft = ""
+        for line in range(len(lines), len(self.names)):
+            rest = self._line(line, begun, half)
+            if rest is None or len(draft) >= most:
+                break
+            draft, begun, half = draft + rest, "", b""
+        return draft
+
+    def _line(self, line: int, begun: str, half: bytes) -> str | None:
+        """The rest of a line of which `begun` is written; None when it does not begin with its label's name."""
+        name = self.names[line]
+        if len(begun) < len(name):
+            return name[len(begun) :] + self.guesser.rest(line, [], "", b"") + "\n" if name.startswith(begun) else None
+        if not begun.startswith(name):
+            return None
+        *before, value = begun[len(name) :].split("\t")
+        return self.guesser.rest(line, before, value, half) + "\n"

@@ -62,7 +62,7 @@ class Shard:
         if not logits.shape[-1]:  # nothing of ours is allowed: a column that cannot win
             logits, ids = logits.new_full((len(logits), 1), -math.inf), torch.full((1,), vocabulary, device=logits.device)
         best, token, total = _best(logits)
-        token = token + self.block(vocabulary).start if ids is None else ids[token]
+        token = token + self.block(vocabulary).start if ids is None else ids.index_select(0, token)
         if self.world_size > 1:
             best, token, total = self._argmax_over_ranks(best, token, total)
         return token, (best - total).exp()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from seqgpt_lab.engine.attention import Geometry, SdpaAttention
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.packing import PackedPass, Packing, Span, pack
 
 CONFIG = ModelConfig(vocab_size=1003, hidden_size=256, layers=2, heads=4)
 
@@ -44,6 +48,32 @@ def test_prefill_and_decode_stay_on_the_device() -> None:
         hidden = model(token.unsqueeze(1), Geometry(lengths, 1, 18), cache)
         logits = model.logits(hidden.select(1, 0))
         assert logits.shape == (3, CONFIG.vocab_size) and logits.dtype == torch.float16 and logits.device.type == "cuda"
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+
+
+def _moved(span: Span) -> Span:
+    geometry = replace(span.geometry, starts=_like(span.geometry.starts))
+    return replace(span, geometry=geometry, places=None if span.places is None else _like(span.places))
+
+
+def test_a_packed_pass_of_prompts_and_guesses_stays_on_the_device() -> None:
+    """A newcomer's prompt, a row with guesses and one without, the second asked after two tokens; choices over all ids and over some."""
+    shapes, packing = _shapes(), pack([0, 12, 9], [40, 5, 1], 64, torch.device("cpu"))
+    assert len(packing.spans) == 2 and packing.spans[1].places is not None
+    with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad():
+        model, cache = _on_fake_cuda(shapes), _cache(3, 64)
+        packing = Packing(_like(packing.slots), tuple(_moved(span) for span in packing.spans))
+        attend = PackedPass(model.attention, cache, packing, model.slopes, torch.float16)
+        hidden = model.run(model.embed(torch.zeros((1, 46), dtype=torch.int64, device="cuda")), attend).squeeze(0)
+        asked = hidden.index_select(0, torch.empty(4, dtype=torch.int64, device="cuda"))
+        token, probability = model.shard.argmax(model.logits(asked), CONFIG.vocab_size)
+        assert token.device.type == probability.device.type == "cuda" and token.shape == (4,)
+        ids = torch.empty(3, dtype=torch.int64, device="cuda")
+        token, probability = model.shard.argmax(model.logits(asked, ids), CONFIG.vocab_size, ids)
+        assert token.device.type == probability.device.type == "cuda" and token.shape == (4,)
 
 
 def test_a_cpu_tensor_in_the_pass_is_caught() -> None:

@@ -76,8 +76,8 @@ def alibi_bias(geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Tensor
     """
     slots = torch.arange(geometry.slots, device=slopes.device)
     distance = (slots - geometry.positions.unsqueeze(-1)).unsqueeze(1)  # [B, 1, T, S]
-    bias = slopes.view(-1, 1, 1) * distance  # [B, H, T, S]
-    return bias.masked_fill(distance > 0, -math.inf).to(dtype)
+    seen = distance.float().masked_fill(distance > 0, -math.inf)  # masked before the heads multiply the work
+    return (slopes.view(-1, 1, 1) * seen).to(dtype)  # [B, H, T, S]
 
 
 class SdpaAttention:

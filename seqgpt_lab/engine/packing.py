@@ -17,6 +17,7 @@ from seqgpt_lab.engine.kv_cache import KVCache
 
 _SMALL = 32  # tokens: rows with so few may be padded to each other; longer ones only when little is wasted
 _WASTE = 1.25
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Packing:
 def pack(starts: Sequence[int], counts: Sequence[int], capacity: int, device: torch.device) -> Packing:
     """Row r of the cache gets counts[r] >= 1 new tokens from slot starts[r] on. capacity: slots of a cache row."""
     slots = [row * capacity + slot for row in range(len(starts)) for slot in range(starts[row], starts[row] + counts[row])]
-    spans = [_span(run, starts, counts, device) for run in _runs(starts, counts, capacity)]
+    spans = [span for run in _runs(starts, counts, capacity) for span in _spans(run, starts, counts, device)]
     return Packing(torch.tensor(slots).to(device), tuple(spans))
 
 
@@ -58,6 +59,17 @@ def _runs(starts: Sequence[int], counts: Sequence[int], capacity: int) -> Iterat
             yield range(first, row)
             first, total, longest, furthest = row, count, count, start
     yield range(first, len(starts))
+
+
+def _spans(run: range, starts: Sequence[int], counts: Sequence[int], device: torch.device) -> Iterator[Span]:
+    """One span; of a single long row several, a block each, for a block need not look at the slots of those after it."""
+    if len(run) > 1 or counts[run.start] <= _BLOCK:
+        yield _span(run, starts, counts, device)
+        return
+    first, last = starts[run.start], starts[run.start] + counts[run.start]
+    for begin in range(first, last, _BLOCK):
+        count = min(_BLOCK, last - begin)
+        yield Span(run.start, 1, count, Geometry(torch.tensor([begin]).to(device), count, begin + count), None)
 
 
 def _span(run: range, starts: Sequence[int], counts: Sequence[int], device: torch.device) -> Span:

@@ -14,7 +14,8 @@ from seqgpt_lab.engine.packing import PackedPass, pack
 from tests.engine.oracles import Oracle, load
 
 CPU = torch.device("cpu")
-ROWS = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 45)), min_size=1, max_size=6)
+COUNTS = st.one_of(st.integers(1, 45), st.integers(1, 45), st.integers(250, 400))
+ROWS = st.lists(st.tuples(st.integers(0, 50), COUNTS), min_size=1, max_size=6)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,11 @@ def random_cache(model: Bloom, rows: int, slots: int) -> KVCache:
 
 
 @given(ROWS, st.integers(0, 20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_packed_pass_is_the_rows_passes_one_by_one(model: Bloom, rows: list[tuple[int, int]], spare: int) -> None:
     starts, counts = [start for start, _ in rows], [count for _, count in rows]
     capacity = max(start + count for start, count in rows) + spare
-    ids = [torch.arange(5 + at, 5 + at + count) for at, count in enumerate(counts)]
+    ids = [torch.arange(5 + at, 5 + at + count) % 1000 for at, count in enumerate(counts)]
     packed, alone = random_cache(model, len(rows), capacity), random_cache(model, len(rows), capacity)
     with torch.inference_mode():
         attend = PackedPass(model.attention, packed, pack(starts, counts, capacity, CPU), model.slopes, torch.float32)
@@ -56,9 +57,16 @@ def test_spans_cover_the_rows_in_order_and_waste_little(rows: list[tuple[int, in
     starts, counts = [start for start, _ in rows], [count for _, count in rows]
     capacity = max(start + count for start, count in rows) + spare
     spans = pack(starts, counts, capacity, CPU).spans
-    assert [row for span in spans for row in range(span.first, span.first + span.rows)] == list(range(len(rows)))
+    seen = [0] * len(rows)
+    for span in spans:
+        for row in range(span.first, span.first + span.rows):
+            assert span.rows == 1 or seen[row] == 0, "only a row by itself is fed in blocks"
+            assert span.geometry.starts.tolist()[row - span.first] == starts[row] + seen[row]
+            seen[row] += span.tokens if span.rows == 1 else counts[row]
+    assert seen == counts and [span.first for span in spans] == sorted(span.first for span in spans)
     assert sum(span.tokens for span in spans) == sum(counts)
     for span in spans:
         longest = span.geometry.new_tokens
         assert span.geometry.slots <= capacity, "flash-attn is told lengths of start + longest"
         assert longest <= 32 or longest * span.rows <= 1.25 * span.tokens
+        assert span.rows > 1 or longest <= 256

@@ -12,17 +12,19 @@ import typer
 
 from seqgpt_lab.apps.console import note
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.formats import Reading, load_documents, read_jsonl
+from seqgpt_lab.documents.formats import Reading, read_jsonl
+from seqgpt_lab.documents.reading import detect
+from seqgpt_lab.documents.reading import read_documents as read_any
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 
 STANDARD_INPUT = "-"
-_JSONL = (".jsonl", ".ndjson")
+_WITHOUT_GOLD = {"text": "a text file", "folder": "a folder of texts"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_documents(source: str) -> Reading:
-    """The documents of a .jsonl, .ndjson or .txt file, or of standard input for `-`, each unusable line as a problem.
+    """The documents of a file in any format the lab reads, of a folder of texts, or of standard input for `-`, unusable lines as problems.
 
     Standard input is JSON lines when one of its lines is a JSON object with a `text`; otherwise all of it is one plain text,
     called `stdin`, without the newline at its very end. Raises DocumentError for what cannot be read or decoded.
@@ -30,19 +32,22 @@ def read_documents(source: str) -> Reading:
     if source == STANDARD_INPUT:
         content = _standard_input()
         return read_jsonl(BytesIO(content)) if _holds_json_documents(content) else Reading((_plain_text(content),), ())
-    if Path(source).suffix.lower() in _JSONL:
-        return read_jsonl(source)
-    return Reading(tuple(load_documents(source)), ())
+    return read_any(source)
 
 
-def read_labelled(source: str) -> Reading:
-    """Documents with gold: a .jsonl or .ndjson file, or JSON lines on standard input for `-`. Raises DocumentError for others."""
+def read_labelled(source: str, labels: Sequence[str] = ()) -> Reading:
+    """Documents with gold: a file in a format that has it, or JSON lines on standard input for `-`. Raises DocumentError for others.
+
+    labels: the columns of a table that hold gold values, where it has them.
+    """
     if source == STANDARD_INPUT:
         return read_jsonl(BytesIO(_standard_input()))
-    suffix = Path(source).suffix.lower()
-    if suffix not in _JSONL:
-        raise DocumentError(f"{source}: {suffix or 'a file without a suffix'} holds no labelled documents; wanted .jsonl or .ndjson")
-    return read_jsonl(source)
+    kind = detect(source)
+    if kind in _WITHOUT_GOLD:
+        raise DocumentError(
+            f"{source}: {_WITHOUT_GOLD[kind]} holds no labelled documents; wanted .jsonl or another format with gold values"
+        )
+    return read_any(source, kind, labels)
 
 
 def report_problems(source: str, reading: Reading) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from seqgpt_lab.documents.offsets import hint
 from seqgpt_lab.errors import DocumentError
 
 
@@ -38,4 +39,5 @@ class Document:
                 raise DocumentError(
                     f"document {self.id!r}: the entity {entity.label!r} says {entity.text!r} at "
                     f"[{entity.start}, {entity.end}), but the text there reads {found!r}; offsets are code points, end exclusive"
+                    + hint(self.text, entity.start, entity.end, entity.text)
                 )

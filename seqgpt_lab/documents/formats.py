@@ -33,13 +33,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a line, counted from 1, gave no document."""
+    """Why a line (or row, or record), counted from 1, gave no document; line 0: the message names the place itself."""
 
     line: int
     message: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.message}"
+        return f"line {self.line}: {self.message}" if self.line else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +71,28 @@ def read_text(path: str | Path) -> Document:
 
     Raises DocumentError when the file cannot be read or is not UTF-8.
     """
+    return Document(id=Path(path).stem, text=re.sub(r"\r?\n\Z", "", read_bytes_as_text(path)))
+
+
+def read_bytes_as_text(path: str | Path) -> str:
+    """A whole UTF-8 file, line ends as they are, without a byte order mark. Raises DocumentError as `read_text` does."""
     try:
-        text = _decode(Path(path).read_bytes())
+        return _decode(Path(path).read_bytes())
     except OSError as error:
         _cannot_read(path, error)
     except DocumentError as error:
         raise DocumentError(f"{path}: {error}") from error
-    return Document(id=Path(path).stem, text=re.sub(r"\r?\n\Z", "", text))
 
 
 def load_documents(path: str | Path, *, strict: bool = True) -> list[Document]:
-    """The documents of a `.jsonl` (or `.ndjson`) file, or the single document of a `.txt` file.
+    """The documents of a file in any format the lab reads, or of a folder of .txt files; `reading.read_documents` tells them apart.
 
     Lines that break the format raise a DocumentError that lists them; with strict=False they are left out and listed in a
-    UserWarning instead (`read_jsonl` returns them as values). Also raises DocumentError for a missing file or another suffix.
+    UserWarning instead (`read_documents` returns them as values). Also raises DocumentError for a missing file or another suffix.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".txt":
-        return [read_text(path)]
-    if suffix not in (".jsonl", ".ndjson"):
-        raise DocumentError(f"{path}: cannot read {suffix or 'a file without a suffix'}; wanted .jsonl, .ndjson or .txt")
-    reading = read_jsonl(path)
+    from seqgpt_lab.documents.reading import read_documents  # which reads formats that build on this one
+
+    reading = read_documents(path)
     if reading.problems:
         listing = _listing(path, reading)
         if strict:

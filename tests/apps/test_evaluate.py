@@ -70,7 +70,7 @@ def test_lines_on_standard_input_with_bad_ones_among_them(invoke: Invoke, script
     ("words", "message"),
     [
         (("empty.jsonl", "--labels", "set.yaml"), "empty.jsonl holds no document to evaluate"),
-        (("data.txt", "--labels", "set.yaml"), ".txt holds no labelled documents"),
+        (("data.txt", "--labels", "set.yaml"), "a text file holds no labelled documents"),
         (("data.jsonl", "--labels", "none.yaml"), "none.yaml cannot be read"),
         (("data.jsonl", "--labels", "set.yaml", "--output", "none/scores.json"), "name a file in a folder that exists"),
     ],

@@ -189,7 +189,7 @@ def test_labels_that_cannot_be_asked(invoke: Invoke, scripted: ScriptedEngine, w
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("-", "张伟".encode("gb18030"), "not UTF-8"), ("a.txt", b"\xff", "not UTF-8"), ("a.csv", b"text", "wanted .jsonl, .ndjson or .txt")],
+    [("-", "张伟".encode("gb18030"), "not UTF-8"), ("a.txt", b"\xff", "not UTF-8"), ("a.pdf", b"text", "cannot read .pdf; wanted .jsonl")],
 )
 def test_input_that_cannot_be_read(invoke: Invoke, scripted: ScriptedEngine, name: str, content: bytes, message: str) -> None:
     Path("a.txt").write_bytes(content)

@@ -136,7 +136,7 @@ def test_a_long_list_of_problems_says_how_many_it_leaves_out(tmp_path: Path) -> 
         load_documents(path)
 
 
-@pytest.mark.parametrize("name", ["missing.jsonl", "missing.txt", "folder.jsonl", "folder.txt", "a.csv", "bare"])
+@pytest.mark.parametrize("name", ["missing.jsonl", "missing.txt", "folder.jsonl", "folder.txt", "a.pdf", "bare"])
 def test_files_that_cannot_be_read_are_named(tmp_path: Path, name: str) -> None:
     if name.startswith("folder"):
         (tmp_path / name).mkdir()

@@ -70,7 +70,7 @@ def evaluate(
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
             raise OptionError(f"{option} {path} cannot be written; name a file in a folder that exists")
     label_set = LabelSet.load(labels)
-    reading = read_labelled(data)
+    reading = read_labelled(data, label_set.names)
     report_problems(data, reading)
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")

@@ -1,0 +1,73 @@
+"""Reads the JSON records of other programs' exports, a list or a line each, and checks their types; knows no format of theirs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.formats import Problem, Reading, read_bytes_as_text
+from seqgpt_lab.errors import DocumentError
+
+T = TypeVar("T")
+_NAMES: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
+
+
+def read_records(path: str | Path, parse: Callable[[Mapping[str, Any], str], Document]) -> Reading:
+    """Documents of a JSON list or of JSON lines. parse: given a record and an id for it, raises DocumentError or ValueError.
+
+    A problem's line is the record's, in a list its number from 1. Raises DocumentError for a file that cannot be read.
+    """
+    documents: dict[str, Document] = {}
+    problems: list[Problem] = []
+    for number, record in records(path):
+        try:
+            if isinstance(record, ValueError):
+                raise record
+            document = parse(typed(record, dict, "the record"), f"record-{number}")
+            if document.id in documents:
+                raise DocumentError(f"the id {document.id!r} was already used; every document needs its own")
+            documents[document.id] = document
+        except ValueError as error:  # DocumentError is one
+            problems.append(Problem(number, str(error)))
+    return Reading(tuple(documents.values()), tuple(problems))
+
+
+def records(path: str | Path) -> Iterator[tuple[int, object]]:
+    """Number and record, or the ValueError in its place, of a JSON list or of JSON lines. Raises DocumentError for an unreadable file."""
+    content = read_bytes_as_text(path)
+    if content.lstrip().startswith("["):
+        try:
+            yield from enumerate(json.loads(content), start=1)
+        except (ValueError, RecursionError) as error:
+            raise DocumentError(f"{path}: not a JSON list: {error}") from error
+        return
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, ValueError(f"not JSON: {error}; wanted one object a line")
+
+
+def typed(value: object, wanted: type[T], where: str) -> T:
+    """The value, if it is of that type; raises DocumentError."""
+    if not isinstance(value, wanted):
+        raise DocumentError(f"{where} is {value!r:.60}; it must be {_NAMES[wanted]}")
+    return value
+
+
+def integer(value: object, where: str) -> int:
+    """The value, if it is a whole number; raises DocumentError."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise DocumentError(f"{where} has the offset {value!r:.60}; it must be a whole number")
+    return value
+
+
+def required(record: Mapping[str, Any], key: str, where: str) -> Any:
+    """What a key holds; raises DocumentError where it is missing."""
+    if key not in record:
+        raise DocumentError(f"{where} has no {key!r}; there are {', '.join(map(repr, record)) or 'no keys'}")
+    return record[key]

@@ -1,0 +1,193 @@
+"""Reads documents from the rows of CSV, TSV and Excel files: a column of texts, others as gold values or metadata."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.formats import Problem, Reading, read_bytes_as_text
+from seqgpt_lab.errors import DocumentError
+
+TEXT_COLUMNS = ("text", "文本", "内容", "正文", "content")
+ID_COLUMNS = ("id", "编号", "ID")
+EXCEL = (".xlsx", ".xlsm")
+_SEVERAL = "|"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns to read. text, id: their names; empty: the first there is of the usual ones. labels: columns of gold values, each
+    cell's values separated by `|`; perhaps: the same, where they exist. Every other column becomes metadata.
+    """
+
+    text: str = ""
+    id: str = ""
+    labels: tuple[str, ...] = ()
+    perhaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row with its number in the file; faults: what is wrong with a column's cell, by column."""
+
+    number: int
+    cells: Mapping[str, str]
+    faults: Mapping[str, str]
+
+
+def read_table(path: str | Path, columns: Columns | None = None, sheet: str = "") -> Reading:
+    """One document a row, named by its id column or `row-N`. sheet: of an Excel file, empty: the first.
+
+    A gold value is looked for in its row's text and must stand there exactly once. Rows that cannot be used become Problems: an empty
+    text, a cell that belongs to merged cells (named), a value that is not in the text. Raises DocumentError for a file that cannot
+    be read, a sheet or column that does not exist, repeated column names and merged cells in the head.
+    """
+    columns = columns or Columns()
+    source = _excel(path, sheet) if Path(path).suffix.lower() in EXCEL else _separated(path)
+    head = next(source, None)
+    if head is None:
+        raise DocumentError(f"{path} is empty; its first row must name the columns, one of them {' or '.join(TEXT_COLUMNS)}")
+    chosen = _choose(path, list(head.cells), columns)
+    documents: dict[str, Document] = {}
+    problems: list[Problem] = []
+    for row in source:
+        try:
+            document = _document(row, chosen)
+            if document.id in documents:
+                raise DocumentError(f"the id {document.id!r} was already used; every row needs its own")
+            documents[document.id] = document
+        except DocumentError as error:
+            problems.append(Problem(row.number, str(error)))
+    return Reading(tuple(documents.values()), tuple(problems))
+
+
+def _choose(path: str | Path, names: Sequence[str], wanted: Columns) -> Columns:
+    text = wanted.text or next((name for name in TEXT_COLUMNS if name in names), "")
+    if text not in names:
+        raise DocumentError(f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {', '.join(names)}: name the text's")
+    missing = [name for name in (*wanted.labels, *([wanted.id] if wanted.id else [])) if name not in names]
+    if missing:
+        raise DocumentError(f"{path} has no columns {', '.join(missing)}; there are {', '.join(names)}")
+    labels = (*wanted.labels, *(name for name in wanted.perhaps if name in names and name not in wanted.labels))
+    return Columns(text, wanted.id or next((name for name in ID_COLUMNS if name in names), ""), labels)
+
+
+def _document(row: _Row, columns: Columns) -> Document:
+    for name in (columns.text, columns.id, *columns.labels, "", *row.faults):
+        if name in row.faults:
+            raise DocumentError(row.faults[name])
+    text = row.cells.get(columns.text, "")
+    if not text.strip():
+        raise DocumentError(f"the cell of {columns.text} is empty; a document needs a text")
+    identifier = row.cells.get(columns.id, "") or f"row-{row.number}"
+    gold = tuple(_entity(text, label, value) for label in columns.labels for value in _values(row.cells.get(label, "")))
+    used = {columns.text, columns.id, *columns.labels}
+    return Document(identifier, text, gold, {name: cell for name, cell in row.cells.items() if name not in used and cell})
+
+
+def _values(cell: str) -> list[str]:
+    return [value.strip() for value in cell.split(_SEVERAL) if value.strip()]
+
+
+def _entity(text: str, label: str, value: str) -> Entity:
+    times = text.count(value)
+    if times != 1:
+        where = "is not in the text" if not times else f"stands {times} times in the text, so its place cannot be told"
+        raise DocumentError(f"the value {value!r} of {label} {where}; write it as the text does, or give offsets in a JSONL file")
+    start = text.index(value)
+    return Entity(label, start, start + len(value), value)
+
+
+def _separated(path: str | Path) -> Iterator[_Row]:
+    """Rows of a file with commas, or tabs where its name ends in .tsv; the head first."""
+    delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    reader = csv.reader(io.StringIO(read_bytes_as_text(path), newline=""), delimiter=delimiter, strict=True)
+    names: list[str] = []
+    number = 1
+    try:
+        for cells in reader:
+            if not names:
+                names = _head(path, cells)
+                yield _Row(1, dict(zip(names, names, strict=True)), {})
+            elif any(cell.strip() for cell in cells):
+                extra = len(cells) - len(names)
+                fault = {"": f"the row has {len(cells)} cells, the head {len(names)}; put texts with a {delimiter!r} in quotes"}
+                yield _Row(number, dict(zip(names, cells, strict=False)), fault if extra else {})
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise DocumentError(
+            f"{path}: the row that begins on line {number} cannot be read ({error}); quote texts that hold quotes"
+        ) from error
+
+
+def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
+    """Rows of a sheet; the head first. Cells that a merged one covers hold nothing, and say which it is."""
+    worksheet = _worksheet(path, sheet)
+    covered = {
+        (row, column): str(area)
+        for area in worksheet.merged_cells.ranges
+        for row, column in area.cells
+        if (row, column) != (area.min_row, area.min_col)
+    }
+    rows = worksheet.iter_rows()
+    head = next(rows, ())
+    areas = sorted({covered[cell.row, cell.column] for cell in head if (cell.row, cell.column) in covered})
+    if areas:
+        raise DocumentError(f"{path}: the head has the merged cells {', '.join(areas)}; unmerge them and name every column")
+    names = _head(path, [_text(cell.value) for cell in head])
+    if names:
+        yield _Row(1, dict(zip(names, names, strict=True)), {})
+    for cells in rows:
+        faults = {
+            name: f"the cell {cell.coordinate} of {name} is covered by the merged cells {area}; unmerge them and fill in every row"
+            for name, cell in zip(names, cells, strict=False)
+            if (area := covered.get((cell.row, cell.column)))
+        }
+        if faults or any(cell.value is not None for cell in cells):
+            yield _Row(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults)
+
+
+def _worksheet(path: str | Path, sheet: str) -> Any:
+    try:
+        import openpyxl
+        from openpyxl.utils.exceptions import InvalidFileException
+    except ImportError as error:
+        raise DocumentError(
+            "reading Excel files needs openpyxl: pip install 'seqgpt-lab[lab]', or save the sheet as CSV in UTF-8"
+        ) from error
+    try:
+        workbook = openpyxl.load_workbook(path, data_only=True)
+    except OSError as error:
+        raise DocumentError(f"cannot read {path}: {error.strerror}; give the path of a file that exists and may be read") from error
+    except (ValueError, KeyError, zipfile.BadZipFile, InvalidFileException) as error:
+        raise DocumentError(f"{path} is not an Excel file ({error}); save it as .xlsx or as CSV in UTF-8") from error
+    if sheet and sheet not in workbook.sheetnames:
+        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
+    return workbook[sheet] if sheet else workbook.worksheets[0]
+
+
+def _head(path: str | Path, cells: Sequence[str]) -> list[str]:
+    """Column names, without the empty ones at the end."""
+    names = [cell.strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    odd = [name or "(none)" for name in names if not name or names.count(name) > 1]
+    if odd:
+        raise DocumentError(f"{path}: the columns are called {', '.join(name or '(none)' for name in names)}; give each a name of its own")
+    return names
+
+
+def _text(value: object) -> str:
+    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight."""
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)

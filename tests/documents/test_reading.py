@@ -1,0 +1,270 @@
+"""Documents from other programs' files: what each format means, and that every unusable piece is named with its line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqgpt_lab.documents.bio import read_bio
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.formats import Reading, load_documents
+from seqgpt_lab.documents.label_studio import read_label_studio
+from seqgpt_lab.documents.reading import FORMATS, detect, read_documents
+from seqgpt_lab.documents.tables import Columns, read_table
+from seqgpt_lab.errors import DocumentError, OptionError
+
+TEXT = "😀张伟，35岁"
+NAME = Entity("姓名", 1, 3, "张伟")
+
+
+def problems(reading: Reading) -> list[str]:
+    return [str(problem) for problem in reading.problems]
+
+
+def written(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+# --- BIO
+
+
+def test_bio_and_bioes_tags_become_spans(tmp_path: Path) -> None:
+    lines = "-DOCSTART- O\n\n张\tB-姓名\n伟\tI-姓名\n，\tO\n李 B-姓名\n娜 E-姓名\r\n京 S-城市\n\n\n3 B-年龄\n岁 B-年龄\n"
+    first, second = read_bio(written(tmp_path / "a.bio", lines)).documents
+    assert (first.id, first.text) == ("line-3", "张伟，李娜京")
+    assert [(one.label, one.text, one.start) for one in first.gold] == [("姓名", "张伟", 0), ("姓名", "李娜", 3), ("城市", "京", 5)]
+    assert [one.text for one in second.gold] == ["3", "岁"]
+
+
+def test_bio_words_are_joined_as_asked(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.conll", "Ada NNP B-PER\nLovelace NNP I-PER\nwrote VBD O\n")
+    (document,) = read_bio(path, joiner=" ").documents
+    assert document.text == "Ada Lovelace wrote" and [one.text for one in document.gold] == ["Ada Lovelace"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("张 B-姓名\n伟 I-年龄\n", "line 2: the tag I-年龄 goes on with 年龄"),
+        ("张 I-姓名\n", "line 1: the tag I-姓名"),
+        ("张 B-姓名\n， O\n伟 I-姓名\n", "line 3"),
+        ("张 S-姓名\n伟 I-姓名\n", "line 2"),
+        ("张\n", "line 1: '张' does not end with a tag"),
+        ("张 B-\n", "does not end with a tag"),
+        ("张 X-姓名\n", "does not end with a tag"),
+    ],
+)
+def test_a_bad_tag_costs_its_document_and_no_other(tmp_path: Path, lines: str, told: str) -> None:
+    reading = read_bio(written(tmp_path / "a.bio", lines + "\n好 O\n"))
+    assert [document.text for document in reading.documents] == ["好"]
+    (problem,) = problems(reading)
+    assert told in problem
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.text("甲乙丙丁", min_size=1, max_size=4), st.sampled_from(["", "姓名", "公司"])), min_size=1, max_size=8))
+def test_bio_gives_back_the_pieces_it_was_written_from(tmp_path_factory: pytest.TempPathFactory, pieces: list[tuple[str, str]]) -> None:
+    lines = [f"{c}\t{('B-' if not at else 'I-') + label if label else 'O'}" for text, label in pieces for at, c in enumerate(text)]
+    (document,) = read_bio(written(tmp_path_factory.mktemp("bio") / "a.bio", "\n".join(lines))).documents
+    assert document.text == "".join(text for text, _ in pieces)
+    assert [(one.text, one.label) for one in document.gold] == [piece for piece in pieces if piece[1]]
+
+
+# --- doccano
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": 7, "text": TEXT, "label": [[1, 3, "姓名"]], "Comments": ["好"]},
+        {"id": 7, "text": TEXT, "labels": [[1, 3, "姓名"]], "Comments": ["好"]},
+        {"id": 7, "text": TEXT, "entities": [{"id": 1, "label": "姓名", "start_offset": 1, "end_offset": 3}], "Comments": ["好"]},
+    ],
+)
+def test_doccano_exports_are_recognised(tmp_path: Path, record: dict[str, object]) -> None:
+    wanted = [Document("7", TEXT, (NAME,), {"Comments": ["好"]})]
+    assert load_documents(written(tmp_path / "a.jsonl", record)) == wanted
+    assert load_documents(written(tmp_path / "a.json", [record])) == wanted
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ([[1, 99, "姓名"]], "[1, 99), the text has 7 characters"),
+        ([[1, 3]], "wanted [start, end, label]"),
+        ([["1", 3, "姓名"]], "whole number"),
+        ([[1, 3, 5]], "must be a text"),
+        (["x"], "must be a list"),
+    ],
+)
+def test_a_bad_doccano_record_is_named(tmp_path: Path, label: object, told: str) -> None:
+    lines = [{"text": "好", "label": []}, {"text": TEXT, "label": label}, {"text": "坏", "label": [], "id": "record-1"}]
+    path = written(tmp_path / "a.jsonl", "\n".join(json.dumps(line) for line in lines) + "\n{oops")
+    reading = read_documents(path)
+    assert [document.text for document in reading.documents] == ["好"]
+    bad, again, broken = problems(reading)
+    assert bad.startswith("line 2: ") and told in bad
+    assert "already used" in again and broken.startswith("line 4: not JSON")
+
+
+# --- Label Studio
+
+
+def task(start: int, end: int, marked: str | None = "张伟", **more: object) -> dict[str, object]:
+    value = {"start": start, "end": end, "labels": ["姓名"]} | ({"text": marked} if marked else {})
+    return {"id": 3, "data": {"text": TEXT}, "annotations": [{"result": [{"type": "labels", "value": value}], **more}]}
+
+
+@pytest.mark.parametrize("found", [task(2, 4), task(2, 4, None), task(1, 3)], ids=["utf-16", "utf-16 unmarked", "code points"])
+def test_label_studio_counts_utf_16_and_is_read_in_code_points(tmp_path: Path, found: dict[str, object]) -> None:
+    assert load_documents(written(tmp_path / "a.json", [found])) == [Document("3", TEXT, (NAME,))]
+
+
+def test_label_studio_min_and_other_text_keys(tmp_path: Path) -> None:
+    minimal = [{"id": 1, "text": TEXT, "label": [{"start": 2, "end": 4, "text": "张伟", "labels": ["姓名"]}]}]
+    assert read_label_studio(written(tmp_path / "min.json", minimal)).documents == (Document("1", TEXT, (NAME,)),)
+    other = task(2, 4) | {"data": {"正文": TEXT, "来源": "合同"}}
+    reading = read_label_studio(written(tmp_path / "a.json", [other]))
+    assert "['来源', '正文']: name one with text=" in problems(reading)[0]
+    assert read_label_studio(tmp_path / "a.json", text="正文").documents[0].gold == (NAME,)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (task(3, 5), "should read '张伟'"),
+        (task(2, 99, None), "does not fit"),
+        ({"data": {"text": TEXT}, "annotations": [{"result": [{"value": {"start": 2}}]}]}, "has no 'end'"),
+        ({"data": {"text": TEXT}, "annotations": [{"result": []}, {"result": []}]}, "2 annotations; mark one as ground truth"),
+    ],
+)
+def test_a_task_that_cannot_be_used_is_named(tmp_path: Path, found: dict[str, object], told: str) -> None:
+    (problem,) = problems(read_label_studio(written(tmp_path / "a.json", [found])))
+    assert problem.startswith("line 1: ") and told in problem
+
+
+def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path) -> None:
+    found = task(2, 4)
+    found["annotations"] = [*task(0, 2, None, was_cancelled=True)["annotations"], *found["annotations"]]  # type: ignore[misc]
+    assert read_label_studio(written(tmp_path / "a.json", [found])).documents[0].gold == (NAME,)
+
+
+# --- tables
+
+
+def sheet(path: Path, rows: list[list[object]], merged: str = "") -> Path:
+    workbook = openpyxl.Workbook()
+    for row in rows:
+        workbook.active.append(row)
+    if merged:
+        workbook.active.merge_cells(merged)
+    workbook.save(path)
+    return path
+
+
+ROWS: list[list[object]] = [["id", "text", "姓名", "页"], ["a", "张伟，\n35岁", "张伟", 2.0], [None, "李娜和王芳", "李娜|王芳", None]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".xlsx"])
+def test_rows_of_tables_are_documents(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".xlsx":
+        sheet(path, ROWS)
+    else:
+        with open(path, "w", encoding="utf-8-sig", newline="") as stream:
+            cells = [["2" if cell == 2.0 else cell for cell in row] for row in ROWS]
+            csv.writer(stream, delimiter="\t" if suffix == ".tsv" else ",").writerows(cells)
+    first, second = read_table(path, Columns(labels=("姓名",))).documents
+    assert first == Document("a", "张伟，\n35岁", (Entity("姓名", 0, 2, "张伟"),), {"页": "2"})
+    # A text of two lines: the next row begins on line 4 of a CSV file, and is row 3 of a sheet.
+    assert second.id == ("row-3" if suffix == ".xlsx" else "row-4") and [one.text for one in second.gold] == ["李娜", "王芳"]
+    assert load_documents(path)[0].gold == () and load_documents(path)[0].meta["姓名"] == "张伟"
+    assert read_documents(path, gold=("姓名", "年龄")).documents[0].gold == first.gold
+
+
+@pytest.mark.parametrize(
+    ("merged", "told"),
+    [
+        ("B2:B3", "line 3: the cell B3 of text is covered by the merged cells B2:B3"),
+        ("A2:B2", "line 2: the cell B2 of text is covered by the merged cells A2:B2"),
+        ("D2:D3", "line 3: the cell D3 of 页 is covered by the merged cells D2:D3"),
+    ],
+)
+def test_merged_cells_are_named_and_cost_only_their_rows(tmp_path: Path, merged: str, told: str) -> None:
+    reading = read_table(sheet(tmp_path / "a.xlsx", ROWS, merged))
+    (problem,) = problems(reading)
+    assert problem.startswith(told) and len(reading.documents) == 1
+
+
+def test_merged_cells_in_the_head_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="merged cells A1:B1"):
+        read_table(sheet(tmp_path / "a.xlsx", ROWS, "A1:B1"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "is empty"),
+        ("名称,说明\n", "no column text or 文本.*there are 名称, 说明"),
+        ("text,text\n", "give each a name"),
+        ("text,,b\n", r"\(none\)"),
+        ('text\n"张伟\n', "row that begins on line 2"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_why(tmp_path: Path, content: str, told: str) -> None:
+    with pytest.raises(DocumentError, match=told):
+        read_table(written(tmp_path / "a.csv", content))
+
+
+def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "id,text,姓名\n1,张伟,李娜\n1,张伟张伟,张伟\n2,,\n\n3,张,伟,多\n3,好,\n3,又,\n")
+    assert problems(read_table(path, Columns(labels=("姓名",)))) == [
+        "line 2: the value '李娜' of 姓名 is not in the text; write it as the text does, or give offsets in a JSONL file",
+        "line 3: the value '张伟' of 姓名 stands 2 times in the text, so its place cannot be told; "
+        "write it as the text does, or give offsets in a JSONL file",
+        "line 4: the cell of text is empty; a document needs a text",
+        "line 6: the row has 4 cells, the head 3; put texts with a ',' in quotes",
+        "line 8: the id '3' was already used; every row needs its own",
+    ]
+
+
+def test_a_file_that_is_no_excel_file_and_a_missing_sheet_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="not an Excel file"):
+        read_table(written(tmp_path / "a.xlsx", "text"))
+    with pytest.raises(DocumentError, match=r"cannot read .*b\.xlsx"):
+        read_table(tmp_path / "b.xlsx")
+    with pytest.raises(DocumentError, match="no sheet '二'; there are Sheet"):
+        read_table(sheet(tmp_path / "c.xlsx", ROWS), sheet="二")
+
+
+# --- folders, and telling formats apart
+
+
+def test_a_folder_of_texts_is_read_in_order_and_bad_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "子").mkdir()
+    written(tmp_path / "子" / "二.txt", "第二")
+    written(tmp_path / "一.txt", "第一\n")
+    (tmp_path / "坏.txt").write_bytes(b"\xff")
+    reading = read_documents(tmp_path)
+    assert [(document.id, document.text) for document in reading.documents] == [("一", "第一"), ("子/二", "第二")]
+    assert "坏.txt: not UTF-8" in problems(reading)[0] and not problems(reading)[0].startswith("line")
+    (tmp_path / "空").mkdir()
+    with pytest.raises(DocumentError, match=r"no \.txt files"):
+        read_documents(tmp_path / "空")
+
+
+def test_formats_are_told_by_name_and_unknown_ones_named(tmp_path: Path) -> None:
+    assert detect(written(tmp_path / "a.jsonl", '{"text": "x"}')) == "jsonl"
+    assert detect(written(tmp_path / "b.jsonl", "{oops")) == "jsonl"
+    assert detect(tmp_path / "x.BIO") == "bio" and detect(tmp_path / "x.Xlsx") == "table" and set(FORMATS) > {"bio", "doccano"}
+    with pytest.raises(DocumentError, match=r"cannot read \.pdf; wanted \.jsonl"):
+        detect(tmp_path / "a.pdf")
+    with pytest.raises(OptionError, match="no document format 'word'"):
+        read_documents(tmp_path / "a.jsonl", "word")

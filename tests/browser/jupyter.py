@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from seqgpt_lab.apps import designer
+
 TOKEN = "designer-test"
 _NO_NEWS = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false, "doNotDisturbMode": true}}'
 
@@ -44,9 +46,9 @@ def jupyter_lab(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def voila(folder: Path, notebook: str) -> Iterator[str]:
-    """The address of a voila page of one notebook."""
+    """The address of a voila page of one notebook, in the template that asks no server elsewhere."""
     port = free_port()
-    options = [notebook, "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", "--VoilaConfiguration.show_tracebacks=True"]
+    options = [notebook, "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", "--template=offline"]
     with _served("voila", options, folder, f"http://127.0.0.1:{port}", "/static/favicons/favicon.ico"):
         yield f"http://127.0.0.1:{port}"
 
@@ -57,7 +59,8 @@ def _served(module: str, options: Sequence[str], folder: Path, address: str, rea
     private = {f"JUPYTER_{name}_DIR": str(folder / ".jupyter" / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     # The workers' copies of this tree, whatever folder the server runs in.
     paths = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, **private, "PYTHONPATH": paths, "IPYTHONDIR": str(folder / ".ipython")}
+    templates = str(Path(designer.__file__).parent / "jupyter")
+    environment = {**os.environ, **private, "PYTHONPATH": paths, "IPYTHONDIR": str(folder / ".ipython"), "JUPYTER_PATH": templates}
     with open(log, "wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", module, *options], cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -116,13 +116,15 @@ def _legend_entry(order: int, field: Field, text: str) -> str:
     placed = [span for span in field.spans if _lies_in(span, text)]
     count = f" × {len(placed)}" if len(placed) > 1 else ""
     chip = f'<span style="{_CHIP};{_paint([order])}">{label}{count}</span>' if placed else ""
-    flags = (_flag(label, span, text) for span in field.spans if not _lies_in(span, text))
-    return chip + "".join(flags)
+    faults = Counter((span.text, span.invented(text)) for span in field.spans if not _lies_in(span, text))
+    return chip + "".join(_flag(label, value, invented, times) for (value, invented), times in faults.items())
 
 
-def _flag(label: str, span: Span, text: str) -> str:
-    fault = "not in the text" if span.invented(text) else "not placed in the text"
-    return f'<span class="seqgpt-unaligned" style="{_FLAG}">⚠ {label}: {escape(span.text)} ({fault})</span>'
+def _flag(label: str, value: str, invented: bool, times: int) -> str:
+    """A value that is not marked, once however often it was given."""
+    fault = "not in the text" if invented else "not placed in the text"
+    count = f" × {times}" if times > 1 else ""
+    return f'<span class="seqgpt-unaligned" style="{_FLAG}">⚠ {label}: {escape(value)} ({fault}){count}</span>'
 
 
 def escape(text: str) -> str:

@@ -102,13 +102,13 @@ def a_text_is_typed_and_a_fix_accepted_by_keyboard(visit: Visit) -> None:
     visit.at("input").locator("textarea").focus()
     visit.page.keyboard.insert_text(TEXT)
     visit.tab_to("labels")
-    visit.page.keyboard.type("姓名,年龄, 公司，职位，关键信息")
+    visit.page.keyboard.type("姓名,年龄, 公司，手机号，关键信息")
     visit.at("finding").first.wait_for()
     visit.photograph("designer-lint.png")
     visit.tab_to("fix")
     visit.page.keyboard.press("Space")
     visit.at("finding").first.wait_for(state="detached")
-    assert visit.at("labels").locator("textarea").input_value() == "姓名，年龄，公司，职位"
+    assert visit.at("labels").locator("textarea").input_value() == "姓名，年龄，公司，手机号"
     visit.tab_to("run")
     visit.page.keyboard.press("Space")
     visit.at("marks").locator("mark").first.wait_for()

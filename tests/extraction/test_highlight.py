@@ -159,3 +159,8 @@ def test_any_spans_leave_the_text_whole_and_every_placed_one_captioned(data: st.
     assert page.text == text
     assert sorted(page.captions) == sorted(one.label for one in fields for _ in one.spans)
     assert page.rest.count("not found") == sum(not one.spans for one in fields)
+
+
+def test_a_value_that_is_given_again_and_again_is_flagged_once() -> None:
+    page = highlight("张伟", [Field("职位", (Span("张", None, None, match="unaligned"),) * 23)])
+    assert page.count("seqgpt-unaligned") == 1 and "⚠ 职位: 张 (not placed in the text) × 23" in page

@@ -13,6 +13,7 @@ from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.engine import Progress
 from seqgpt_lab.engine.requests import Completion, Request, Timing
+from seqgpt_lab.errors import OptionError
 
 
 class ReferenceEngine:
@@ -35,7 +36,9 @@ class ReferenceEngine:
         return cls(model.to(where).eval(), checkpoint, config, batch_size)
 
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
-        """Complete every request greedily; results in input order."""
+        """Complete every request greedily; results in input order. Raises OptionError for a request with a constraint."""
+        if any(request.constraint for request in requests):
+            raise OptionError("transformers' generate knows no constraints here; ask without them, or use Engine for grounded answers")
         done: list[Completion] = []
         for start in range(0, len(requests), self.batch_size):
             done += self._batch(requests[start : start + self.batch_size])

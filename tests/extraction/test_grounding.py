@@ -252,6 +252,19 @@ def test_no_value_outside_the_text_in_random_cases(engine: Engine) -> None:
     assert random_cases(engine, 200, seed=1) > 60
 
 
+def test_ranks_and_batches_write_the_same_grounded_answers(tmp_path: Path) -> None:
+    """Every rank makes the constraint and the drafts of its own, from what travels in the request."""
+    directory = write_random_checkpoint(tmp_path, hidden=128, heads=2, layers=1)
+    texts = ["张伟，35岁，(全职)\n上海云智科技有限公司", "甲乙，甲乙", "𠮷㐂 None 120,000元"]
+    found = []
+    for options in ({"batch_size": 1}, {"batch_size": 3}, {"tensor_parallel": 2}):
+        with Engine.load(directory, dtype="fp32", device="cpu", **options) as engine:
+            results = Extractor(engine, grounded=True, max_new_tokens=40).extract(texts, "姓名,年龄")
+        assert all(check_extraction(result, text) >= 0 for result, text in zip(results, texts, strict=True))
+        found.append([result.raw for result in results])
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 def test_no_value_outside_the_text_in_ten_thousand_random_cases(engine: Engine, tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ def test_a_character_of_which_some_bytes_are_written_is_finished(tokenizer_file:
         assert list(guess) == ids[at:], tokenizer.decode(ids[:at]).text
 
 
+def test_what_was_written_in_other_ids_than_the_tokenizers_is_gone_on_with(merging_file: Path) -> None:
+    vocabulary = load_vocabulary(merging_file)
+    by_bytes = [vocabulary.ids[bytes([byte])] for byte in "姓名: 张".encode()]
+    guess = drafts(merging_file, FORM, ["姓名"]).start().propose(by_bytes, 20)
+    assert by_bytes != vocabulary.tokenizer.encode("姓名: 张").ids and vocabulary.tokenizer.decode(guess).text == "伟\n"
+
+
 def test_values_go_on_over_a_line_break_of_the_text(tokenizer_file: Path) -> None:
     encode = load_vocabulary(tokenizer_file).tokenizer.encode
     source = drafts(tokenizer_file, "地址：湖北省武\n汉市，邮编", ["地址"])

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from seqgpt_lab.apps.commands.bench import bench
 from seqgpt_lab.apps.commands.bulk import bulk
 from seqgpt_lab.apps.commands.doctor import doctor
 from seqgpt_lab.apps.commands.evaluate import evaluate
@@ -68,6 +69,7 @@ app.command()(collect)
 app.command()(convert)
 app.command()(train_embedded)
 app.command()(widen)
+app.command()(bench)
 app.command()(doctor)
 app.command()(bulk)
 

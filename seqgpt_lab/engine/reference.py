@@ -19,12 +19,18 @@ from seqgpt_lab.errors import OptionError
 class ReferenceEngine:
     """The same `generate(requests)` as Engine, computed by transformers (extra `peers`) in batches as they come, padded on the left."""
 
-    def __init__(self, model: Any, checkpoint: Checkpoint, config: ModelConfig, batch_size: int) -> None:
+    def __init__(self, model: Any, checkpoint: Checkpoint, config: ModelConfig, batch_size: int, probabilities: bool) -> None:
         self.model, self.checkpoint, self.config, self.batch_size = model, checkpoint, config, batch_size
+        self.probabilities = probabilities
 
     @classmethod
-    def load(cls, source: str | Path, *, dtype: str = "auto", device: str = "auto", batch_size: int = 32) -> ReferenceEngine:
-        """Load as Engine.load does; raises the same errors for models and options that cannot be used."""
+    def load(
+        cls, source: str | Path, *, dtype: str = "auto", device: str = "auto", batch_size: int = 32, probabilities: bool = True
+    ) -> ReferenceEngine:
+        """Load as Engine.load does; raises the same errors for models and options that cannot be used.
+
+        probabilities: tell each token's; without, transformers need not keep every step's logits, and is as fast as it can be.
+        """
         from transformers import BloomForCausalLM, GenerationConfig
 
         where = resolve_device(device)
@@ -33,7 +39,7 @@ class ReferenceEngine:
         config = ModelConfig.read(checkpoint.config)
         model: Any = BloomForCausalLM.from_pretrained(checkpoint.config.parent, dtype=kind, use_safetensors=True)
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]  # a checkpoint's own may ask for beams or a repetition penalty
-        return cls(model.to(where).eval(), checkpoint, config, batch_size)
+        return cls(model.to(where).eval(), checkpoint, config, batch_size, probabilities)
 
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         """Complete every request greedily; results in input order. Raises OptionError for a request with a constraint."""
@@ -61,11 +67,11 @@ class ReferenceEngine:
             max_new_tokens=max(request.max_new_tokens for request in requests),
             pad_token_id=pad,
             eos_token_id=end,
-            output_logits=True,
+            output_logits=self.probabilities,
             return_dict_in_generate=True,
         )
         written = output.sequences[:, longest:].tolist()
-        chosen = [logits.float().softmax(-1).amax(-1).tolist() for logits in output.logits]  # step by row
+        chosen = [logits.float().softmax(-1).amax(-1).tolist() for logits in output.logits or ()]  # step by row
         timing = Timing(0.0, time.perf_counter() - started)
         return [
             _completion(written[row], [step[row] for step in chosen], request.max_new_tokens, end, timing)
@@ -78,5 +84,5 @@ def _completion(written: list[int], probabilities: list[float], limit: int, end:
     written = written[:limit]
     if end in written:
         at = written.index(end)
-        return Completion(tuple(written[:at]), tuple(probabilities[:at]), "stop", probabilities[at], timing)
+        return Completion(tuple(written[:at]), tuple(probabilities[:at]), "stop", probabilities[at] if probabilities else None, timing)
     return Completion(tuple(written), tuple(probabilities[: len(written)]), "length", None, timing)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -136,6 +136,7 @@ def compare_arrangements(
     limit: int = 0,
     batch_size: int = 32,
     rounds: int = 3,
+    max_new_tokens: int = 256,
     progress: Progress | None = None,
 ) -> pandas.DataFrame:
     """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
@@ -147,7 +148,7 @@ def compare_arrangements(
     if rounds < 1 or not arrangements:
         raise OptionError(f"rounds is {rounds} and there are {len(arrangements)} arrangements; both must be at least 1")
     parsed = [Arrangement.parse(text) for text in arrangements]
-    requests = prompts_of(model, sources, limit)
+    requests = [replace(request, max_new_tokens=max_new_tokens) for request in prompts_of(model, sources, limit)]
     with ExitStack() as open_engines:
         engines = [
             open_engines.enter_context(

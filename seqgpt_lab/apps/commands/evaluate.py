@@ -25,10 +25,9 @@ from seqgpt_lab.apps.options import (
     TensorParallel,
 )
 from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.tables import frame_text
 
 if TYPE_CHECKING:
-    import pandas
-
     from seqgpt_lab.documents.formats import Reading
     from seqgpt_lab.evaluation.counts import Counts, Measure
     from seqgpt_lab.evaluation.evaluate import Evaluation
@@ -120,9 +119,9 @@ def _in_words(evaluation: Evaluation) -> str:
     """Totals, a table of labels, a table of kinds where there are several, and how many mistakes of each kind."""
     scores = evaluation.scores
     columns = ["label", "support", "precision", "recall", "f1", "string_f1"]
-    parts = [_totals(scores), _table(scores.to_frame()[columns])]
+    parts = [_totals(scores), frame_text(scores.to_frame()[columns])]
     if len(scores.by_kind) > 1:
-        parts.append(_table(scores.kinds_frame()))
+        parts.append(frame_text(scores.kinds_frame()))
     counts = Counter(mistake.kind for mistake in evaluation.mistakes).most_common()
     parts.append("mistakes: " + (", ".join(f"{number} {kind}" for kind, number in counts) or "none"))
     if scores.gold_not_asked:
@@ -153,13 +152,3 @@ def _measure(measure: Measure) -> str:
 
 def _prf(counts: Counts) -> str:
     return f"precision {counts.precision:.3f}  recall {counts.recall:.3f}  F1 {counts.f1:.3f}"
-
-
-def _table(frame: pandas.DataFrame) -> str:
-    """The whole frame as text in columns, Chinese characters counted as two columns wide."""
-    import pandas
-
-    with pandas.option_context("display.unicode.east_asian_width", True, "display.width", None, "display.max_colwidth", None):
-        return frame.map(lambda value: visible(value) if isinstance(value, str) else value).to_string(
-            index=False, float_format=lambda number: f"{number:.3f}"
-        )

@@ -1,0 +1,212 @@
+"""Latency and throughput over batch, length and technique; the article's scenarios and claims beside them; what to use for a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas
+import torch
+
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.model import fresh_geometry
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.files import write_json
+from seqgpt_lab.studies.benchmark import Benchmark, Progress, run_benchmark
+from seqgpt_lab.studies.contestants import Contestant, choose_contestants
+from seqgpt_lab.studies.display import Prose, plain
+from seqgpt_lab.studies.evaluation_study import METRICS
+from seqgpt_lab.studies.roofline import best_seconds
+from seqgpt_lab.studies.workloads import Texts, Workload
+
+MANY_LABELS = "one text, every label set"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What the article runs on two RTX 4090, and the figure it claims for it, if any; seconds a batch, documents a second."""
+
+    name: str
+    batch: int
+    length: int
+    claimed_seconds: float | None = None
+    claimed_rate: float | None = None
+
+
+SCENARIOS = (
+    Scenario("real time", 1, 256, claimed_seconds=0.142),
+    Scenario("bulk", 16, 512, claimed_rate=832.0),
+    Scenario("long text", 4, 1024),
+)
+_PADDED = 512  # what the article pads to without dynamic padding
+_CLAIMED_EMBEDDING, _CLAIMED_PADDING = 3.2, 0.040
+
+
+def techniques_named(names: Sequence[str]) -> list[Contestant]:
+    """This engine's contestants of these names, in their order. Raises OptionError naming those there are."""
+    known = {contestant.name: contestant for contestant in choose_contestants()}
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise OptionError(f"there are no techniques {unknown or 'given'}; there are {list(known)}")
+    return [known[name] for name in names]
+
+
+def measure_grid(
+    model: str | Path,
+    texts: Texts,
+    batches: Sequence[int],
+    lengths: Sequence[int],
+    techniques: Sequence[str],
+    *,
+    dtype: str = "auto",
+    rounds: int = 1,
+    record: Path | None = None,
+    progress: Progress | None = None,
+) -> Benchmark:
+    """Every technique at every batch and length, at the scenarios' too, and on one text of the greatest length with every label set.
+
+    A prompt a place in the batch, each of about `length` tokens. Raises OptionError for empty lists and techniques that do not exist.
+    """
+    contestants = techniques_named(techniques)
+    if not batches or not lengths or min(*batches, *lengths, rounds) < 1:
+        raise OptionError(f"batches {list(batches)}, lengths {list(lengths)} and rounds {rounds} must be whole numbers from 1")
+    cells = dict.fromkeys([(batch, length) for length in lengths for batch in batches])
+    workloads = [texts.of_length(_cell(batch, length), batch=batch, tokens=length, rounds=rounds) for batch, length in cells]
+    workloads.append(texts.one_text_many_labels(MANY_LABELS, tokens=max(lengths), rounds=rounds))
+    return run_benchmark(model, workloads, contestants, dtype=dtype, record=record, progress=progress and _in_one(workloads, progress))
+
+
+def _in_one(workloads: Sequence[Workload], progress: Progress) -> Progress:
+    """One progress over all cells: a bar for each would be a page of bars."""
+    names = [workload.name for workload in workloads]
+    return lambda name, done, total: progress("cells", names.index(name) + (done == total), len(names))
+
+
+def _cell(batch: int, length: int) -> str:
+    return f"batch {batch}, {length} tokens"
+
+
+def grid_frame(found: Benchmark) -> pandas.DataFrame:
+    """A row a cell and technique: technique, batch, length, latency (seconds until a batch is answered), documents_a_second."""
+    frame = found.table()
+    frame = frame[frame["workload"] != MANY_LABELS]
+    length = frame["workload"].str.extract(r", (\d+) tokens$")[0].astype(int)
+    rows = frame.assign(technique=frame["contestant"], length=length, latency=frame["seconds_a_batch"])
+    return rows[["technique", "batch", "length", "latency", "documents_a_second", "same_answers"]].reset_index(drop=True)
+
+
+def scenario_table(grid: pandas.DataFrame) -> pandas.DataFrame:
+    """The article's scenarios that were measured, the quickest technique of each: what the article claims for its rig, what is measured."""
+    rows = []
+    for scenario in SCENARIOS:
+        cells = grid[(grid["batch"] == scenario.batch) & (grid["length"] == scenario.length)]
+        if cells.empty:
+            continue
+        best = cells.loc[cells["latency"].idxmin()]
+        rows.append(
+            {
+                "scenario": scenario.name,
+                "batch": scenario.batch,
+                "length": scenario.length,
+                "technique": best["technique"],
+                "latency": best["latency"],
+                "claimed_latency": scenario.claimed_seconds,
+                "documents_a_second": best["documents_a_second"],
+                "claimed_documents_a_second": scenario.claimed_rate,
+            }
+        )
+    return pandas.DataFrame(rows)
+
+
+def about_scenarios(table: pandas.DataFrame, machine: str) -> Prose:
+    """What the scenarios say, in sentences. machine: where they were measured, as `about_machine` says it."""
+    if table.empty:
+        return Prose(f"None of the article's scenarios is among the batches and lengths of this run. {machine}")
+    parts = []
+    for row in table.to_dict("records"):
+        text = f"{row['scenario'].capitalize()}: **{row['latency'] * 1000:.3g} ms** a batch of {row['batch']}, "
+        text += f"{row['documents_a_second']:.3g} documents/s ({plain(row['technique'])})"
+        if row["claimed_latency"] == row["claimed_latency"] and row["claimed_latency"]:
+            text += f"; the article claims {row['claimed_latency'] * 1000:.0f} ms"
+        if row["claimed_documents_a_second"] == row["claimed_documents_a_second"] and row["claimed_documents_a_second"]:
+            text += f"; the article claims {row['claimed_documents_a_second']:.0f}/s"
+        parts.append(text + ".")
+    return Prose(" ".join(parts) + " The article's figures are of two RTX 4090 and its own model, and stay unverified. " + machine)
+
+
+@torch.inference_mode()
+def measure_claims(engine: Engine, texts: Texts, found: Benchmark, *, batch: int, length: int, repeats: int = 3) -> pandas.DataFrame:
+    """The article's claims on the embedding cache and dynamic padding as rows: claim, article, measured, how.
+
+    An embedding cache can save at most what the embeddings cost, so the prompt's pass is timed with and without them. Padding is timed as
+    one pass over `batch` prompts of short documents, padded to the longest and to 512.
+    """
+    model, device = engine.model, engine.device
+    ids = torch.zeros(batch, length, dtype=torch.int64, device=device)
+    whole = best_seconds(lambda: model(ids, fresh_geometry(ids)), device, repeats)
+    embedding = best_seconds(lambda: model.word_embeddings_layernorm(model.word_embeddings(ids)), device, repeats)
+    short = texts.near("padding", batch=batch, tokens=115, each=batch, rounds=1).rounds[1]
+    longest = min(_PADDED, max(texts.prompt_tokens(task) for task in short))
+    tight, padded = (
+        best_seconds(lambda row=row: model(row, fresh_geometry(row)), device, repeats)  # type: ignore[misc]
+        for row in (torch.zeros(batch, count, dtype=torch.int64, device=device) for count in (longest, _PADDED))
+    )
+    rows = [
+        {
+            "claim": "embedding cache",
+            "article": f"{_CLAIMED_EMBEDDING:g}x throughput",
+            "measured": f"at most {whole / max(whole - embedding, 1e-9):.4f}x",
+            "how": f"embeddings take {embedding / whole:.2%} of the pass over {batch} prompts of {length} tokens",
+        },
+        {
+            "claim": "dynamic padding",
+            "article": f"{_CLAIMED_PADDING * 1000:.0f} ms saved",
+            "measured": f"{(padded - tight) * 1000:.3g} ms saved",
+            "how": f"{batch} prompts padded to their longest ({longest} tokens) and to {_PADDED}",
+        },
+    ]
+    return pandas.DataFrame(rows + _prefix_rows(found))
+
+
+def _prefix_rows(found: Benchmark) -> list[dict[str, str]]:
+    """What reusing the whole of a text's pass gives, where the run had this engine with it and without."""
+    names = [result.contestant for result in found.results if result.workload == MANY_LABELS]
+    return [
+        {
+            "claim": "reuse of a text",
+            "article": f"{_CLAIMED_EMBEDDING:g}x throughput",
+            "measured": f"{found.ratio(MANY_LABELS, 'ours', name):.2f}x",
+            "how": f"one text asked with every label set, against {name!r}",
+        }
+        for name in names
+        if "ours" in names and name in ("ours without prefix", "ours, plain")
+    ]
+
+
+def recommend(grid: pandas.DataFrame, *, latency: float = 0.0, rate: float = 0.0) -> Prose:
+    """Which batch and technique to use at each length. latency: most seconds until a batch is answered; rate: least documents a second; 0:
+    no such wish. Within the wishes the highest throughput wins, among equals the lower latency."""
+    wishes = [f"at most {latency * 1000:.0f} ms a batch"] * bool(latency) + [f"at least {rate:g} documents/s"] * bool(rate)
+    parts = [f"Wished: {' and '.join(wishes)}." if wishes else "No target was given: the highest throughput wins."]
+    for length, cells in grid.groupby("length"):
+        fit = cells[(cells["latency"] <= (latency or float("inf"))) & (cells["documents_a_second"] >= rate)]
+        if fit.empty:
+            quickest, most = cells.loc[cells["latency"].idxmin()], cells.loc[cells["documents_a_second"].idxmax()]
+            parts.append(
+                f"{length} tokens: nothing measured here fits; the quickest takes {quickest['latency'] * 1000:.3g} ms "
+                f"(batch {quickest['batch']}), the most is {most['documents_a_second']:.3g} documents/s (batch {most['batch']})."
+            )
+            continue
+        best = fit.sort_values(["documents_a_second", "latency"], ascending=[False, True]).iloc[0]
+        parts.append(
+            f"{length} tokens: **batch {best['batch']}**, {plain(best['technique'])}: {best['documents_a_second']:.3g} documents/s, "
+            f"{best['latency'] * 1000:.3g} ms a batch."
+        )
+    return Prose("\n\n".join(parts))
+
+
+def write_metrics(run_dir: str | Path, found: Benchmark, claims: pandas.DataFrame) -> None:
+    """Write everything measured as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+    if run_dir:
+        write_json(Path(run_dir) / METRICS, {**found.to_dict(), "claims": claims.to_dict("records")})

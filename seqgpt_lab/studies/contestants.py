@@ -1,0 +1,100 @@
+"""Ways of doing the same extractions, by name: this engine with a technique left out, transformers, CTranslate2. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.peer_ctranslate2 import CTranslate2Engine
+from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.engine.requests import Completion, Request
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.studies.workloads import Task
+
+TECHNIQUES: Mapping[str, str] = {
+    "drafting": "guesses from the text are verified several a pass",
+    "prefix": "what prompts share is computed once",
+    "refill": "a row that ends makes room for the next request at once",
+}
+"""What can be left out, and what it is."""
+
+PEERS: Mapping[str, str] = {"transformers": "auto", "ctranslate2": "int8"}
+"""Other engines, and the number format each is best at: `auto` is what this engine uses."""
+
+_REQUEST_WITHOUT: Mapping[str, Mapping[str, Any]] = {"drafting": {"drafts": None}, "prefix": {"shared_prefix": 0}}
+MOST_TOKENS = 64  # of an answer, the same for everyone
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """engine: `ours`, or a peer's name. without: techniques left out. grounded: values held to the text, by a constraint."""
+
+    name: str
+    engine: str = "ours"
+    without: tuple[str, ...] = ()
+    grounded: bool = False
+
+
+def choose_contestants(against: Sequence[str] = (), *, ablation: bool = True, grounded: bool = True) -> list[Contestant]:
+    """The peers, then this engine, grounded, and with each technique left out in turn, then with none at all.
+
+    Raises OptionError for peers that do not exist.
+    """
+    unknown = [peer for peer in against if peer not in PEERS]
+    if unknown:
+        raise OptionError(f"there are no peers {unknown}; there are {list(PEERS)}")
+    chosen = [Contestant(peer, peer) for peer in dict.fromkeys(against)]
+    chosen.append(Contestant("ours"))
+    if grounded:
+        chosen.append(Contestant("ours, grounded", grounded=True))
+    if ablation:
+        chosen += [Contestant(f"ours without {technique}", without=(technique,)) for technique in TECHNIQUES]
+        chosen.append(Contestant("ours, plain", without=tuple(TECHNIQUES)))
+    return chosen
+
+
+class Running:
+    """A contestant that is loaded: tasks in, completions out."""
+
+    def __init__(self, contestant: Contestant, engine: Any) -> None:
+        self.contestant, self.engine = contestant, engine
+        self._extractor = Extractor(engine, max_length=1 << 20, max_new_tokens=MOST_TOKENS, grounded=contestant.grounded)
+
+    def run(self, tasks: Sequence[Task], batch: int) -> list[Completion]:
+        """Answers in the tasks' order, at most `batch` prompts decoded together; tokenisation and the making of drafts are part of it."""
+        requests = self.requests(tasks)
+        self.engine.batch_size = batch
+        if "refill" not in self.contestant.without:
+            return self.engine.generate(requests)  # type: ignore[no-any-return]
+        return [one for start in range(0, len(requests), batch) for one in self.engine.generate(requests[start : start + batch])]
+
+    def requests(self, tasks: Sequence[Task]) -> list[Request]:
+        """One a task, without what this contestant goes without."""
+        without: dict[str, Any] = {}
+        for technique in self.contestant.without:
+            without |= _REQUEST_WITHOUT.get(technique, {})
+        return [replace(request, **without) for task in tasks for request in self._extractor.prepare(task.document, task.labels).requests]
+
+
+@contextmanager
+def started(model: str | Path, contestants: Sequence[Contestant], dtype: str) -> Iterator[list[Running]]:
+    """All contestants loaded, those of the same engine on one copy of the weights, until the block ends."""
+    with ExitStack() as stack:
+        engines: dict[str, Any] = {}
+        for contestant in contestants:
+            if contestant.engine not in engines:
+                engines[contestant.engine] = _load(stack, model, contestant.engine, dtype)
+        yield [Running(contestant, engines[contestant.engine]) for contestant in contestants]
+
+
+def _load(stack: ExitStack, model: str | Path, engine: str, dtype: str) -> Any:
+    if engine == "ours":
+        return stack.enter_context(Engine.load(model, dtype=dtype))
+    if engine == "transformers":
+        return ReferenceEngine.load(model, dtype=dtype, probabilities=False)
+    return CTranslate2Engine.load(model, quantization=PEERS[engine])

@@ -1,0 +1,123 @@
+"""What this machine can read and multiply a second, measured, and how far each phase of decoding is from that. Knows no text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas
+import torch
+from torch import Tensor
+
+from seqgpt_lab.engine.attention import Geometry
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.studies.display import Prose
+
+_READ_BYTES = 1 << 29  # many times any cache
+_PRODUCTS = ((2048, 2048, 2048), (1024, 1024, 4096))  # rows, inner, columns of the products timed
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """bandwidth: bytes read a second. flops: operations a second in the used dtype, a multiplication and an addition being two."""
+
+    bandwidth: float
+    flops: float
+
+    def floor(self, bytes_read: float, operations: float) -> float:
+        """Seconds that no implementation on this machine can go below: reading and computing at once, each at full speed."""
+        return max(bytes_read / self.bandwidth, operations / self.flops)
+
+
+def measure_roofline(dtype: torch.dtype, device: torch.device, repeats: int = 5) -> Roofline:
+    """The best of some repeats: noise only ever slows down. Takes a second or two and half a gigabyte.
+
+    Reading is measured as a matrix times a vector, as decoding does it, and as a plain sum of numbers; the faster counts.
+    """
+    matrix = torch.ones(_READ_BYTES // dtype.itemsize // 4096, 4096, dtype=dtype, device=device)
+    vector = torch.ones(1, 4096, dtype=dtype, device=device)
+    whole = matrix.view(torch.int64) if device.type == "cpu" else matrix
+    reading = [lambda: torch.nn.functional.linear(vector, matrix), lambda: whole.sum()]
+    seconds = min(best_seconds(work, device, repeats) for work in reading)
+    flops = 0.0
+    for rows, inner, columns in _PRODUCTS:
+        left, right = torch.randn(rows, inner, device=device).to(dtype), torch.randn(columns, inner, device=device).to(dtype)
+        product = best_seconds(lambda left=left, right=right: torch.nn.functional.linear(left, right), device, repeats)  # type: ignore[misc]
+        flops = max(flops, 2 * rows * inner * columns / product)
+    return Roofline(_READ_BYTES / seconds, flops)
+
+
+def measure_phases(
+    engine: Engine, *, batches: Sequence[int], prompt: int, drafted: Sequence[int] = (1, 8, 16), repeats: int = 5
+) -> tuple[Roofline, pandas.DataFrame]:
+    """The machine's speeds, measured before and after, and a row a phase and batch: the prompt's pass, decode passes over so many
+    positions a row, the LM head for a position a row.
+
+    Columns: phase, batch, positions (a row), seconds (the best of `repeats`), floor (of the roofline), times_floor.
+    Attention and the cache are left out of the floor, which is therefore a little too low: the distance is not flattered.
+    """
+    model, config = engine.model, engine.config
+    weights = sum(parameter.nbytes for parameter in model.h.parameters())
+    linear = sum(parameter.numel() for parameter in model.h.parameters() if parameter.dim() == 2)
+    head = model.word_embeddings.weight
+    before = measure_roofline(engine.dtype, engine.device, repeats)
+    timed: list[tuple[str, int, int, float, float, float]] = []  # phase, batch, positions, seconds, bytes read, operations
+    with torch.inference_mode():
+        for batch in batches:
+            phases: list[tuple[str, int, Callable[[], object]]] = [("prompt", prompt, _prompt_pass(model, batch, prompt))]
+            phases += [("decode", count, _decode_pass(model, config, batch, prompt, count)) for count in drafted]
+            for phase, positions, work in phases:
+                seconds = best_seconds(work, engine.device, repeats)
+                timed.append((phase, batch, positions, seconds, weights, 2 * linear * batch * positions))
+            hidden = torch.ones(batch, config.hidden_size, dtype=head.dtype, device=engine.device)
+            seconds = best_seconds(lambda hidden=hidden: model.logits(hidden), engine.device, repeats)  # type: ignore[misc]
+            timed.append(("head", batch, 1, seconds, head.nbytes, 2 * head.numel() * batch))
+    after = measure_roofline(engine.dtype, engine.device, repeats)
+    roofline = Roofline(max(before.bandwidth, after.bandwidth), max(before.flops, after.flops))
+    rows = [(*row[:4], roofline.floor(*row[4:]), row[3] / roofline.floor(*row[4:])) for row in timed]
+    return roofline, pandas.DataFrame(rows, columns=["phase", "batch", "positions", "seconds", "floor", "times_floor"])
+
+
+def about_roofline(roofline: Roofline, phases: pandas.DataFrame) -> Prose:
+    """The machine's two speeds, and which phases are how far from their floor, in sentences."""
+    text = f"This machine reads {roofline.bandwidth / 1e9:.3g} GB/s and computes {roofline.flops / 1e12:.3g} TFLOP/s."
+    for phase, rows in phases.groupby("phase", sort=False):
+        text += f" The {phase}: {rows['times_floor'].min():.2f} to {rows['times_floor'].max():.2f} times its floor."
+    return Prose(text)
+
+
+def _prompt_pass(model: Bloom, batch: int, prompt: int) -> Callable[[], Tensor]:
+    ids = torch.zeros(batch, prompt, dtype=torch.int64, device=model.slopes.device)
+    return lambda: model(ids, fresh_geometry(ids))  # type: ignore[no-any-return]
+
+
+def _decode_pass(model: Bloom, config: ModelConfig, batch: int, filled: int, count: int) -> Callable[[], Tensor]:
+    """`count` new positions a row after `filled` ones."""
+    device, slots = model.slopes.device, filled + count
+    weight = model.word_embeddings.weight
+    cache = KVCache(config.layers, batch, slots, len(model.slopes), config.head_dim, dtype=weight.dtype, device=device)
+    ids = torch.zeros(batch, count, dtype=torch.int64, device=device)
+    geometry = Geometry(torch.full((batch,), filled, device=device), count, slots)
+    return lambda: model(ids, geometry, cache)  # type: ignore[no-any-return]
+
+
+def best_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """Seconds of the fastest of `repeats` calls, after one that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        _finish(device)
+        begun = time.perf_counter()
+        work()
+        _finish(device)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,96 @@
+"""Texts and labels to measure speed with: of a wanted length, other ones each round. Made of labelled documents; knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.engine.checkpoint import find_checkpoint
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, build_prompt
+from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.studies.sources import Source
+
+_LONGEST = 1 << 20  # no prompt is cut to a limit here: texts are made to length before
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One prompt's worth of work: a text, and at most as many labels as go into a prompt."""
+
+    document: Document
+    labels: LabelSet
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """rounds: the tasks of each round, the warm-up first; no text comes in two rounds, so that no cache can know it.
+
+    batch: most prompts decoded together. tokens: of a prompt, wanted.
+    """
+
+    name: str
+    batch: int
+    tokens: int
+    rounds: tuple[tuple[Task, ...], ...]
+
+
+class Texts:
+    """Documents with their labels, and the means to make texts of a wanted number of prompt tokens out of them."""
+
+    def __init__(self, model: str | Path, sources: Sequence[Source]) -> None:
+        """Raises DocumentError and LabelError for files that cannot be used, OptionError when there are no documents."""
+        self._tokenizer = TextTokenizer.load(find_checkpoint(model).tokenizer)
+        self.label_sets = [LabelSet(LabelSet.load(source.labels).labels[:LABELS_PER_PROMPT], source.kind) for source in sources]
+        self._documents = [load_documents(source.documents) for source in sources]
+        if not any(self._documents):
+            raise OptionError("no documents to measure with; give sources that hold documents")
+
+    def near(self, name: str, *, batch: int, tokens: int, each: int, rounds: int) -> Workload:
+        """`each` prompts a round, of documents whose prompts are nearest to so many tokens, as they are.
+
+        Raises OptionError when there are too few documents for all rounds and the warm-up.
+        """
+        tasks = [
+            Task(document, labels) for labels, documents in zip(self.label_sets, self._documents, strict=True) for document in documents
+        ]
+        wanted = each * (rounds + 1)
+        if len(tasks) < wanted:
+            raise OptionError(f"{wanted} documents are needed for {rounds} rounds of {each} and a warm-up, there are {len(tasks)}")
+        tasks.sort(key=lambda task: abs(self.prompt_tokens(task) - tokens))
+        chosen = tasks[:wanted]
+        return Workload(name, batch, tokens, tuple(tuple(chosen[turn :: rounds + 1]) for turn in range(rounds + 1)))
+
+    def of_length(self, name: str, *, batch: int, tokens: int, rounds: int) -> Workload:
+        """`batch` prompts a round, of texts put together from documents of a kind and cut so that each takes about `tokens` tokens."""
+        kinds = len(self.label_sets)
+        made = [self._long(number % kinds, number // kinds, tokens) for number in range(batch * (rounds + 1))]
+        return Workload(name, batch, tokens, tuple(tuple(made[turn * batch : (turn + 1) * batch]) for turn in range(rounds + 1)))
+
+    def one_text_many_labels(self, name: str, *, tokens: int, rounds: int) -> Workload:
+        """A text a round, asked with the label set of every kind."""
+        turns = []
+        for turn in range(rounds + 1):
+            text = self._long(turn % len(self.label_sets), turn, tokens).document
+            turns.append(tuple(Task(text, labels) for labels in self.label_sets))
+        return Workload(name, len(self.label_sets), tokens, tuple(turns))
+
+    def prompt_tokens(self, task: Task) -> int:
+        """Tokens of the prompt a task is asked with."""
+        return len(build_prompt(self._tokenizer, task.document.text, task.labels.phrases, max_length=_LONGEST).ids)
+
+    def _long(self, kind: int, first: int, tokens: int) -> Task:
+        """Documents from the `first` on, after each other until there is enough, which may take some of them twice."""
+        documents, labels = self._documents[kind], self.label_sets[kind]
+        empty = Task(Document("", " "), labels)
+        room = tokens - self.prompt_tokens(empty)
+        if room < 1 or not documents:
+            raise OptionError(f"a prompt of {tokens} tokens leaves no room for text beside {len(labels.labels)} labels; give more tokens")
+        text, number = "", first
+        while len(offsets := self._tokenizer.encode(text).offsets) <= room:
+            text, number = text + documents[number % len(documents)].text + "\n", number + 1
+        return Task(Document(f"{labels.name}-{first}-{tokens}", text[: offsets[room][0]]), labels)

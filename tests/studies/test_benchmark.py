@@ -1,0 +1,139 @@
+"""The benchmark: peers write the same, ratios are of rounds, whole workloads of a record are kept, nothing is called what it is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.peer_ctranslate2 import CTranslate2Engine
+from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.engine.requests import Request
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.studies import benchmark as module
+from seqgpt_lab.studies.benchmark import Benchmark, Result, describe_machine, run_benchmark
+from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants
+from seqgpt_lab.studies.sources import find_sources
+from seqgpt_lab.studies.workloads import Texts, Workload
+from tests.checkpoints import write_random_checkpoint
+from tests.engine.oracles import random_requests
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def workloads(model: Path) -> list[Workload]:
+    texts = Texts(model, find_sources(kinds=["resume"], split="dev"))
+    return [texts.of_length(f"batch {batch}", batch=batch, tokens=80, rounds=2) for batch in (1, 3)]
+
+
+def test_peers_write_what_this_engine_writes(model: Path) -> None:
+    """Prompts of one length: where they differ CTranslate2 forces the rest of the longer ones token by token."""
+    requests = [Request(tuple(range(5 + start, 25 + start)), 9) for start in range(4)] + random_requests(
+        3, vocabulary=1000, longest=9, most=6
+    )
+    with Engine.load(model, dtype="fp32", device="cpu") as engine:
+        wanted = engine.generate(requests)
+    for peer in (
+        CTranslate2Engine.load(model, quantization="fp32", batch_size=4),
+        ReferenceEngine.load(model, dtype="fp32", device="cpu", batch_size=4, probabilities=False),
+    ):
+        found = peer.generate(requests)
+        assert [one.token_ids for one in found] == [one.token_ids for one in wanted]
+        assert [one.finish_reason for one in found] == [one.finish_reason for one in wanted]
+        assert {one.token_probabilities for one in found} == {()}
+
+
+def test_an_unknown_quantization_is_named() -> None:
+    with pytest.raises(OptionError, match="quantization 'bf16' is unknown; CTranslate2 on a CPU has int8, fp32"):
+        CTranslate2Engine.load("tiny", quantization="bf16")
+
+
+def test_contestants_take_turns_and_answers_are_compared(model: Path, workloads: list[Workload]) -> None:
+    contestants = [Contestant("transformers", "transformers"), Contestant("ours"), Contestant("ours, plain", without=tuple(TECHNIQUES))]
+    calls: list[tuple[str, int, int]] = []
+    found = run_benchmark(model, workloads, contestants, dtype="fp32", progress=lambda *call: calls.append(call))
+    frame = found.table()
+    assert list(frame["contestant"]) == ["transformers", "ours", "ours, plain"] * 2
+    assert set(frame["same_answers"]) == {1.0} and list(frame["ratio"][::3]) == [1.0, 1.0]
+    assert all(len(result.seconds) == 2 and min(result.seconds) > 0 for result in found.results)
+    assert calls[8] == ("batch 1", 9, 9) and calls[-1] == ("batch 3", 9, 9)
+    assert "all answers equal" in str(found.about()) and "Measured on" in str(found.about())
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def _result(contestant: str, *seconds: float, same: float = 1.0) -> Result:
+    return Result("w", contestant, 4, 80, 8, 10.0, same, 3.0, 0.1, seconds)
+
+
+def test_a_ratio_is_the_median_of_ratios_within_rounds() -> None:
+    """The machine is ten times slower in the last round; medians of times alone would give 3 / 2 = 1.5."""
+    found = Benchmark({}, (_result("slow", 2.0, 3.0, 40.0), _result("fast", 1.0, 2.0, 10.0)))
+    assert found.ratio("w", "fast", "slow") == 2.0
+    assert list(found.table()["documents_a_second"]) == [8 / 3, 4.0]
+    assert list(found.table()["seconds_a_batch"]) == [1.5, 1.0]
+    with pytest.raises(OptionError, match="'slower' and 'slow' did not both run on 'w'"):
+        found.ratio("w", "slower", "slow")
+
+
+def test_answers_that_differ_are_told() -> None:
+    machine = {"processor": "P", "device": "cpu", "threads": 1, "cores": 2, "dtype": "float32"}
+    about = str(Benchmark(machine, (_result("peer", 1.0), _result("ours", 0.5, same=0.75))).about())
+    assert "**2.00x** that, 75.0% of the answers equal" in about
+
+
+def test_whole_workloads_of_a_record_are_kept_and_others_measured(
+    model: Path, workloads: list[Workload], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, contestants = tmp_path / "bench.json", [Contestant("ours")]
+    first = run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
+    measured: list[str] = []
+    measure = module._measure
+    monkeypatch.setattr(module, "_measure", lambda workload, *rest: measured.append(workload.name) or measure(workload, *rest))
+    both = run_benchmark(model, workloads, contestants, dtype="fp32", record=record)
+    assert measured == ["batch 3"] and both.results[0] == first.results[0]
+    assert len(json.loads(record.read_text(encoding="utf-8"))["results"]) == 2
+    run_benchmark(model, workloads[:1], [*contestants, Contestant("ours, plain", without=tuple(TECHNIQUES))], dtype="fp32", record=record)
+    assert measured == ["batch 3", "batch 1"]
+    with pytest.raises(OptionError, match="was made with another dtype"):
+        run_benchmark(model, workloads, contestants, dtype="bf16", record=record)
+    record.write_text("[]", encoding="utf-8")
+    with pytest.raises(OptionError, match="is not the record of a benchmark"):
+        run_benchmark(model, workloads, contestants, dtype="fp32", record=record)
+
+
+def test_a_technique_left_out_leaves_the_requests_without_it(model: Path, workloads: list[Workload]) -> None:
+    tasks = workloads[1].rounds[1]
+    with Engine.load(model, dtype="fp32", device="cpu") as engine:
+        plain = Running(Contestant("plain", without=tuple(TECHNIQUES)), engine).requests(tasks)
+        whole = Running(Contestant("ours"), engine).requests(tasks)
+        calls: list[int] = []
+        generate = engine.generate
+        engine.generate = lambda requests: calls.append(len(requests)) or generate(requests)  # type: ignore[method-assign, func-returns-value, assignment]
+        Running(Contestant("no refill", without=("refill",)), engine).run(tasks, 2)
+        Running(Contestant("ours"), engine).run(tasks, 2)
+    assert all(request.drafts is None and request.shared_prefix == 0 for request in plain)
+    assert [request.prompt_ids for request in plain] == [request.prompt_ids for request in whole]
+    assert calls == [2, 1, 3]
+
+
+def test_contestants_are_the_peers_then_ours_then_each_technique_left_out() -> None:
+    names = [contestant.name for contestant in choose_contestants(["ctranslate2", "transformers"], grounded=False)]
+    assert names == ["ctranslate2", "transformers", "ours", *(f"ours without {name}" for name in TECHNIQUES), "ours, plain"]
+    with pytest.raises(OptionError, match=r"no peers \['openvino'\]; there are \['transformers', 'ctranslate2'\]"):
+        choose_contestants(["openvino"])
+
+
+def test_the_machine_is_described_by_what_speed_depends_on(model: Path) -> None:
+    machine = describe_machine(model, "bf16")
+    assert machine["dtype"] == "bfloat16" and machine["processor"] and set(machine["model_sha256"]) == {"model.safetensors"}
+
+
+def test_nothing_to_run_is_an_error(model: Path) -> None:
+    with pytest.raises(OptionError, match="0 workloads and 1 contestants"):
+        run_benchmark(model, [], [Contestant("ours")])

@@ -10,6 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from seqgpt_lab.reports.figures import _BAR, _SETTINGS, _WIDTH_INCHES, Drawing, _bars, _svg
+from seqgpt_lab.studies.display import short
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +27,7 @@ def speeds(frame: pandas.DataFrame) -> Drawing:
     """
     names = [f"{row['workload']} · {row['contestant']}" for _, row in frame.iterrows()]
     notes = [
-        f"{row['documents_a_second']:.3g}/s  ({row['ratio']:.2f}x, {row['same_answers']:.0%} of answers equal)"
+        f"{short(row['documents_a_second'])}/s  ({row['ratio']:.2f}x, {row['same_answers']:.0%} of answers equal)"
         for _, row in frame.iterrows()
     ]
     values = [float(value) for value in frame["documents_a_second"]]
@@ -71,7 +72,7 @@ def _map(axes: Axes, title: str, grid: list[list[float]], batches: Sequence[Any]
             share = (math.log(number) - low) / (high - low) if high > low else 0.5
             shade = share if better == "high" else 1 - share
             axes.add_patch(matplotlib.patches.Rectangle((x, y), 0.96, 0.94, facecolor=_BAR, alpha=0.1 + 0.55 * shade, linewidth=0))
-            axes.text(x + 0.48, y + 0.47, f"{number:.3g}", ha="center", va="center", fontsize=9)
+            axes.text(x + 0.48, y + 0.47, short(number), ha="center", va="center", fontsize=9)
     axes.set_xlim(0, len(lengths))
     axes.set_ylim(len(batches), 0)
     axes.set_xticks([x + 0.48 for x in range(len(lengths))], [f"{length} tokens" for length in lengths], fontsize=8)

@@ -15,7 +15,7 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.benchmark import Benchmark, Progress, run_benchmark
 from seqgpt_lab.studies.contestants import Contestant, choose_contestants
-from seqgpt_lab.studies.display import Prose, plain
+from seqgpt_lab.studies.display import Prose, plain, short
 from seqgpt_lab.studies.evaluation_study import METRICS
 from seqgpt_lab.studies.roofline import best_seconds
 from seqgpt_lab.studies.workloads import Texts, Workload
@@ -125,8 +125,8 @@ def about_scenarios(table: pandas.DataFrame, machine: str) -> Prose:
         return Prose(f"None of the article's scenarios is among the batches and lengths of this run. {machine}")
     parts = []
     for row in table.to_dict("records"):
-        text = f"{row['scenario'].capitalize()}: **{row['latency'] * 1000:.3g} ms** a batch of {row['batch']}, "
-        text += f"{row['documents_a_second']:.3g} documents/s ({plain(row['technique'])})"
+        text = f"{row['scenario'].capitalize()}: **{short(row['latency'] * 1000)} ms** a batch of {row['batch']}, "
+        text += f"{short(row['documents_a_second'])} documents/s ({plain(row['technique'])})"
         if row["claimed_latency"] == row["claimed_latency"] and row["claimed_latency"]:
             text += f"; the article claims {row['claimed_latency'] * 1000:.0f} ms"
         if row["claimed_documents_a_second"] == row["claimed_documents_a_second"] and row["claimed_documents_a_second"]:
@@ -162,7 +162,7 @@ def measure_claims(engine: Engine, texts: Texts, found: Benchmark, *, batch: int
         {
             "claim": "dynamic padding",
             "article": f"{_CLAIMED_PADDING * 1000:.0f} ms saved",
-            "measured": f"{(padded - tight) * 1000:.3g} ms saved",
+            "measured": f"{short((padded - tight) * 1000)} ms saved",
             "how": f"{batch} prompts padded to their longest ({longest} tokens) and to {_PADDED}",
         },
     ]
@@ -194,14 +194,14 @@ def recommend(grid: pandas.DataFrame, *, latency: float = 0.0, rate: float = 0.0
         if fit.empty:
             quickest, most = cells.loc[cells["latency"].idxmin()], cells.loc[cells["documents_a_second"].idxmax()]
             parts.append(
-                f"{length} tokens: nothing measured here fits; the quickest takes {quickest['latency'] * 1000:.3g} ms "
-                f"(batch {quickest['batch']}), the most is {most['documents_a_second']:.3g} documents/s (batch {most['batch']})."
+                f"{length} tokens: nothing measured here fits; the quickest takes {short(quickest['latency'] * 1000)} ms "
+                f"(batch {quickest['batch']}), the most is {short(most['documents_a_second'])} documents/s (batch {most['batch']})."
             )
             continue
         best = fit.sort_values(["documents_a_second", "latency"], ascending=[False, True]).iloc[0]
         parts.append(
-            f"{length} tokens: **batch {best['batch']}**, {plain(best['technique'])}: {best['documents_a_second']:.3g} documents/s, "
-            f"{best['latency'] * 1000:.3g} ms a batch."
+            f"{length} tokens: **batch {best['batch']}**, {plain(best['technique'])}: {short(best['documents_a_second'])} documents/s, "
+            f"{short(best['latency'] * 1000)} ms a batch."
         )
     return Prose("\n\n".join(parts))
 

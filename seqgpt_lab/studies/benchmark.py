@@ -25,7 +25,7 @@ from seqgpt_lab.engine.requests import Completion
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import sha256_of, write_json
 from seqgpt_lab.studies.contestants import Contestant, Running, started
-from seqgpt_lab.studies.display import Prose, plain
+from seqgpt_lab.studies.display import Prose, plain, short
 from seqgpt_lab.studies.workloads import Task, Workload
 
 Progress = Callable[[str, int, int], None]
@@ -81,7 +81,7 @@ class Benchmark:
         for workload in dict.fromkeys(result.workload for result in self.results):
             first, *others = (result for result in self.results if result.workload == workload)
             rates = [_sentence(result, first) for result in others]
-            parts.append(f"**{plain(workload)}**: {plain(first.contestant)} {_rate(first):.3g} documents/s" + "".join(rates) + ".")
+            parts.append(f"**{plain(workload)}**: {plain(first.contestant)} {short(_rate(first))} documents/s" + "".join(rates) + ".")
         return Prose("\n\n".join([*parts, about_machine(self.machine)]))
 
     def to_dict(self) -> dict[str, Any]:

@@ -84,3 +84,8 @@ def plain(text: object) -> str:
 def counted(number: int, one: str, several: str = "") -> str:
     """`1 document`, `2 documents`."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def short(number: float) -> str:
+    """Three digits or all before the point, never an exponent: `0.0123`, `4.57`, `1,235`."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"

@@ -17,7 +17,7 @@ from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.studies.display import Prose
 
-_READ_BYTES = 1 << 29  # many times any cache
+_READ_BYTES = 1 << 28  # many times any cache
 _PRODUCTS = ((2048, 2048, 2048), (1024, 1024, 4096))  # rows, inner, columns of the products timed
 
 
@@ -34,7 +34,7 @@ class Roofline:
 
 
 def measure_roofline(dtype: torch.dtype, device: torch.device, repeats: int = 5) -> Roofline:
-    """The best of some repeats: noise only ever slows down. Takes a second or two and half a gigabyte.
+    """The best of some repeats: noise only ever slows down. Takes a second or two and a quarter of a gigabyte.
 
     Reading is measured as a matrix times a vector, as decoding does it, and as a plain sum of numbers; the faster counts.
     """

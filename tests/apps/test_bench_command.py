@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from seqgpt_lab.apps.cli import app
+from seqgpt_lab.studies import roofline
 from tests.checkpoints import write_random_checkpoint
 
 QUICK = ["--documents", "4", "--rounds", "1", "--batches", "1,2", "--tokens", "80", "--dtype", "fp32", "--no-ablation", "--no-many-labels"]
@@ -26,7 +27,9 @@ def test_a_benchmark_leaves_a_record_a_chart_and_a_table(tmp_path: Path) -> None
     assert "batch 2 · ours" in chart.read_text(encoding="utf-8") and "documents_a_second" in ended.output
 
 
-def test_json_holds_the_roofline_and_the_arrangements(tmp_path: Path) -> None:
+def test_json_holds_the_roofline_and_the_arrangements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roofline, "_READ_BYTES", 1 << 24)
+    monkeypatch.setattr(roofline, "_PRODUCTS", ((256, 256, 256),))
     model = str(write_random_checkpoint(tmp_path / "model", layers=1))
     ended = CliRunner().invoke(app, ["bench", "--model", model, *QUICK, "--arrangements", "1x1,2x1", "--json"])
     assert ended.exit_code == 0, ended.output

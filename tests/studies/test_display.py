@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters import markdown2html
 
-from seqgpt_lab.studies.display import TextBars, counted, plain, table
+from seqgpt_lab.studies.display import TextBars, counted, plain, short, table
 
 
 @given(st.text(alphabet="ab *_`<>[]()#!&\\$~|-+.{}1\n", max_size=20))
@@ -41,3 +41,7 @@ def test_counts_read_as_english() -> None:
         "1,200 documents",
         "2 values of it",
     ]
+
+
+def test_short_numbers_have_three_digits_and_no_exponent() -> None:
+    assert [short(number) for number in (0.01234, 4.567, 99.96, 2617.0, 1e6)] == ["0.0123", "4.57", "100", "2,617", "1,000,000"]

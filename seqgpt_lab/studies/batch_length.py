@@ -146,8 +146,8 @@ def measure_claims(engine: Engine, texts: Texts, found: Benchmark, *, batch: int
     ids = torch.zeros(batch, length, dtype=torch.int64, device=device)
     whole = best_seconds(lambda: model(ids, fresh_geometry(ids)), device, repeats)
     embedding = best_seconds(lambda: model.word_embeddings_layernorm(model.word_embeddings(ids)), device, repeats)
-    short = texts.near("padding", batch=batch, tokens=115, each=batch, rounds=1).rounds[1]
-    longest = min(_PADDED, max(texts.prompt_tokens(task) for task in short))
+    tasks = texts.near("padding", batch=batch, tokens=115, each=batch, rounds=1).rounds[1]
+    longest = min(_PADDED, max(texts.prompt_tokens(task) for task in tasks))
     tight, padded = (
         best_seconds(lambda row=row: model(row, fresh_geometry(row)), device, repeats)  # type: ignore[misc]
         for row in (torch.zeros(batch, count, dtype=torch.int64, device=device) for count in (longest, _PADDED))

@@ -32,12 +32,16 @@ MOST_TOKENS = 64  # of an answer, the same for everyone
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """engine: `ours`, or a peer's name. without: techniques left out. grounded: values held to the text, by a constraint."""
+    """engine: `ours`, or a peer's name. without: techniques left out. grounded: values held to the text, by a constraint.
+
+    cache: what `Engine.load` keeps of texts; contestants that differ in it need weights of their own.
+    """
 
     name: str
     engine: str = "ours"
     without: tuple[str, ...] = ()
     grounded: bool = False
+    cache: str = "prefix"
 
 
 def choose_contestants(against: Sequence[str] = (), *, ablation: bool = True, grounded: bool = True) -> list[Contestant]:
@@ -54,6 +58,7 @@ def choose_contestants(against: Sequence[str] = (), *, ablation: bool = True, gr
         chosen.append(Contestant("ours, grounded", grounded=True))
     if ablation:
         chosen += [Contestant(f"ours without {technique}", without=(technique,)) for technique in TECHNIQUES]
+        chosen.append(Contestant("ours, embedding cache", cache="embedding"))
         chosen.append(Contestant("ours, plain", without=tuple(TECHNIQUES)))
     return chosen
 
@@ -85,16 +90,17 @@ class Running:
 def started(model: str | Path, contestants: Sequence[Contestant], dtype: str) -> Iterator[list[Running]]:
     """All contestants loaded, those of the same engine on one copy of the weights, until the block ends."""
     with ExitStack() as stack:
-        engines: dict[str, Any] = {}
+        engines: dict[tuple[str, str], Any] = {}
         for contestant in contestants:
-            if contestant.engine not in engines:
-                engines[contestant.engine] = _load(stack, model, contestant.engine, dtype)
-        yield [Running(contestant, engines[contestant.engine]) for contestant in contestants]
+            key = (contestant.engine, contestant.cache)
+            if key not in engines:
+                engines[key] = _load(stack, model, *key, dtype)
+        yield [Running(contestant, engines[contestant.engine, contestant.cache]) for contestant in contestants]
 
 
-def _load(stack: ExitStack, model: str | Path, engine: str, dtype: str) -> Any:
+def _load(stack: ExitStack, model: str | Path, engine: str, cache: str, dtype: str) -> Any:
     if engine == "ours":
-        return stack.enter_context(Engine.load(model, dtype=dtype))
+        return stack.enter_context(Engine.load(model, dtype=dtype, cache=cache))
     if engine == "transformers":
         return ReferenceEngine.load(model, dtype=dtype, probabilities=False)
     return CTranslate2Engine.load(model, quantization=PEERS[engine])

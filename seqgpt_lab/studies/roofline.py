@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import pandas
 import torch
@@ -15,6 +16,7 @@ from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.studies.benchmark import Benchmark
 from seqgpt_lab.studies.display import Prose
 
 _READ_BYTES = 1 << 28  # many times any cache
@@ -80,6 +82,30 @@ def measure_phases(
     roofline = Roofline(max(before.bandwidth, after.bandwidth), max(before.flops, after.flops))
     rows = [(*row[:4], roofline.floor(*row[4:]), row[3] / roofline.floor(*row[4:])) for row in timed]
     return roofline, pandas.DataFrame(rows, columns=["phase", "batch", "positions", "seconds", "floor", "times_floor"])
+
+
+def distances(engine: Engine, roofline: Roofline, found: Benchmark) -> pandas.DataFrame:
+    """How far whole runs are from the floor of the passes they made: workload, contestant, seconds (a round), floor, times_floor.
+
+    A row a result of this engine. Of each pass the weights are read once and each position is computed; the whole LM head is read each
+    pass, but for grounded answers, which need little of it. Prompts are taken to be computed together, a batch at a time.
+    """
+    layers = engine.model.h
+    weights = sum(parameter.nbytes for parameter in layers.parameters())
+    linear = sum(parameter.numel() for parameter in layers.parameters() if parameter.dim() == 2)
+    head = engine.model.word_embeddings.weight
+    rows = []
+    for result in [result for result in found.results if result.passes]:
+        rows_at_once = min(result.batch, result.documents)
+        batches, steps = result.documents / rows_at_once, max(0.0, result.passes - 1)
+        written = result.answer_tokens / steps if steps else 0.0
+        floor = roofline.floor(weights, 2 * linear * rows_at_once * result.prompt_tokens)
+        floor += steps * roofline.floor(weights, 2 * linear * rows_at_once * written)
+        if "grounded" not in result.contestant:
+            floor += (steps + 1) * roofline.floor(head.nbytes, 2 * head.numel() * rows_at_once)
+        seconds = median(result.seconds)
+        rows.append((result.workload, result.contestant, seconds, batches * floor, seconds / (batches * floor)))
+    return pandas.DataFrame(rows, columns=["workload", "contestant", "seconds", "floor", "times_floor"])
 
 
 def about_roofline(roofline: Roofline, phases: pandas.DataFrame) -> Prose:

@@ -42,10 +42,15 @@ class Workload:
 class Texts:
     """Documents with their labels, and the means to make texts of a wanted number of prompt tokens out of them."""
 
-    def __init__(self, model: str | Path, sources: Sequence[Source]) -> None:
-        """Raises DocumentError and LabelError for files that cannot be used, OptionError when there are no documents."""
+    def __init__(self, model: str | Path, sources: Sequence[Source], labels: int = LABELS_PER_PROMPT) -> None:
+        """labels: the first so many of each label set, at most what a prompt holds.
+
+        Raises DocumentError and LabelError for files that cannot be used, OptionError when there are no documents or too many labels.
+        """
         self._tokenizer = TextTokenizer.load(find_checkpoint(model).tokenizer)
-        self.label_sets = [LabelSet(LabelSet.load(source.labels).labels[:LABELS_PER_PROMPT], source.kind) for source in sources]
+        if not 1 <= labels <= LABELS_PER_PROMPT:
+            raise OptionError(f"labels is {labels}; a prompt asks for 1 to {LABELS_PER_PROMPT}")
+        self.label_sets = [LabelSet(LabelSet.load(source.labels).labels[:labels], source.kind) for source in sources]
         self._documents = [load_documents(source.documents) for source in sources]
         if not any(self._documents):
             raise OptionError("no documents to measure with; give sources that hold documents")

@@ -55,11 +55,11 @@ def test_an_unknown_quantization_is_named() -> None:
 
 
 def test_contestants_take_turns_and_answers_are_compared(model: Path, workloads: list[Workload]) -> None:
-    contestants = [Contestant("transformers", "transformers"), Contestant("ours"), Contestant("ours, plain", without=tuple(TECHNIQUES))]
+    contestants = [Contestant("transformers", "transformers"), Contestant("ours"), Contestant("ours, embedding cache", cache="embedding")]
     calls: list[tuple[str, int, int]] = []
     found = run_benchmark(model, workloads, contestants, dtype="fp32", progress=lambda *call: calls.append(call))
     frame = found.table()
-    assert list(frame["contestant"]) == ["transformers", "ours", "ours, plain"] * 2
+    assert list(frame["contestant"]) == ["transformers", "ours", "ours, embedding cache"] * 2
     assert set(frame["same_answers"]) == {1.0} and list(frame["ratio"][::3]) == [1.0, 1.0]
     assert all(len(result.seconds) == 2 and min(result.seconds) > 0 for result in found.results)
     assert calls[8] == ("batch 1", 9, 9) and calls[-1] == ("batch 3", 9, 9)
@@ -124,7 +124,14 @@ def test_a_technique_left_out_leaves_the_requests_without_it(model: Path, worklo
 
 def test_contestants_are_the_peers_then_ours_then_each_technique_left_out() -> None:
     names = [contestant.name for contestant in choose_contestants(["ctranslate2", "transformers"], grounded=False)]
-    assert names == ["ctranslate2", "transformers", "ours", *(f"ours without {name}" for name in TECHNIQUES), "ours, plain"]
+    assert names == [
+        "ctranslate2",
+        "transformers",
+        "ours",
+        *(f"ours without {name}" for name in TECHNIQUES),
+        "ours, embedding cache",
+        "ours, plain",
+    ]
     with pytest.raises(OptionError, match=r"no peers \['openvino'\]; there are \['transformers', 'ctranslate2'\]"):
         choose_contestants(["openvino"])
 

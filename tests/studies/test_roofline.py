@@ -8,7 +8,8 @@ import pytest
 
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.studies import roofline as module
-from seqgpt_lab.studies.roofline import Roofline, about_roofline, measure_phases, measure_roofline
+from seqgpt_lab.studies.benchmark import Benchmark, Result
+from seqgpt_lab.studies.roofline import Roofline, about_roofline, distances, measure_phases, measure_roofline
 from tests.checkpoints import write_random_checkpoint
 
 
@@ -26,6 +27,15 @@ def test_speeds_and_phases_are_measured(tmp_path: Path, monkeypatch: pytest.Monk
         assert speeds.bandwidth > 1e8 and speeds.flops > 1e8
         found, frame = measure_phases(engine, batches=(1, 2), prompt=20, drafted=(1, 4), repeats=1)
         layers = sum(parameter.nbytes for parameter in engine.model.h.parameters())
+        peer, ours = (
+            Result("w", "peer", 2, 20, 4, 8.0, 1.0, 0.0, 0.0, (9.0,)),
+            Result("w", "ours", 2, 20, 4, 8.0, 1.0, 5.0, 0.1, (3.0, 2.0)),
+        )
+        rows = distances(engine, Roofline(1e9, 1e30), Benchmark({}, (peer, ours)))  # so quick at sums that only reading counts
+        head = engine.model.word_embeddings.weight.nbytes
+    assert list(rows["contestant"]) == ["ours"] and rows["seconds"][0] == 2.5
+    assert rows["floor"][0] == pytest.approx(2 * 5 * (layers + head) / 1e9)
+    assert rows["times_floor"][0] == pytest.approx(2.5 / rows["floor"][0])
     assert list(frame["phase"]) == ["prompt", "decode", "decode", "head"] * 2
     assert list(frame["positions"]) == [20, 1, 4, 1] * 2
     single = frame[(frame["phase"] == "decode") & (frame["batch"] == 1) & (frame["positions"] == 1)].iloc[0]

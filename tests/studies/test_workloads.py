@@ -49,3 +49,5 @@ def test_what_cannot_be_made_is_said(texts: Texts) -> None:
         texts.of_length("short", batch=1, tokens=5, rounds=1)
     with pytest.raises(OptionError, match="no documents"):
         Texts("tiny", [])
+    with pytest.raises(OptionError, match="labels is 7; a prompt asks for 1 to 6"):
+        Texts("tiny", [], labels=7)

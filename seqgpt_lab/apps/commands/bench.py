@@ -28,6 +28,7 @@ def bench(
     dtype: Dtype = "auto",
     batches: Annotated[str, typer.Option("--batches", help="Most prompts decoded together, with commas: a workload each.")] = "1,16",
     tokens: Annotated[int, typer.Option("--tokens", min=32, help="Tokens of a prompt, about.")] = 115,
+    labels: Annotated[int, typer.Option("--labels", min=1, max=6, help="Labels a prompt; they decide how long answers are.")] = 4,
     documents: Annotated[int, typer.Option("--documents", min=1, help="Prompts a round; at batch 1 a quarter of them.")] = 32,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed rounds, in which all take turns, after a warm-up.")] = 3,
     grounded: Annotated[bool, typer.Option("--grounded/--no-grounded", help="Also run grounded decoding.")] = True,
@@ -59,11 +60,11 @@ def bench(
             raise OptionError(f"{path} cannot be written; name a file in a folder that exists")
     peers = [peer.strip() for peer in against.split(",") if peer.strip()]
     contestants = choose_contestants(peers, ablation=ablation, grounded=grounded)
-    workloads = _workloads(model, batches, tokens, documents, rounds, many_labels)
+    workloads = _workloads(_texts(model, labels), batches, tokens, documents, rounds, many_labels)
     bars = _Bars()
     found = run_benchmark(model, workloads, contestants, dtype=dtype, record=output, progress=bars)
     bars.close()
-    extras = _extras(model, dtype, workloads, roofline, [one.strip() for one in arrangements.split(",") if one.strip()], rounds)
+    extras = _extras(found, model, dtype, workloads, roofline, [one.strip() for one in arrangements.split(",") if one.strip()], rounds)
     _show(found, extras, output, chart, as_json)
 
 
@@ -83,38 +84,38 @@ class _Bars:
         self._bar.close()
 
 
-def _workloads(model: str, batches: str, tokens: int, documents: int, rounds: int, many_labels: bool) -> list[Workload]:
+def _workloads(texts: Texts, batches: str, tokens: int, documents: int, rounds: int, many_labels: bool) -> list[Workload]:
     from seqgpt_lab.errors import OptionError
 
     sizes = [piece.strip() for piece in batches.split(",") if piece.strip()]
     if not all(size.isdecimal() and int(size) for size in sizes):
         raise OptionError(f"--batches {batches!r} must be whole numbers from 1, with commas: 1,16")
-    texts = _texts(model)
     each = {int(size): max(int(size), documents if int(size) > 1 else documents // 4) for size in sizes}
     found = [texts.near(f"batch {size}", batch=size, tokens=tokens, each=number, rounds=rounds) for size, number in each.items()]
     return found + ([texts.one_text_many_labels(MANY_LABELS, tokens=900, rounds=rounds)] if many_labels else [])
 
 
-def _texts(model: str) -> Texts:
+def _texts(model: str, labels: int) -> Texts:
     from seqgpt_lab.studies.sources import find_sources
     from seqgpt_lab.studies.workloads import Texts
 
-    return Texts(model, [*find_sources(split="test")])
+    return Texts(model, find_sources(split="test"), labels)
 
 
 def _extras(
-    model: str, dtype: str, workloads: list[Workload], roofline: bool, arrangements: list[str], rounds: int
+    benchmark: Benchmark, model: str, dtype: str, workloads: list[Workload], roofline: bool, arrangements: list[str], rounds: int
 ) -> dict[str, pandas.DataFrame]:
     """Further tables by name: how far phases are from this machine's speeds, and arrangements of processes against each other."""
     found: dict[str, pandas.DataFrame] = {}
     if roofline:
         from seqgpt_lab.engine.engine import Engine
-        from seqgpt_lab.studies.roofline import about_roofline, measure_phases
+        from seqgpt_lab.studies.roofline import about_roofline, distances, measure_phases
 
         note("roofline: measuring this machine")
         with Engine.load(model, dtype=dtype) as engine:
             sizes = sorted({workload.batch for workload in workloads})
             speeds, found["roofline"] = measure_phases(engine, batches=sizes, prompt=workloads[0].tokens)
+            found["distances"] = distances(engine, speeds, benchmark)
         note(str(about_roofline(speeds, found["roofline"])))
     if arrangements:
         from seqgpt_lab.studies.contestants import MOST_TOKENS

@@ -103,7 +103,7 @@ def scenario_table(grid: pandas.DataFrame) -> pandas.DataFrame:
         cells = grid[(grid["batch"] == scenario.batch) & (grid["length"] == scenario.length)]
         if cells.empty:
             continue
-        best = cells.loc[cells["latency"].idxmin()]
+        best = cells.sort_values("latency").iloc[0]
         rows.append(
             {
                 "scenario": scenario.name,
@@ -197,7 +197,7 @@ def recommend(grid: pandas.DataFrame, *, latency: float = 0.0, rate: float = 0.0
     for length, cells in grid.groupby("length"):
         fit = cells[(cells["latency"] <= (latency or float("inf"))) & (cells["documents_a_second"] >= rate)]
         if fit.empty:
-            quickest, most = cells.loc[cells["latency"].idxmin()], cells.loc[cells["documents_a_second"].idxmax()]
+            quickest, most = cells.sort_values("latency").iloc[0], cells.sort_values("documents_a_second").iloc[-1]
             parts.append(
                 f"{length} tokens: nothing measured here fits; the quickest takes {short(quickest['latency'] * 1000)} ms "
                 f"(batch {quickest['batch']}), the most is {short(most['documents_a_second'])} documents/s (batch {most['batch']})."

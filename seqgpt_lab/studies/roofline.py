@@ -118,7 +118,7 @@ def about_roofline(roofline: Roofline, phases: pandas.DataFrame) -> Prose:
 
 def _prompt_pass(model: Bloom, batch: int, prompt: int) -> Callable[[], Tensor]:
     ids = torch.zeros(batch, prompt, dtype=torch.int64, device=model.slopes.device)
-    return lambda: model(ids, fresh_geometry(ids))  # type: ignore[no-any-return]
+    return lambda: model(ids, fresh_geometry(ids))
 
 
 def _decode_pass(model: Bloom, config: ModelConfig, batch: int, filled: int, count: int) -> Callable[[], Tensor]:
@@ -128,7 +128,7 @@ def _decode_pass(model: Bloom, config: ModelConfig, batch: int, filled: int, cou
     cache = KVCache(config.layers, batch, slots, len(model.slopes), config.head_dim, dtype=weight.dtype, device=device)
     ids = torch.zeros(batch, count, dtype=torch.int64, device=device)
     geometry = Geometry(torch.full((batch,), filled, device=device), count, slots)
-    return lambda: model(ids, geometry, cache)  # type: ignore[no-any-return]
+    return lambda: model(ids, geometry, cache)
 
 
 def best_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:

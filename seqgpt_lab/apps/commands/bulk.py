@@ -15,6 +15,7 @@ from seqgpt_lab.apps.options import (
     BatchSize,
     Device,
     Dtype,
+    Grounded,
     MaxLength,
     MaxNewTokens,
     Model,
@@ -53,6 +54,7 @@ def bulk(
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
     replicas: Replicas = 1,
+    grounded: Grounded = False,
 ) -> None:
     """Read the labelled fields out of any number of documents, in bounded memory.
 
@@ -70,7 +72,7 @@ def bulk(
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise OptionError(f"the output {out} lies in the input folder {source} and would be read as input; put it elsewhere")
     documents = Source(source, columns)
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas)
+    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
     with Parts(out, _about(documents, chosen, options), overwrite=overwrite) as parts:
         try:
             _run(documents, parts, chosen, options, ray)

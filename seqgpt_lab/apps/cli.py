@@ -21,7 +21,7 @@ from seqgpt_lab.apps.commands.gate import gate
 from seqgpt_lab.apps.commands.lint import lint
 from seqgpt_lab.apps.commands.models import convert, train_embedded
 from seqgpt_lab.apps.commands.run import PairedCommand, run
-from seqgpt_lab.apps.commands.serve import serve
+from seqgpt_lab.apps.commands.serve import serve, studio
 from seqgpt_lab.apps.commands.site import collect, site
 from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
@@ -74,6 +74,7 @@ app.command()(bench)
 app.command()(doctor)
 app.command()(bulk)
 app.command()(serve)
+app.command()(studio)
 
 
 def _show_version(wanted: bool) -> None:

@@ -23,6 +23,10 @@ HalfPrecision = Annotated[bool, typer.Option("--fp16", help="The same as --dtype
 Flash = Annotated[bool, typer.Option("--use-flash-attention", "--use_flash_attention", help="The same as --attention flash.")]
 
 
+_STUDIO_QUEUE = 4096
+_STUDIO_SECONDS = 300.0
+
+
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -84,3 +88,39 @@ def _same(flag: str, given: bool, option: str, value: str, meant: str) -> str:
     if given and value not in ("auto", meant):
         raise OptionError(f"{flag} and {option} {value} contradict each other; give one of them")
     return meant if given else value
+
+
+def studio(
+    host: Host = "127.0.0.1",
+    port: Port = 8501,
+    token_file: TokenFile = None,
+    model: Model = "tiny",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    attention: Attention = "auto",
+    batch_size: BatchSize = 32,
+    max_length: MaxLength = 1024,
+    max_new_tokens: MaxNewTokens = 256,
+    grounded: Grounded = False,
+) -> None:
+    """Design labels on a page: open http://127.0.0.1:8501. All visitors share one model; each has a session of his own."""
+    from seqgpt_lab.apps.designer.samples import sample_collections
+    from seqgpt_lab.apps.serving.batcher import Batcher
+    from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address, is_loopback
+    from seqgpt_lab.apps.serving.running import read_token, run_server
+    from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedEngine, create_studio
+    from seqgpt_lab.extraction.extractor import Extractor
+
+    token = read_token(token_file)
+    check_address(host, token)
+    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, grounded=grounded)
+    with options.load() as (engine, _):
+        batcher = Batcher(engine, batch_size=batch_size, capacity=_STUDIO_QUEUE)
+        shared = SharedEngine(batcher, engine.checkpoint)
+        try:
+            extractor = Extractor(shared, max_length=max_length, max_new_tokens=max_new_tokens, grounded=grounded)
+            app = create_studio(extractor, sample_collections())
+            note(f"open http://{host}:{port} ({model})")
+            run_server(Guard(app, Limits(token, is_loopback(host), open_paths=OPEN_PATHS)), host, port, _STUDIO_SECONDS)
+        finally:
+            batcher.close()

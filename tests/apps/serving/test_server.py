@@ -229,10 +229,11 @@ def test_sigkill_leaves_the_port_free_and_sigterm_answers_what_was_accepted(proc
     killed, _ = process(port)
     killed.kill()
     killed.wait()
-    server, url = process(port, "--batch-size", "1")
+    server, url = process(port, "--batch-size", "1", "--max-new-tokens", "200")
     with ThreadPoolExecutor(24) as pool:
         replies = [pool.submit(httpx.post, f"{url}/extract", json={**ASK, "text": "张伟，" * 60}, timeout=60) for _ in range(24)]
-        until(lambda: httpx.get(f"{url}/health").json()["waiting"] >= 10)
+        with httpx.Client() as http:
+            until(lambda: http.get(f"{url}/health").json()["waiting"] >= 10)
         server.send_signal(signal.SIGTERM)
         assert [reply.result().status_code for reply in replies] == [200] * 24
     assert server.wait(30) == 0

@@ -1,0 +1,63 @@
+// The studio's page: sends what was typed, shows what comes back. Fragments of HTML come escaped from the server; all else is set as text.
+"use strict";
+
+const at = (id) => document.getElementById(id);
+const visitor = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+let token = "";
+let latest = 0;
+
+async function act(action, more = {}) {
+  const turn = ++latest;
+  at("status").textContent = "…";
+  const typed = { text: at("text").value, labels: at("labels").value, rival: at("rival").value };
+  let reply;
+  try {
+    reply = await fetch("/api/act", {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-visitor": visitor, ...(token ? { authorization: `Bearer ${token}` } : {}) },
+      body: JSON.stringify({ action, ...typed, ...more }),
+    });
+  } catch {
+    at("status").textContent = "The server does not answer; is it still running?";
+    return;
+  }
+  const answer = await reply.json();
+  if (turn !== latest) return;
+  at("gate").hidden = reply.status !== 401;
+  at("main").hidden = reply.status === 401;
+  at("status").textContent = reply.ok ? "" : answer.detail;
+  if (reply.ok) show(answer);
+}
+
+function show(state) {
+  for (const name of ["text", "labels", "rival"]) if (at(name).value !== state[name]) at(name).value = state[name];
+  for (const name of ["error", "marks", "values", "raw"]) at(name).innerHTML = state[name];
+  at("undo").disabled = !state.can_undo;
+  at("redo").disabled = !state.can_redo;
+  if (!at("collection").options.length) at("collection").append(...state.collections.map((name) => new Option(name)));
+  at("findings").replaceChildren(...state.findings.map((finding, number) => {
+    const line = document.createElement("div");
+    line.textContent = `${finding.blocking ? "⛔" : "⚠"} ${finding.reason}`;
+    if (finding.fix) {
+      const button = document.createElement("button");
+      button.textContent = finding.fix;
+      button.addEventListener("click", () => act("accept", { number }));
+      line.append(button);
+    }
+    return line;
+  }));
+  at("history").replaceChildren(...state.history.map((title, number) => {
+    const line = document.createElement("li");
+    const button = document.createElement("button");
+    button.textContent = title;
+    button.addEventListener("click", () => act("return", { number }));
+    line.append(button);
+    return line;
+  }));
+}
+
+for (const id of ["run", "both", "undo", "redo"]) at(id).addEventListener("click", () => act(id));
+for (const id of ["sample", "its-labels"]) at(id).addEventListener("click", () => act(id, { collection: at("collection").value }));
+for (const id of ["text", "labels", "rival"]) at(id).addEventListener("change", () => act("write"));
+at("enter").addEventListener("click", () => { token = at("token").value; at("token").value = ""; act("look"); });
+act("look");

@@ -1,0 +1,157 @@
+"""The label designer as a page: a session a visitor, one engine for all. Knows no HTML but the page's two files."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Header
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import FileResponse, Response
+
+from seqgpt_lab.apps.console import json_line
+from seqgpt_lab.apps.designer import fragments
+from seqgpt_lab.apps.designer.samples import Collection
+from seqgpt_lab.apps.designer.session import Session
+from seqgpt_lab.apps.serving.batcher import Batcher
+from seqgpt_lab.engine.checkpoint import Checkpoint
+from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.errors import LabelError, SeqGPTLabError
+from seqgpt_lab.extraction.extractor import Extractor
+
+OPEN_PATHS = ("/", "/studio.js", "/health")
+"""They hold nothing of a visitor: the page itself asks for the token."""
+
+_HERE = Path(__file__).parent
+_MOST_VISITORS = 200
+
+
+class SharedEngine:
+    """An engine for extractors whose batches a batcher fills, with those of others."""
+
+    def __init__(self, batcher: Batcher, checkpoint: Checkpoint) -> None:
+        self._batcher, self.checkpoint = batcher, checkpoint
+
+    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+        """As Engine.generate; raises BusyError when too many wait."""
+        completions = self._batcher.submit(requests).result()
+        if progress:
+            progress(len(requests), len(requests))
+        return completions
+
+
+class Act(BaseModel):
+    """What a visitor did, and what stood in the page's fields then. number: which finding or trial; collection: which samples."""
+
+    model_config = ConfigDict(extra="forbid")
+    action: Literal["look", "write", "run", "both", "undo", "redo", "sample", "its-labels", "accept", "return"]
+    text: str = ""
+    labels: str = ""
+    rival: str = ""
+    number: Annotated[int, Field(ge=0)] = 0
+    collection: str = ""
+
+
+class Visitors:
+    """A session and a lock for each visitor; of more than 200, the one who was away longest is forgotten."""
+
+    def __init__(self, extractor: Extractor, collections: Sequence[Collection]) -> None:
+        self._extractor, self._collections = extractor, collections
+        self._known: OrderedDict[str, tuple[Session, threading.Lock]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, visitor: str) -> tuple[Session, threading.Lock]:
+        with self._lock:
+            found = self._known.pop(visitor, None) or (Session(self._extractor, self._collections), threading.Lock())
+            self._known[visitor] = found
+            if len(self._known) > _MOST_VISITORS:
+                self._known.popitem(last=False)
+            return found
+
+
+def create_studio(extractor: Extractor, collections: Sequence[Collection]) -> FastAPI:
+    """The page's application, without its guard. extractor: shared by all visitors, so its engine must bear several threads."""
+    app = FastAPI(openapi_url=None)
+    visitors = Visitors(extractor, collections)
+
+    @app.get("/")
+    async def page() -> Response:
+        return FileResponse(_HERE / "studio.html", media_type="text/html; charset=utf-8")
+
+    @app.get("/studio.js")
+    async def script() -> Response:
+        return FileResponse(_HERE / "studio.js", media_type="text/javascript; charset=utf-8")
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.post("/api/act")
+    def act(done: Act, x_visitor: Annotated[str, Header(pattern="^[0-9a-f]{32}$")]) -> Response:
+        session, lock = visitors.of(x_visitor)
+        with lock:
+            error = ""
+            try:
+                _do(session, done)
+            except SeqGPTLabError as problem:
+                error = fragments.failure(problem)
+            return Response(json_line({**_state(session), "error": error}), media_type="application/json")
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Any, _error: Exception) -> Response:
+        return Response(json_line({"detail": "this cannot be read; load the page again"}), 422, media_type="application/json")
+
+    return app
+
+
+def _do(session: Session, done: Act) -> None:
+    """What the page's button means. Raises SeqGPTLabError as the session does."""
+    if done.action in ("write", "run", "both"):
+        session.write(done.text)
+        session.relabel(done.labels)
+        session.relabel(done.rival, rival=True)
+    if done.action in ("run", "both"):
+        session.run(lambda task, at, total: None, with_rival=done.action == "both")
+    elif done.action == "undo":
+        session.undo()
+    elif done.action == "redo":
+        session.redo()
+    elif done.action == "sample":
+        session.next_document(done.collection)
+    elif done.action == "its-labels":
+        session.use_labels_of(done.collection)
+    elif done.action == "accept":
+        session.accept(_at(session.findings(), done.number))
+    elif done.action == "return":
+        session.return_to(_at(session.trials, done.number))
+
+
+def _at(things: Sequence[Any], number: int) -> Any:
+    if number >= len(things):
+        raise LabelError("that is no longer there; look at the page again")
+    return things[number]
+
+
+def _state(session: Session) -> dict[str, Any]:
+    """All that the page shows; `marks`, `values` and `raw` are HTML of the newest trial, where it is of the design at hand."""
+    design = session.design
+    shown = next((trial for trial in session.trials[:1] if trial.design == design), None)
+    return {
+        "text": design.text,
+        "labels": design.typed(),
+        "rival": design.typed(rival=True),
+        "findings": [
+            {"reason": one.reason, "blocking": one.blocking, "fix": one.fix.what if one.fix else None} for one in session.findings()
+        ],
+        "can_undo": session.can_undo,
+        "can_redo": session.can_redo,
+        "collections": list(session.collections),
+        "history": [trial.title for trial in session.trials],
+        "marks": fragments.marks(shown) if shown else "",
+        "values": fragments.values(shown, session.document_of(design)) if shown else "",
+        "raw": fragments.raw(shown) if shown else "",
+    }

@@ -1,0 +1,107 @@
+"""The studio in a real browser: two visitors at once, one model, sessions of their own, nothing taken for markup."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from playwright.sync_api import Page, expect, sync_playwright
+
+from seqgpt_lab.apps.designer.samples import sample_collections
+from seqgpt_lab.apps.serving.batcher import Batcher
+from seqgpt_lab.apps.serving.guard import Guard, Limits
+from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedEngine, create_studio
+from seqgpt_lab.engine.checkpoint import find_checkpoint
+from seqgpt_lab.extraction.extractor import Extractor
+from tests.apps.conftest import ScriptedEngine
+from tests.apps.serving.conftest import free_port
+from tests.checkpoints import write_random_checkpoint
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+TOKEN = "0123456789abcdef"
+HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> ScriptedEngine:
+    return ScriptedEngine(find_checkpoint(write_random_checkpoint(tmp_path_factory.mktemp("studio"), hidden=64, heads=1, layers=1)))
+
+
+@pytest.fixture(scope="module")
+def address(engine: ScriptedEngine) -> Iterator[str]:
+    batcher = Batcher(engine, batch_size=8, capacity=64)
+    studio = create_studio(Extractor(SharedEngine(batcher, engine.checkpoint)), sample_collections(kinds=["resume"]))
+    port = free_port()
+    guarded = Guard(studio, Limits(TOKEN, local_only=True, open_paths=OPEN_PATHS))
+    server = uvicorn.Server(uvicorn.Config(guarded, "127.0.0.1", port, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join(30)
+    batcher.close()
+
+
+@pytest.fixture(scope="module")
+def visitors(address: str) -> Iterator[tuple[Page, Page]]:
+    """Two people who have entered with the token."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        pages = [browser.new_context().new_page() for _ in range(2)]
+        for page in pages:
+            page.goto(address)
+            expect(page.locator("#main")).to_be_hidden()
+            page.fill("#token", TOKEN)
+            page.click("#enter")
+            expect(page.locator("#main")).to_be_visible()
+        yield pages[0], pages[1]
+        browser.close()
+
+
+def ask(page: Page, text: str, labels: str) -> None:
+    page.fill("#text", text)
+    page.fill("#labels", labels)
+    page.click("#run")
+
+
+def test_two_visitors_have_sessions_of_their_own_over_one_model(visitors: tuple[Page, Page], engine: ScriptedEngine) -> None:
+    first, second = visitors
+    ask(first, "张伟，35岁", "姓名，年龄")
+    ask(second, "李娜来了", "姓名")
+    expect(first.locator("#marks mark")).to_have_count(2)
+    expect(second.locator("#marks mark")).to_have_count(1)
+    assert "李娜" not in first.content() and "张伟" not in second.content()
+    assert engine.loaded == [], "no visitor loads a model: all are answered by the one that the server has"
+    first.fill("#text", "别的")
+    first.click("#undo")
+    expect(first.locator("#text")).to_have_value("张伟，35岁")
+    expect(second.locator("#text")).to_have_value("李娜来了")
+
+
+def test_samples_findings_and_errors_are_shown(visitors: tuple[Page, Page]) -> None:
+    page = visitors[0]
+    page.click("#its-labels")
+    expect(page.locator("#labels")).to_have_value("姓名，年龄，公司，职位，学历，毕业院校，手机号，邮箱")
+    page.click("#sample")
+    expect(page.locator("#text")).not_to_have_value("张伟，35岁")
+    ask(page, "张伟", "姓名，姓名")
+    expect(page.locator("#findings button").first).to_be_visible()
+    expect(page.locator("#error [role=alert]")).to_be_visible()
+    page.locator("#findings button").first.click()
+    expect(page.locator("#labels")).to_have_value("姓名")
+
+
+def test_what_was_typed_is_never_markup(visitors: tuple[Page, Page]) -> None:
+    page = visitors[1]
+    ask(page, f"张伟{HOSTILE}", "姓名")
+    expect(page.locator("#marks mark")).to_have_count(1)
+    assert page.title() == "SeqGPT Studio" and page.locator("main img").count() == 0

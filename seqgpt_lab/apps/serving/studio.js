@@ -4,33 +4,37 @@
 const at = (id) => document.getElementById(id);
 const visitor = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 let token = "";
-let latest = 0;
+let turn = Promise.resolve();
 
-async function act(action, more = {}) {
-  const turn = ++latest;
+// One thing after another, in the order in which it was done; what stands in the fields is read when its turn has come.
+function act(action, more = {}) {
+  turn = turn.then(() => send(action, more));
+}
+
+async function send(action, more) {
   at("status").textContent = "…";
   const typed = { text: at("text").value, labels: at("labels").value, rival: at("rival").value };
-  let reply;
+  let reply, answer;
   try {
     reply = await fetch("/api/act", {
       method: "POST",
       headers: { "content-type": "application/json", "x-visitor": visitor, ...(token ? { authorization: `Bearer ${token}` } : {}) },
       body: JSON.stringify({ action, ...typed, ...more }),
     });
+    answer = await reply.json();
   } catch {
     at("status").textContent = "The server does not answer; is it still running?";
     return;
   }
-  const answer = await reply.json();
-  if (turn !== latest) return;
   at("gate").hidden = reply.status !== 401;
   at("main").hidden = reply.status === 401;
   at("status").textContent = reply.ok ? "" : answer.detail;
-  if (reply.ok) show(answer);
+  if (reply.ok) show(answer, typed);
 }
 
-function show(state) {
-  for (const name of ["text", "labels", "rival"]) if (at(name).value !== state[name]) at(name).value = state[name];
+// A field that was typed in meanwhile is left alone.
+function show(state, typed) {
+  for (const name of ["text", "labels", "rival"]) if (at(name).value === typed[name]) at(name).value = state[name];
   for (const name of ["error", "marks", "values", "raw"]) at(name).innerHTML = state[name];
   at("undo").disabled = !state.can_undo;
   at("redo").disabled = !state.can_redo;

@@ -17,6 +17,8 @@ from seqgpt_lab.apps.serving.guard import Guard, Limits
 from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedEngine, create_studio
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.resources import bundled
 from tests.apps.conftest import ScriptedEngine
 from tests.apps.serving.conftest import free_port
 from tests.checkpoints import write_random_checkpoint
@@ -90,7 +92,7 @@ def test_two_visitors_have_sessions_of_their_own_over_one_model(visitors: tuple[
 def test_samples_findings_and_errors_are_shown(visitors: tuple[Page, Page]) -> None:
     page = visitors[0]
     page.click("#its-labels")
-    expect(page.locator("#labels")).to_have_value("姓名，年龄，公司，职位，学历，毕业院校，手机号，邮箱")
+    expect(page.locator("#labels")).to_have_value("，".join(LabelSet.load(bundled("labels", "resume.yaml")).names))
     page.click("#sample")
     expect(page.locator("#text")).not_to_have_value("张伟，35岁")
     ask(page, "张伟", "姓名，姓名")

@@ -125,7 +125,7 @@ def _cell(value: Any) -> Any:
 def _of_one_type_each(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Columns with values of several types become text."""
     table = frame.copy()
-    for name in table.select_dtypes("object").columns:
+    for name in [name for name in table.columns if table[name].dtype.kind == "O"]:
         if len({type(value) for value in table[name].dropna()}) > 1:
             table[name] = table[name].map(str, na_action="ignore")
     return table

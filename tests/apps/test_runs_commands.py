@@ -1,0 +1,81 @@
+"""`seqgpt-lab gate`, `suite`, `schedule`, `site`, `collect`: what they print and how they exit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqgpt_lab.documents import Document, Entity
+from seqgpt_lab.evaluation.evaluate import Evaluation
+from seqgpt_lab.evaluation.metrics import Scores
+from seqgpt_lab.evaluation.outcome_file import write_outcomes
+from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.files import write_json
+from seqgpt_lab.reports.runs import Run, finish_run, start_run, write_run
+from tests.apps.conftest import Invoke
+from tests.apps.test_run import write_notebook
+
+
+def evaluated(wrong: int) -> Run:
+    """A run on 40 documents, in so many of which the name was read as the word after it."""
+    run = start_run("runs", Path("06_evaluation.ipynb"), "0" * 64, {"limit": 3})
+    documents = tuple(Document(f"d{number}", f"谢翠{number}在云智", (Entity("姓名", 0, 2, "谢翠"),)) for number in range(40))
+    places = [(2, 3) if number < wrong else (0, 2) for number in range(40)]
+    extractions = tuple(
+        Extraction(one.id, one.text, (Field("姓名", (Span(one.text[slice(*place)], *place),)),))
+        for one, place in zip(documents, places, strict=True)
+    )
+    scores = Scores.from_pairs(list(zip(documents, extractions, strict=True)), ("姓名",))
+    write_outcomes(run.folder / "outcomes.jsonl", {"resume": Evaluation(scores, extractions, (), documents)})
+    write_json(run.folder / "metrics.json", {"overall": {"f1": scores.strict.micro.f1}})
+    write_json(run.folder / "personal.json", {"姓名": ["谢翠"]})
+    return write_run(finish_run(run, "completed", None, 1.0))
+
+
+def test_the_gate_exits_with_1_on_a_regression_and_masks_what_it_shows(invoke: Invoke) -> None:
+    good, bad = evaluated(wrong=1), evaluated(wrong=15)
+    result = invoke("gate", "--baseline", good.id, "--documents", "2")
+    assert result.exit_code == 1 and result.stdout.startswith("REGRESSION\n")
+    assert "resume · 姓名: " in result.stdout and "14 documents were right in it and are not any more:" in result.stdout
+    assert "  d1: [姓名 1]1在云智\n    should be [姓名 1]; baseline [姓名 1]; now 1" in result.stdout and "谢翠" not in result.stdout
+    assert "… and 12 more" in result.stdout
+    assert "谢翠1在云智" in invoke("gate", bad.id, "--baseline", good.id, "--unmasked").stdout
+    passed = invoke("gate", good.id, "--baseline", bad.id, "--json")
+    assert passed.exit_code == 0 and json.loads(passed.stdout)["regression"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [((), "--baseline is missing"), (("--baseline", "x"), "there is no one run 'x'"), (("--baseline", "20", "--alpha", "2"), "alpha = 2")],
+)
+def test_a_gate_that_cannot_judge_exits_with_2(invoke: Invoke, words: tuple[str, ...], message: str) -> None:
+    if "20" in words:
+        evaluated(0)
+        words = ("20", *words)
+    result = invoke("gate", *words)
+    assert (result.exit_code, result.stdout) == (2, "") and message in result.stderr
+
+
+def test_a_suite_lists_its_runs_and_is_scheduled(invoke: Invoke) -> None:
+    write_notebook("1 / (3 - limit)")
+    Path("nightly.yaml").write_text("schedule: daily 02:30\nparts:\n- notebook: toy.ipynb\n  grid: {limit: [1, 3]}\n")
+    before = invoke("schedule", "nightly.yaml", "--manager", "cron", "--output", "units")
+    assert "schedule daily 02:30, next " in before.stdout and "last     never" in before.stdout
+    assert sorted(path.name for path in Path("units").iterdir()) == ["crontab", "seqgpt-lab-nightly.service", "seqgpt-lab-nightly.timer"]
+    result = invoke("suite", "nightly.yaml")
+    first, second = result.stdout.splitlines()
+    assert result.exit_code == 1 and first.startswith("completed") and second.startswith("failed") and "division by zero" in second
+    assert "part 2 of 2: toy.ipynb limit=3" in result.stderr
+    assert ", 2 parts: 1 completed, 1 failed\n" in invoke("schedule", "nightly.yaml", "--manager", "cron").stdout
+    assert invoke("suite", "nightly.yaml", "--if-due", "daily 00:00").stdout == ""
+    assert invoke("suite", "nightly.yaml", "--if-due", "noon").exit_code == 2
+
+
+def test_runs_become_a_site_and_a_table(invoke: Invoke) -> None:
+    run = evaluated(wrong=0)
+    assert Path(invoke("site").stdout.removesuffix("\n")) == Path("site/index.html") and Path("site/index.html").is_file()
+    assert run.id in invoke("collect").stdout and "F1 1.000" in invoke("collect").stdout
+    assert invoke("collect", "--output", "runs.csv").stdout == "runs.csv\n" and run.id in Path("runs.csv").read_text(encoding="utf-8-sig")
+    assert invoke("collect", "--output", "runs.txt").exit_code == 2

@@ -32,7 +32,10 @@ _PAGE_COLOURS = {
     _BAR: "var(--bar, #4477aa)",
     _ALARM: "var(--bar-2, #cc6677)",
 }
-_FONTS = "system-ui, 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Source Han Sans SC', 'WenQuanYi Micro Hei', sans-serif"
+_FONTS = (
+    "system-ui, 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Source Han Sans SC', 'WenQuanYi Micro Hei', "
+    "'SeqGPT Lab Han', sans-serif"
+)
 _FONT_POINTS = 10.0
 _WIDTH_INCHES = 8.0
 _ROW_INCHES = 0.30

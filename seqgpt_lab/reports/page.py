@@ -16,6 +16,7 @@ from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
+from seqgpt_lab.reports.fonts import embedded_font
 from seqgpt_lab.reports.inert import inert
 from seqgpt_lab.reports.masked_page import mask_page
 from seqgpt_lab.reports.runs import Run
@@ -29,6 +30,7 @@ UNMASKED = "Shown as it is: not for passing on"
 _GIB = 1024**3
 # Stands in the page until it is known what was masked.
 _MASKED_PLACE = "{{ personal data }}"
+_FONT_PLACE = "/* the font */"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,13 @@ def render_page(notebook: nbformat.NotebookNode, run: Run, personal: Mapping[str
     )
     exporter.register_filter("inert", inert)
     html, _ = exporter.from_notebook_node(shown, resources={"page": _view(shown, run)})
-    page = _with_contents(html)
-    if personal is None:
-        return page.replace(_MASKED_PLACE, UNMASKED, 1)
-    page, masks = mask_page(page, personal)
-    return page.replace(_MASKED_PLACE, f"Masked: {masks} different values" if masks else "None was found", 1)
+    page, about = _with_contents(html), UNMASKED
+    if personal is not None:
+        page, masks = mask_page(page, personal)
+        about = f"Masked: {masks} different values" if masks else "None was found"
+    page = page.replace(_MASKED_PLACE, about, 1)
+    # Last, so that the font holds no character of what was masked.
+    return page.replace(_FONT_PLACE, embedded_font(page), 1)
 
 
 def _view(notebook: nbformat.NotebookNode, run: Run) -> _View:

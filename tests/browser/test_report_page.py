@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import pandas
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -16,6 +19,7 @@ from playwright.sync_api import Browser, Page
 from seqgpt_lab.reports.figures import label_scores
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.runs import Failure, Owner, Run
+from tests.browser.conftest import CHROMIUM
 
 pytestmark = pytest.mark.browser
 FONT_LIST = shutil.which("fc-list")
@@ -99,11 +103,7 @@ def brightness(colour: str) -> float:
 def test_chinese_is_drawn_in_headings_tables_and_figures(seen: Seen) -> None:
     """Different characters give different pictures: boxes for missing glyphs would all look the same."""
     for selector, first, second in (("h1", "评", "测"), (".parameters td.value", "张", "伟"), ("svg text", "姓", "银")):
-        element = seen.page.locator(selector).first
-        pictures = []
-        for character in (first, second):
-            element.evaluate("(element, text) => { element.textContent = text }", character)
-            pictures.append(element.screenshot())
+        pictures = pictures_of(seen.page, selector, first, second)
         assert pictures[0] != pictures[1], f"{first} and {second} look the same in {selector}"
 
 
@@ -128,3 +128,32 @@ def test_it_fits_a_narrow_screen_and_a_sheet_of_paper(seen: Seen) -> None:
     seen.page.emulate_media(media="print")
     assert not seen.page.locator("details.input").first.is_visible()
     assert seen.page.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.skipif(not HAS_CHINESE_FONT, reason="no font with Chinese on this machine: apt-get install fonts-wqy-microhei")
+def test_chinese_is_drawn_for_a_reader_without_any_chinese_font(browser: Browser, report: Path, tmp_path: Path) -> None:
+    """The browser of a machine that has Latin letters only: two characters look different, and do not without the page's font."""
+    (tmp_path / "fonts").mkdir()
+    shutil.copy(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), tmp_path / "fonts")
+    config, bare = tmp_path / "fonts.conf", tmp_path / "bare.html"
+    config.write_text(f"<fontconfig><dir>{tmp_path / 'fonts'}</dir><cachedir>{tmp_path / 'cache'}</cachedir></fontconfig>")
+    bare.write_text(re.sub("@font-face {[^}]*}", "", report.read_text(encoding="utf-8")), encoding="utf-8")
+    arguments, environment = ["--no-sandbox", "--disable-dev-shm-usage"], {**os.environ, "FONTCONFIG_FILE": str(config)}
+    poor = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments, env=environment)
+    for path, drawn in ((report, True), (bare, False)):
+        page = poor.new_context(offline=True).new_page()
+        page.goto(path.as_uri())
+        for selector, first, second in (("h1", "评", "测"), ("svg text", "姓", "银")):
+            pictures = pictures_of(page, selector, first, second)
+            assert (pictures[0] != pictures[1]) == drawn, f"{selector} in {path.name}"
+    poor.close()
+
+
+def pictures_of(page: Page, selector: str, *characters: str) -> list[bytes]:
+    """How the first such element looks with each of these characters in it."""
+    element = page.locator(selector).first
+    pictures = []
+    for character in characters:
+        element.evaluate("(element, text) => { element.textContent = text }", character)
+        pictures.append(element.screenshot())
+    return pictures

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from seqgpt_lab.reports.runs import Owner, Run, write_run
 from seqgpt_lab.reports.site import build_site
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +43,19 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(index: Path) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        opened = browser.new_context(offline=True).new_page()
-        console: list[str] = []
-        requests: list[str] = []
-        opened.on("console", lambda message: console.append(message.text))
-        opened.on("pageerror", lambda error: console.append(str(error)))
-        opened.on("request", lambda request: requests.append(request.url))
-        opened.goto(index.as_uri())
-        assert requests == [index.as_uri()]
-        yield opened
-        assert console == [] and not [url for url in requests if not url.startswith(("file:", "data:"))]
-        browser.close()
+def page(browser: Browser, index: Path) -> Iterator[Page]:
+    context = browser.new_context(offline=True)
+    opened = context.new_page()
+    console: list[str] = []
+    requests: list[str] = []
+    opened.on("console", lambda message: console.append(message.text))
+    opened.on("pageerror", lambda error: console.append(str(error)))
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.goto(index.as_uri())
+    assert requests == [index.as_uri()]
+    yield opened
+    assert console == [] and not [url for url in requests if not url.startswith(("file:", "data:"))]
+    context.close()
 
 
 def test_runs_are_filtered_compared_and_followed_over_time(page: Page) -> None:

@@ -79,7 +79,7 @@ class Decoder:
 
     def _admit(self, most_rows: int) -> None:
         """Requests that fit become rows. Those whose text a newcomer is about to compute wait a pass, and find it kept."""
-        room, coming, later = PROMPT_TOKENS_A_PASS, set(), []
+        room, coming, later = PROMPT_TOKENS_A_PASS, set[tuple[int, ...]](), []
         longest = max((len(row.request.prompt_ids) for row in self.rows), default=0)
         while self.waiting and len(self.rows) < most_rows:
             index, request = self.waiting[0]
@@ -95,9 +95,15 @@ class Decoder:
             self.rows.append(row)
             if self.reuse.level == "prefix" and prefix:
                 row.length = self._recall(len(self.rows) - 1, prefix)
-                coming |= set() if row.length else {prefix}
+                if not row.length and self._can_keep(prefix):
+                    coming.add(prefix)
             room -= count - row.length
         self.waiting.extendleft(reversed(later))
+
+    def _can_keep(self, prefix: tuple[int, ...]) -> bool:
+        """Whether it is worth waiting for a text: not if it is too large to be kept."""
+        assert self.cache is not None, "there is room before there are rows"
+        return len(prefix) * self.cache.token_bytes <= self.reuse.info.limit_bytes
 
     def _recall(self, at: int, prefix: tuple[int, ...]) -> int:
         """Put what is kept of a text into row `at` of the cache; how many tokens that is."""

@@ -27,6 +27,11 @@ class KVCache:
     def slots(self) -> int:
         return int(self.keys.shape[2])
 
+    @property
+    def token_bytes(self) -> int:
+        """Keys and values of one token in all layers."""
+        return 2 * self.keys[:, 0, 0].numel() * self.keys.itemsize
+
     def update(self, layer: int, key: Tensor, value: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
         """Write new tokens [B, T, H, D] into the first B rows at their slots; returns all that is visible, [B, S, H, D]."""
         batch = key.shape[0]

@@ -78,6 +78,14 @@ def test_a_text_asked_eight_times_is_computed_once(model: Bloom) -> None:
         hook.remove()
 
 
+def test_texts_too_large_to_be_kept_are_not_waited_for(model: Bloom) -> None:
+    decoder = Decoder(model, reuse=ReuseCache("prefix", 1000))
+    calls: list[int] = []
+    decoder.run([ask(0, labels, most=1) for labels in range(1, 9)], lambda indices, done: calls.append(len(indices)))
+    assert calls == [8], "one pass for all"
+    assert decoder.reuse.info.hits == 0
+
+
 def test_prompts_that_are_all_text_still_feed_their_last_token(model: Bloom) -> None:
     decoder = Decoder(model, reuse=ReuseCache("prefix", 1 << 24))
     requests = [ask(1, 0), ask(1, 0)]

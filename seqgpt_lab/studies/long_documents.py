@@ -122,8 +122,8 @@ def _scores(documents: Sequence[Document], results: Sequence[Extraction], labels
 
 def about_windows(frame: pandas.DataFrame) -> Prose:
     """The best of the ways, and what it loses against the documents alone."""
-    alone, long = frame[frame["read"] == "alone"].iloc[0], frame[frame["read"] == "long"]
-    best = long.loc[long["recall"].idxmax()]
+    alone, *long = frame.to_dict("records")
+    best = max(long, key=lambda row: row["recall"])
     return Prose(
         f"Alone, **{alone['recall']:.3f}** of the gold values are found; in the long texts at best **{best['recall']:.3f}** "
         f"({best['recall'] - alone['recall']:+.3f}), with max_length {best['max_length']} and an overlap of {best['overlap']} characters: "

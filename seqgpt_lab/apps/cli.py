@@ -20,6 +20,7 @@ from seqgpt_lab.apps.commands.extract import extract
 from seqgpt_lab.apps.commands.gate import gate
 from seqgpt_lab.apps.commands.lint import lint
 from seqgpt_lab.apps.commands.models import convert, train_embedded
+from seqgpt_lab.apps.commands.plan import calibrate, plan
 from seqgpt_lab.apps.commands.run import PairedCommand, run
 from seqgpt_lab.apps.commands.serve import serve, studio
 from seqgpt_lab.apps.commands.site import collect, site
@@ -75,6 +76,8 @@ app.command()(doctor)
 app.command()(bulk)
 app.command()(serve)
 app.command()(studio)
+app.command()(plan)
+app.command()(calibrate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -29,13 +29,14 @@ _LIMITS = {
     "attention_flops": (1e8, 5e15),
     "single_query_bandwidth": (1e7, 2e13),
     "elementwise_bandwidth": (1e7, 2e13),
+    "map_rate": (1e6, 1e14),
     "op_seconds": (1e-8, 1e-2),
     "pass_seconds": (0, 1e-1),
     "reduce_seconds": (1e-7, 1e-1),
     "link_bandwidth": (1e7, 2e12),
     "share_of_speed": (0.01, 1.0),
 }
-_BY_DTYPE = ("flops", "attention_flops", "single_query_bandwidth")
+_BY_DTYPE = ("flops", "attention_flops", "single_query_bandwidth", "map_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,11 @@ class Rig:
     memory_bytes: of one card, or of the whole machine for kind 'cpu'. runtime_bytes: what a process holds before any weights.
     cache_bytes, cache_bandwidth: weights that fit into the last cache are read from there. flops: of a large matrix product by dtype;
     attention_flops: of attention; single_query_bandwidth: of keys and values when each row has one new token.
-    elementwise_bandwidth: of operations that only move numbers. op_seconds: to start one tensor operation; pass_seconds: what a pass
-    costs beside its operations. reduce_seconds, link_bandwidth: of a sum over two workers. share_of_speed: what each worker keeps when
-    two run at once (1 where each has a card of its own). overlap: whether reading and computing go on at the same time.
-    expects: what the machine check wants to find. basis: where each figure comes from.
+    elementwise_bandwidth: of operations that only move numbers; map_rate: elements a second of GELU and softmax.
+    op_seconds: to start one tensor operation; pass_seconds: what a pass costs beside its operations. reduce_seconds, link_bandwidth:
+    of a sum over two workers. share_of_speed: what each worker keeps when two run at once (1 where each has a card of its own).
+    overlap: whether reading and computing go on at the same time. published: the maker's bandwidth and flops, which nothing can
+    exceed; empty where unknown. expects: what the machine check wants. basis: where each figure comes from.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Rig:
     attention_flops: Mapping[str, float]
     single_query_bandwidth: Mapping[str, float]
     elementwise_bandwidth: float
+    map_rate: Mapping[str, float]
     op_seconds: float
     pass_seconds: float
     reduce_seconds: float
@@ -73,6 +76,7 @@ class Rig:
     share_of_speed: float
     basis: Mapping[str, str]
     expects: Mapping[str, Any]
+    published: Mapping[str, float]
 
     @classmethod
     def load(cls, source: str | Path) -> Rig:
@@ -94,7 +98,7 @@ class Rig:
     def from_dict(cls, found: Mapping[str, Any], where: str) -> Rig:
         """Checked figures. Raises RigError naming `where`, the figure, what it is and what could be."""
         wanted = {field.name for field in fields(cls)}
-        given = {"expects": {}, **found}
+        given = {"expects": {}, "published": {}, **found}
         missing, unknown = sorted(wanted - given.keys()), sorted(map(str, given.keys() - wanted))
         if missing or unknown:
             raise RigError(f"{where}: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}; a machine has {sorted(wanted)}")
@@ -106,6 +110,7 @@ class Rig:
         if not isinstance(given["expects"], dict) or not isinstance(given["basis"], dict):
             raise RigError(f"{where}: expects and basis must be mappings of names to values")
         checked = {name: _figure(given[name], name, where) for name in _LIMITS}
+        _check_published(given | checked, where)
         _check_basis(given["basis"], where)
         return cls(**{**given, **checked, "devices": int(checked["devices"])})
 
@@ -168,6 +173,18 @@ def _check_basis(basis: Mapping[str, Any], where: str) -> None:
         raise RigError(
             f"{where}: basis of {', '.join(wrong)} must begin with one of {', '.join(BASES)} and say where the figure comes from"
         )
+
+
+def _check_published(given: Mapping[str, Any], where: str) -> None:
+    """What is attained stays below what the maker publishes."""
+    published = given["published"]
+    if not isinstance(published, dict) or not set(published) <= {"bandwidth", *DTYPES}:
+        raise RigError(f"{where}: published is {published!r}; wanted a mapping with bandwidth, {', '.join(DTYPES)}, or nothing")
+    for name, most in published.items():
+        attained = given["bandwidth"] if name == "bandwidth" else given["flops"][name]
+        figure = "bandwidth" if name == "bandwidth" else "flops"
+        if attained > _number(most, figure, f"published.{name}", where):
+            raise RigError(f"{where}: {name} is {attained:g}, more than the {most:g} that its maker publishes; one of them is wrong")
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,50 @@
+"""`seqgpt-lab plan` and `seqgpt-lab calibrate`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from seqgpt_lab.studies.rigs import Rig
+from tests.apps.conftest import Invoke
+
+
+def test_a_plan_in_words_and_as_json(invoke: Invoke) -> None:
+    words = invoke("plan", "--rig", "dual-4090", "--batch", "16", "--length", "512")
+    assert words.exit_code == 0 and "Best for throughput: 2 replicas" in words.stdout and "Estimates, measured by nobody: " in words.stdout
+    found = json.loads(invoke("plan", "--batch", "16", "--length", "512", "--json").stdout)
+    assert found["chosen"] == "2 replicas" and [one["arrangement"] for one in found["plans"]] == ["one process", "2 ranks", "2 replicas"]
+    assert "op_seconds" in found["plans"][0]["estimated_figures"]
+
+
+def test_the_models_own_shape(invoke: Invoke) -> None:
+    large, small = (json.loads(invoke("plan", "--json", *model).stdout)["plans"][0] for model in ((), ("--model", "tiny")))
+    assert small["memory_bytes"]["weights"] < large["memory_bytes"]["weights"] / 50
+
+
+def test_bad_use(invoke: Invoke) -> None:
+    for words, told in [
+        (("--rig", "dual-5090"), "choose 3090, "),
+        (("--technique", "magic"), "plain, drafted, grounded"),
+        (("--target", "speed"), "throughput, latency, memory"),
+        (("--dtype", "int8"), "fp16, bf16, fp32"),
+        (("--batch", "4000", "--length", "1024"), "a batch of "),
+        (("--cached", "512", "--length", "512"), "cached 512"),
+    ]:
+        result = invoke("plan", *words)
+        assert result.exit_code == 2 and told in result.stderr and not result.stdout
+    for path in ("machine.txt", "nowhere/machine.yaml"):
+        result = invoke("calibrate", path)
+        assert result.exit_code == 2 and "cannot be a rig file" in result.stderr
+
+
+@pytest.mark.full
+def test_calibrating_makes_a_rig_that_plans(invoke: Invoke) -> None:
+    made = invoke("calibrate", "here.yaml", "--device", "cpu")
+    assert (made.exit_code, made.stdout) == (0, "here.yaml\n")
+    rig = Rig.load("here.yaml")
+    assert rig.name == "here" and not rig.uncertain and rig.kind == "cpu" and not rig.overlap
+    assert rig.flops["fp32"] > 1e9 and 0 < rig.share_of_speed <= 1
+    planned = invoke("plan", "--rig", "here.yaml", "--dtype", "fp32", "--model", "tiny")
+    assert planned.exit_code == 0 and "All figures of this rig are measured." in planned.stdout

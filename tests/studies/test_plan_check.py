@@ -1,0 +1,86 @@
+"""The planner against runs: what is compared is what ran, on a small model here and on SeqGPT-560M's shape where asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas
+import pytest
+
+from seqgpt_lab.embedded.widen import widen
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.studies.calibrate import calibrate
+from seqgpt_lab.studies.plan_check import (
+    Case,
+    about_times,
+    check_memory,
+    check_times,
+    endless_copy,
+    every_case,
+    grid,
+    worst_factor,
+)
+from seqgpt_lab.studies.planner import Arrangement
+from seqgpt_lab.studies.rigs import Rig
+from tests.checkpoints import write_random_checkpoint
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    return endless_copy(write_random_checkpoint(folder / "random"), folder / "endless")
+
+
+def test_what_ran_is_what_was_planned(model: Path) -> None:
+    rig = Rig.load("dual-4090")
+    cases = [Case(2, 40, "plain"), Case(2, 40, "drafted", output=48), Case(2, 40, "grounded", output=48), Case(1, 40, "plain", output=6)]
+    seen: list[tuple[str, int, int]] = []
+    frame = check_times(model, rig, cases, dtype="fp32", rounds=1, clock="processor", progress=lambda *step: seen.append(step))
+    assert list(frame["passes"]) == [12, 3, 3, 6] and seen[-1] == ("configurations", 4, 4)
+    assert (frame["measured"] == frame["busy"]).all() and (frame["measured"] > 0).all()
+    # Twice the time a pass makes twice the prediction: what is compared moves with the rig.
+    slow = replace(rig, op_seconds=rig.op_seconds * 1000, pass_seconds=0.0)
+    assert (check_times(model, slow, cases[:1], dtype="fp32", rounds=1)["predicted"] > 50 * frame["predicted"][0]).all()
+
+
+def test_memory_of_a_fresh_process_is_foretold(model: Path) -> None:
+    frame = check_memory(model, replace(Rig.load("dual-4090"), kind="cpu"), [Case(4, 200, "plain", output=6)], dtype="fp32")
+    assert 1e8 < frame["measured"][0] < 2e9 and frame["error"][0] == abs(frame["predicted"][0] / frame["measured"][0] - 1)
+
+
+def test_sentences_name_the_worst_in_either_direction() -> None:
+    row = {"technique": "plain", "arrangement": "one process", "batch": 1, "length": 64}
+    frame = pandas.DataFrame({**row, "ratio": ratio, "error": abs(ratio - 1)} for ratio in (1.1, 0.4, 1.5))
+    assert worst_factor(frame) == 2.5
+    assert "median error is **50%**" in str(about_times(frame)) and "0.40 times" in str(about_times(frame))
+
+
+def test_the_grid_is_large_enough_and_varies_in_all_ways() -> None:
+    cases = list(every_case())
+    assert len(cases) >= 30 and len(set(cases)) == len(cases)
+    assert {case.technique for *_, case in cases} == {"plain", "drafted", "grounded"}
+    assert {str(case.arrangement) for *_, case in cases} == {"one process", "2 ranks", "2 replicas"}
+
+
+@pytest.mark.parametrize("change", [{"rounds": 0}, {"clock": "sun"}, {"cases": []}])
+def test_nothing_to_check_is_an_error(model: Path, change: dict[str, object]) -> None:
+    arguments: dict[str, object] = {"cases": grid([1], [8], ["plain"], [Arrangement()])} | change
+    with pytest.raises(OptionError):
+        check_times(model, Rig.load("dual-4090"), **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+def test_predictions_hold_on_this_machine(tmp_path: Path) -> None:
+    """Needs an otherwise idle machine: minutes of both cores."""
+    models = {"tiny": endless_copy("tiny", tmp_path / "tiny"), "wide": endless_copy(widen("tiny", tmp_path / "560m"), tmp_path / "wide")}
+    rig, cases = calibrate(), list(every_case())
+    frames = [
+        check_times(models[name], rig, [case for model, kind, case in cases if (model, kind) == (name, dtype)], dtype=dtype)
+        for name, dtype in dict.fromkeys((model, dtype) for model, dtype, _ in cases)
+    ]
+    frame = pandas.concat(frames, ignore_index=True)
+    assert len(frame) >= 30 and frame["error"].median() <= 0.25 and worst_factor(frame) <= 2, frame.to_string()
+    memory = check_memory(models["wide"], rig, [Case(1, 64, "plain"), Case(4, 256, "drafted", output=48), Case(16, 256, "plain")])
+    assert (memory["error"] <= 0.10).all(), memory.to_string()

@@ -1,0 +1,152 @@
+"""The planner: costs that follow the engine, plans that move as they must, errors that say what would fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.decode import Request, decode
+from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.errors import CapacityError, OptionError
+from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, Machine, Pass, Seconds, pass_seconds
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, Workload, best, compare, memory, plan, table
+from seqgpt_lab.studies.rigs import Rig
+
+RIG = Rig.load("dual-4090")
+
+
+class Counting(TorchDispatchMode):
+    """Counts what the dispatcher is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, _types: Any, arguments: Any = (), options: Any = None) -> Any:
+        self.count += 1
+        return function(*arguments, **(options or {}))
+
+
+def operations(layers: int, output: int) -> int:
+    model = Bloom(ModelConfig(64, 64, layers, 1, eos_token_id=60)).eval()
+    with torch.inference_mode(), Counting() as counting:
+        decode(model, [Request((1, 2, 3), output)])
+    return counting.count
+
+
+def test_operations_are_as_many_as_the_engine_starts() -> None:
+    a_layer = (operations(3, 4) - operations(1, 4)) / 2 / 4
+    a_pass = operations(1, 4) - operations(1, 3) - a_layer
+    assert a_layer == pytest.approx(OPS_A_LAYER, rel=0.2)
+    assert a_pass == pytest.approx(OPS_A_PASS, rel=0.4)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_weights_and_cache_are_what_tensors_take(ranks: int) -> None:
+    config = ModelConfig(1000, 256, 3, 4)
+    machine = Machine(RIG, config, "fp16", ranks)
+    with torch.device("meta"):
+        whole = sum(parameter.numel() for parameter in Bloom(config).parameters())
+    cache = KVCache(3, 1, 10, len(range(4 // ranks)), 64, dtype=torch.float16, device=torch.device("meta"))
+    assert machine.token_bytes() * 10 == cache.keys.nbytes + cache.values.nbytes
+    assert machine.weight_bytes == pytest.approx(2 * whole / ranks, rel=0.05)
+    assert machine.layer_bytes * ranks == 2 * 12 * 256 * 256
+
+
+def test_seqgpts_sizes_are_the_known_ones() -> None:
+    machine = Machine(RIG, SEQGPT_560M, "fp16")
+    assert machine.token_bytes() == 96 * 1024
+    assert machine.weight_bytes == pytest.approx(1.118e9, rel=0.01)
+
+
+def test_a_lone_decode_pass_on_a_4090_cannot_beat_its_bandwidth() -> None:
+    seconds = pass_seconds(Machine(RIG, SEQGPT_560M, "fp16"), Pass(1, 1, 256, 1))
+    assert seconds.total >= 1.1e9 / RIG.published["bandwidth"]
+    assert seconds.weights + seconds.head == pytest.approx(1.118e9 / RIG.bandwidth, rel=0.05)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 64), st.integers(2, 1024), st.integers(1, 200), st.sampled_from(["plain", "drafted", "grounded"]), st.integers(0, 2))
+def test_more_work_never_takes_less(batch: int, length: int, output: int, technique: str, which: int) -> None:
+    work = Workload.of(batch, length, output, technique)
+
+    def of(changed: Workload) -> Plan:
+        return plan(RIG, SEQGPT_560M, changed, check=False)
+
+    larger = [replace(work, batch=batch + 1), replace(work, length=length + 1), replace(work, passes=work.passes + 1)][which]
+    assert of(larger).seconds >= of(work).seconds and of(larger).memory.total >= of(work).memory.total
+    assert of(replace(work, cached=length - 1)).seconds <= of(work).seconds * 1.001
+
+
+def test_two_ranks_lose_and_two_replicas_win_where_sums_cost_more_than_they_save() -> None:
+    plans = compare(RIG, SEQGPT_560M, Workload.of(16, 512, 40), "fp16")
+    assert [str(one.arrangement) for one in plans] == ["one process", "2 ranks", "2 replicas"]
+    chosen, why = best(plans, "throughput")
+    assert str(chosen.arrangement) == "2 replicas" and "spend" in why
+    assert plans[2].documents_a_second == pytest.approx(2 * plans[0].documents_a_second)
+    assert str(best(plans, "memory")[0].arrangement) == "2 ranks"
+    # With links that cost nothing, sharing the weights is quicker: the verdict follows the sums.
+    free = replace(RIG, reduce_seconds=1e-7, link_bandwidth=1e12, op_seconds=1e-8)
+    assert str(best(compare(free, SEQGPT_560M, Workload.of(16, 512, 40), "fp16"), "latency")[0].arrangement) == "2 ranks"
+
+
+def test_drafts_pay_where_starting_and_reading_rule() -> None:
+    plain, drafted, grounded = (plan(RIG, SEQGPT_560M, Workload.of(1, 256, 46, name)) for name in ("plain", "drafted", "grounded"))
+    assert drafted.seconds < plain.seconds / 3 and grounded.seconds <= drafted.seconds
+    assert drafted.workload.passes == 6
+
+
+def test_phases_parts_and_table_add_up() -> None:
+    found = plan(RIG, SEQGPT_560M, Workload.of(4, 128, 20), arrangement=Arrangement(2, 1))
+    record = found.to_dict()
+    assert record["seconds"] == pytest.approx(record["prompt_seconds"]["total"] + record["writing_seconds"]["total"])
+    for phase in ("prompt_seconds", "writing_seconds", "memory_bytes"):
+        assert record[phase]["total"] == pytest.approx(sum(value for name, value in record[phase].items() if name != "total"))
+    assert record["limit"] in Seconds.__slots__ and record["prompt_seconds"]["sums"] > 0
+    row = table([found]).iloc[0]
+    assert row["batch_ms"] == pytest.approx(found.seconds * 1e3) and row["documents_a_second"] == pytest.approx(4 / found.seconds)
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
+    with pytest.raises(CapacityError, match=r"needs 518\.\d GB a worker and has 22\.8: 495\.\d GB too much; a batch of (\d+) in") as caught:
+        compare(RIG, SEQGPT_560M, Workload.of(4000, 1024, 40), "fp16")
+    fits = int(str(caught.value).split("a batch of ")[1].split()[0])
+    plan(RIG, SEQGPT_560M, Workload.of(fits, 1024, 40))
+    with pytest.raises(CapacityError):
+        plan(RIG, SEQGPT_560M, Workload.of(fits + 1, 1024, 40))
+    with pytest.raises(CapacityError, match=r"one text of \d+ tokens"):
+        plan(RIG, SEQGPT_560M, Workload.of(1, 10**6, 40))
+    huge = replace(SEQGPT_560M, hidden_size=16384, heads=128)
+    with pytest.raises(CapacityError, match="the weights alone take"):
+        plan(RIG, huge, Workload.of(1, 10, 10))
+
+
+def test_the_largest_batch_that_is_named_leaves_no_room_for_one_more() -> None:
+    machine = Machine(RIG, SEQGPT_560M, "fp16")
+    sizes = [memory(machine, Workload.of(batch, 512, 40)).total for batch in range(1, 50)]
+    assert sizes == sorted(sizes) and Counter(sizes).most_common(1)[0][1] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [((0, 512, 40), "at least 1"), ((1, 512, 40, "magic"), "unknown technique 'magic'"), ((1, 512, 40, "plain", 512), "cached 512")],
+)
+def test_workloads_that_are_none(arguments: tuple[Any, ...], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        Workload.of(*arguments)
+
+
+def test_more_workers_than_cards_and_unknown_targets() -> None:
+    with pytest.raises(OptionError, match="need 4 cards, dual-4090 has 2"):
+        plan(RIG, SEQGPT_560M, Workload.of(1, 10, 10), arrangement=Arrangement(2, 2))
+    with pytest.raises(OptionError, match="unknown target 'speed'"):
+        best(compare(RIG, SEQGPT_560M, Workload.of(1, 10, 10), "fp16"), "speed")

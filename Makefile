@@ -1,11 +1,13 @@
 PYTHON ?= python3
 VENV ?= .venv
+# What `make rig` measures with: a directory with SeqGPT-560M, or tiny.
+MODEL ?= models/seqgpt-560m
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format hooks test-gpu lab clean
+.PHONY: help rig setup run test lint format hooks test-gpu lab clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,17 @@ hooks: setup ## Have git check every commit
 
 test-gpu: setup ## Run the tests that need a CUDA device
 	@$(BIN)/pytest -m gpu
+
+rig: setup ## On the rig with two RTX 4090: check it, test, calibrate, measure, and fill the table of claims
+	@$(BIN)/seqgpt-lab doctor --rig dual-4090
+	@$(BIN)/pytest -m gpu
+	@mkdir -p runs && $(BIN)/seqgpt-lab calibrate runs/this-rig.yaml
+	@set -e; lab="$(BIN)/seqgpt-lab run"; model="$(abspath $(MODEL))"; \
+	four=$$($$lab notebooks/04_batch_length.ipynb -p model "$$model"); echo "$$four"; \
+	eight=$$($$lab notebooks/08_precision_and_parallel.ipynb -p model "$$model"); echo "$$eight"; \
+	$$lab notebooks/05_rig_planner.ipynb -p rigs '["dual-4090", "$(CURDIR)/runs/this-rig.yaml"]' -p check_model "$$model"; \
+	$$lab notebooks/07_claims.ipynb -p model "$$model" \
+	  -p runs "[\"$$(realpath "$$(dirname "$$four")")\", \"$$(realpath "$$(dirname "$$eight")")\"]"
 
 lab: setup ## Open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks

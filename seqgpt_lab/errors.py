@@ -21,6 +21,10 @@ class RigError(SeqGPTLabError, ValueError):
     """A machine's description with a missing, misplaced or impossible figure; names the file, the figure and its limits."""
 
 
+class ClaimError(SeqGPTLabError, ValueError):
+    """A file of claims, or a record of a measurement on one, that lacks something; names the file and the entry."""
+
+
 class DocumentError(SeqGPTLabError, ValueError):
     """A document or document file that breaks the format; names the line."""
 

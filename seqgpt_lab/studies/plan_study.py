@@ -1,0 +1,87 @@
+"""Predictions over batches, lengths, techniques and machines as tables, and a check of them on this machine; draws and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas
+
+from seqgpt_lab.engine.config import resolve_device, resolve_dtype
+from seqgpt_lab.errors import CapacityError
+from seqgpt_lab.files import write_json
+from seqgpt_lab.studies.calibrate import calibrate
+from seqgpt_lab.studies.display import Prose, plain
+from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Workload, best, compare, table
+from seqgpt_lab.studies.rigs import Rig
+
+METRICS = "metrics.json"
+
+
+def plan_grid(
+    rig: str, batches: Sequence[int], lengths: Sequence[int], output: int, dtype: str, techniques: Sequence[str] = ("plain",)
+) -> pandas.DataFrame:
+    """One row a batch, length, technique and arrangement that fits, as `planner.table` with the technique; what fits nowhere is out."""
+    machine, frames = Rig.load(rig), []
+    for length in lengths:
+        for batch in batches:
+            for technique in techniques:
+                work = Workload.of(batch, length, output, technique)
+                try:
+                    frames.append(table(compare(machine, SEQGPT_560M, work, dtype)).assign(technique=technique))
+                except CapacityError:
+                    continue
+    return pandas.concat(frames, ignore_index=True)
+
+
+def about_targets(rig: str, batches: Sequence[int], lengths: Sequence[int], output: int, dtype: str, target: str) -> Prose:
+    """Which arrangement serves the target, at the smallest and the largest batch, and why; raises as `compare` does."""
+    machine = Rig.load(rig)
+    parts = []
+    for batch in dict.fromkeys((min(batches), max(batches))):
+        _, why = best(compare(machine, SEQGPT_560M, Workload.of(batch, lengths[0], output), dtype), target)
+        parts.append(f"Batch {batch}, length {lengths[0]}, best for {target}: **{plain(why)}**")
+    return Prose("\n\n".join(parts))
+
+
+def compare_machines(rigs: Sequence[str], batch: int, length: int, output: int, dtype: str) -> pandas.DataFrame:
+    """The arrangement with most throughput of each machine, one id a pass and grounded."""
+    rows = []
+    for name in rigs:
+        for technique in ("plain", "grounded"):
+            plans = compare(Rig.load(name), SEQGPT_560M, Workload.of(batch, length, output, technique), dtype)
+            rows.append(table([best(plans, "throughput")[0]]).assign(technique=technique))
+    return pandas.concat(rows, ignore_index=True)
+
+
+def about_machines(rigs: Sequence[str]) -> Prose:
+    """How much of each machine is estimated, in sentences."""
+    loaded = [Rig.load(name) for name in rigs]
+    parts = [
+        f"{plain(rig.name)}: {len(rig.uncertain)} figures are estimates" if rig.uncertain else f"{plain(rig.name)}: measured"
+        for rig in loaded
+    ]
+    return Prose("; ".join(parts) + ". No figure of a GPU on this page was measured by this project.")
+
+
+def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = None) -> tuple[pandas.DataFrame, Prose]:
+    """This machine calibrated and held to its own predictions on a small grid, in processor time; nothing for an empty model."""
+    if not model:
+        return pandas.DataFrame(), Prose("Nothing was checked.")
+    device = resolve_device("auto")
+    kind = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}[str(resolve_dtype(dtype, device)).removeprefix("torch.")]
+    rig = calibrate(dtypes=(kind,))
+    clock = "processor" if rig.kind == "cpu" and "1 thread(s)" in rig.about else "wall"
+    with TemporaryDirectory() as folder:
+        cases = grid((1, 8), (64, 256), ("plain", "drafted"), (Arrangement(),))
+        frame = check_times(endless_copy(model, Path(folder) / "endless"), rig, cases, dtype=kind, clock=clock, progress=progress)
+    return frame, about_times(frame)
+
+
+def write_metrics(run_dir: str | Path, planned: pandas.DataFrame, machines: pandas.DataFrame, checked: pandas.DataFrame) -> None:
+    """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+    if run_dir:
+        frames = {"planned": planned, "machines": machines, "checked_here": checked}
+        write_json(Path(run_dir) / METRICS, {name: frame.to_dict("records") for name, frame in frames.items()})

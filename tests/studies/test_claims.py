@@ -1,0 +1,127 @@
+"""The table of claims: complete, each verdict from evidence under the claim's conditions, nothing of a CPU taken for a card's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqgpt_lab.errors import ClaimError
+from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
+from seqgpt_lab.studies.claim_records import Record, load_records
+from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims
+from seqgpt_lab.studies.planner import SEQGPT_560M, Workload, plan
+from seqgpt_lab.studies.rigs import Rig
+
+RIG = Rig.load("dual-4090")
+IDS = {
+    *("memory", "latency", "throughput", "embedding-cache", "dynamic-padding", "flash-attention", "fp16-share"),
+    *("determinism", "label-wording", "punctuation", "long-text", "storage", "aliases"),
+}
+CARDS = ["NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090"]
+
+
+def record(claim: str, **changes: Any) -> Record:
+    return Record(
+        **{"claim": claim, "found": "3", "machine": "m", "command": "c", "date": "2026-11-24", "applies": True, "holds": True} | changes
+    )
+
+
+def write_run(folder: Path, gpus: list[str], model: str, metrics: dict[str, Any], status: str = "completed") -> Path:
+    run = {
+        "status": status,
+        "notebook": "notebooks/08.ipynb",
+        "given": ["limit"],
+        "parameters": {"limit": 2},
+        "finished": "2026-11-24T22:00",
+    }
+    folder.mkdir()
+    (folder / "run.json").write_text(
+        json.dumps({**run, "machine": {"cpu": "EPYC", "cores": 2, "gpus": gpus}, "model": {"source": model}}), encoding="utf-8"
+    )
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    return folder
+
+
+def test_every_claim_is_there_with_a_notebook_and_a_row() -> None:
+    claims = load_claims()
+    frame = claims_table(judge(claims, load_records(), RIG))
+    assert {claim.id for claim in claims} == IDS and len(claims) == len(IDS)
+    assert list(frame["id"]) == [claim.id for claim in claims] and set(frame["verdict"]) <= set(VERDICTS)
+    assert all(frame[column].str.len().min() > 0 for column in frame.columns)
+
+
+def test_what_the_hardware_rules_out() -> None:
+    verdicts = {finding.claim.id: finding for finding in judge(load_claims(), [], RIG)}
+    assert verdicts["memory"].verdict == "physically impossible" and "24 GB, less than the 28" in verdicts["memory"].why
+    assert verdicts["throughput"].verdict == "physically impossible" and "ids an answer" in verdicts["throughput"].why
+    assert verdicts["latency"].verdict == verdicts["determinism"].verdict == "not testable here"
+    larger = replace(RIG, memory_bytes=80e9, published={name: figure * 5 for name, figure in RIG.published.items()})
+    assert {finding.verdict for finding in judge(load_claims(), [], larger) if finding.claim.id in ("memory", "throughput")} == {
+        "not testable here"
+    }
+
+
+def test_no_plan_beats_the_published_figures() -> None:
+    for technique in ("plain", "drafted"):
+        work = Workload.of(16, 512, 40, technique)
+        assert plan(RIG, SEQGPT_560M, work).seconds > floor_seconds(RIG, work)
+
+
+def test_only_measurements_under_the_claims_conditions_decide() -> None:
+    claims = [claim for claim in load_claims() if claim.id in ("latency", "storage")]
+    elsewhere = judge(claims, [record("latency", applies=False, holds=False)], RIG)
+    assert [finding.verdict for finding in elsewhere] == ["not testable here"] * 2 and "decide nothing" in elsewhere[0].why
+    assert judge(claims, [record("latency", holds=False)], RIG)[0].verdict == "contradicted"
+    later = [record("latency", holds=False), record("latency", holds=True, date="2026-12-01")]
+    assert judge(claims, later, RIG)[0].verdict == "confirmed"
+    assert judge(claims, [record("latency", holds=None)], RIG)[0].verdict == "not testable here"
+    assert "latency" in str(about_claims(elsewhere)) and "1 measurement;" in str(about_claims(elsewhere))
+
+
+def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:
+    metrics = {
+        "arrangements": [
+            {"arrangement": "one process", "weight_share": 1.0, "weight_bytes_a_process": 1.1e9},
+            {"arrangement": "2 ranks", "weight_share": 0.505, "weight_bytes_a_process": 0.56e9},
+        ],
+        "claims": [{"claim": "dynamic padding", "article": "40 ms saved", "measured": "12 ms saved", "how": "16 prompts"}],
+    }
+    here = load_records([write_run(tmp_path / "cpu", [], "/models/seqgpt", metrics)])[-2:]
+    assert [(one.claim, one.applies) for one in here] == [("dynamic-padding", False), ("memory", False)]
+    assert all(one.machine.startswith("no GPU") for one in here) and here[0].command.endswith("08.ipynb -p limit 2")
+    there = load_records([write_run(tmp_path / "rig", CARDS, "/models/seqgpt", metrics)])
+    verdicts = {finding.claim.id: finding.verdict for finding in judge(load_claims(), there, RIG)}
+    assert verdicts["memory"] == verdicts["dynamic-padding"] == "contradicted"
+    assert not any(one.applies for one in load_records([write_run(tmp_path / "tiny", CARDS, "tiny", metrics)])[-2:])
+
+
+def test_committed_records_are_of_machines_without_a_gpu() -> None:
+    assert all(one.machine.startswith("no GPU") for one in load_records())
+
+
+def test_what_is_no_claim_or_no_record(tmp_path: Path) -> None:
+    (tmp_path / "claims.yaml").write_text("claims:\n- id: x\n", encoding="utf-8")
+    with pytest.raises(ClaimError, match="is no claim; one has"):
+        load_claims(tmp_path / "claims.yaml")
+    entry = "id: x, text: t, conditions: c, tested_by: n, prediction: magic, claimed: {}"
+    (tmp_path / "claims.yaml").write_text(f"claims:\n- {{{entry}}}\n", encoding="utf-8")
+    with pytest.raises(ClaimError, match=f"'magic'; there are none, {', '.join(PREDICTIONS)}"):
+        load_claims(tmp_path / "claims.yaml")
+    with pytest.raises(ClaimError, match="holds no claims"):
+        load_claims(tmp_path / "absent.yaml")
+    for text, told in [("[]", "wanted a JSON object"), ('{"claims": [{"claim": "x"}]}', "is no record"), ("{", "holds no records")]:
+        (tmp_path / "records.json").write_text(text, encoding="utf-8")
+        with pytest.raises(ClaimError, match=told):
+            load_records([tmp_path / "records.json"])
+    nameless = {**{name: "x" for name in ("claim", "found", "date")}, "machine": "", "command": "c", "applies": True, "holds": None}
+    (tmp_path / "records.json").write_text(json.dumps({"claims": [nameless]}), encoding="utf-8")
+    with pytest.raises(ClaimError, match="does not say on which machine"):
+        load_records([tmp_path / "records.json"])
+    with pytest.raises(ClaimError, match="'failed', not completed"):
+        load_records([write_run(tmp_path / "failed", [], "tiny", {}, "failed")])
+    with pytest.raises(ClaimError, match="unknown claims: x"):
+        judge(load_claims(), [record("x")], RIG)

@@ -54,16 +54,21 @@ def evaluate(extractor: Extracts[Labels], documents: Sequence[Document], label_s
     """
     check_labels(label_set.names)
     _check_documents(documents)
-    extractions = extractor.extract(documents, label_set, progress=progress)
+    return score(documents, extractor.extract(documents, label_set, progress=progress), label_set.names)
+
+
+def score(documents: Sequence[Document], extractions: Sequence[Extraction], labels: Sequence[str]) -> Evaluation:
+    """Score extractions, the i-th made from the i-th document, on these fields. Raises as `evaluate` does."""
+    _check_documents(documents)
     if len(extractions) != len(documents):
         raise DocumentError(
             f"the extractor returned {len(extractions)} extractions for {len(documents)} documents; it must return one each"
         )
     pairs = list(zip(documents, extractions, strict=True))
     return Evaluation(
-        scores=Scores.from_pairs(pairs, label_set.names),
+        scores=Scores.from_pairs(pairs, labels),
         extractions=tuple(extractions),
-        mistakes=tuple(mistake for pair in pairs for mistake in classify(*pair, label_set.names)),
+        mistakes=tuple(mistake for pair in pairs for mistake in classify(*pair, labels)),
         documents=tuple(documents),
     )
 

@@ -107,18 +107,19 @@ class LabelSet:
 
     def reworded(self, phrases: Mapping[str, str]) -> LabelSet:
         """The same fields with other phrases, by field name; fields left out keep theirs. Raises LabelError for unknown fields."""
-        self._check_known(phrases)
+        self.check_known(phrases)
         return replace(self, labels=tuple(replace(label, phrase=phrases.get(label.field, label.phrase)) for label in self.labels))
 
     def reordered(self, names: Sequence[str]) -> LabelSet:
         """The same labels in this order of field names. Raises LabelError unless each name is there exactly once."""
-        self._check_known(names)
+        self.check_known(names)
         if sorted(names) != sorted(self.names):
             raise LabelError(f"the order {list(names)} does not name each of {list(self.names)} once; name every field once")
         by_name = {label.field: label for label in self.labels}
         return replace(self, labels=tuple(by_name[name] for name in names))
 
-    def _check_known(self, names: Iterable[str]) -> None:
+    def check_known(self, names: Iterable[str]) -> None:
+        """Raise LabelError for names that no field has."""
         unknown = [name for name in names if name not in self.names]
         if unknown:
             raise LabelError(f"there are no fields {unknown}; the label set has {list(self.names)}")

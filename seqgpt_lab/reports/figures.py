@@ -94,6 +94,21 @@ def kind_scores(frame: pandas.DataFrame) -> Drawing:
     return _bars("Micro F1 of each kind of document", [str(kind) for kind in frame["kind"]], list(frame["f1"]), notes, frame)
 
 
+def variant_scores(frame: pandas.DataFrame, name: str = "variant") -> Drawing:
+    """Micro F1 of each variant as a bar; beside it how far it is from the first one, with the interval, and whether that is real.
+
+    frame: columns `name`, `micro_f1` (0 to 1), `difference`, `low`, `high` and `real`, the last four empty in the first row.
+    """
+    notes = [f"{row['micro_f1']:.3f}" + (_distance(row) if place else "") for place, (_, row) in enumerate(frame.iterrows())]
+    caption = "Micro F1 of each variant; in points, its distance from the first with the 95% interval"
+    return _bars(caption, [str(one) for one in frame[name]], list(frame["micro_f1"]), notes, frame)
+
+
+def _distance(row: pandas.Series[Any]) -> str:
+    told = "real" if row["real"] else "no real difference"
+    return f"  ({100 * row['difference']:+.1f}, {100 * row['low']:+.1f} to {100 * row['high']:+.1f}: {told})"
+
+
 def mistake_counts(frame: pandas.DataFrame) -> Drawing:
     """How many mistakes of each kind there are, as bars. frame: columns `kind` and `mistakes`, as `mistakes.count` gives them."""
     counts = [int(count) for count in frame["mistakes"]]

@@ -192,6 +192,12 @@ class EvaluationStudy:
         shutil.rmtree(Path(run_dir) / JOURNALS, ignore_errors=True)
 
 
+def write_metrics(run_dir: str | Path, metrics: Mapping[str, Any]) -> None:
+    """Write what a study measured as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+    if run_dir:
+        write_json(Path(run_dir) / METRICS, metrics)
+
+
 def evaluate_kinds(
     engine: Engine, sources: Sequence[Source], *, limit: int = 0, run_dir: str | Path = "", progress: Progress | None = None
 ) -> EvaluationStudy:

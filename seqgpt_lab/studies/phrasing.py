@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from seqgpt_lab.evaluation.resampling import Metric, Outcomes
 from seqgpt_lab.evaluation.significance import judge_all
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.lint import lint
 from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
 from seqgpt_lab.studies.display import Prose, plain
 
@@ -101,6 +103,31 @@ def judged(
     outcomes = tuple(ledger.outcomes(variant) for variant in variants)
     verdicts = judge_all(outcomes[0], outcomes[1:], metric, settings)
     return Comparison(tuple(variants), outcomes, verdicts, metric, ledger.made, tuple(notes))
+
+
+def variants_of(wordings: Sequence[str], known: LabelSet, labels_per_prompt: int = 6) -> list[Variant]:
+    """Ways of asking as people type them (`供应商->公司,合同金额`), named by their phrases; synonyms and flags come from the known labels.
+
+    Raises LabelError for fields that are not known, and as `LabelSet.of` does.
+    """
+    by_name = {label.field: label for label in known.labels}
+    variants = []
+    for wording in wordings:
+        typed = LabelSet.of(wording)
+        known.check_known(typed.names)
+        labels = tuple(replace(by_name[label.field], phrase=label.phrase) for label in typed.labels)
+        variants.append(Variant("、".join(typed.phrases), LabelSet(labels, known.name), labels_per_prompt))
+    return variants
+
+
+def lint_frame(variants: Sequence[Variant]) -> pandas.DataFrame:
+    """One row a fault that lint finds in a variant's labels: variant, label, fault, reason, fix."""
+    rows = [
+        {"variant": variant.name, "label": one.label, "fault": one.code, "reason": one.reason, "fix": one.fix.what if one.fix else ""}
+        for variant in variants
+        for one in lint(variant.labels)
+    ]
+    return pandas.DataFrame(rows, columns=["variant", "label", "fault", "reason", "fix"])
 
 
 def field_counts(outcomes: Outcomes) -> list[Counts]:

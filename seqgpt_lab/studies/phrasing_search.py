@@ -20,7 +20,7 @@ import pandas
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.resampling import Metric
-from seqgpt_lab.evaluation.significance import TIE
+from seqgpt_lab.evaluation.significance import TIE, judge_all
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.drafts import Draft
 from seqgpt_lab.extraction.extractor import Extractor
@@ -86,6 +86,15 @@ class Search:
     def recommended(self) -> Variant:
         """The best variant where it is really better on the test documents, else the one given."""
         return self.best if self.verdict.better == FOUND else self.start
+
+    def beside(self, comparison: Comparison) -> Comparison:
+        """The best variant against the first of a comparison on the same test documents; no document is asked again.
+
+        Raises as `judge` does for other documents or fields.
+        """
+        first, best = comparison.outcomes[0], self.test.outcomes[1]
+        verdicts = judge_all(first, [best], self.plan.metric, self.verdict.settings)
+        return Comparison((comparison.variants[0], self.best), (first, best), verdicts, self.plan.metric, 0)
 
     def changes(self) -> pandas.DataFrame:
         """One row a field, in the best order: field, phrase as given, phrase found."""

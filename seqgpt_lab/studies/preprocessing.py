@@ -24,7 +24,7 @@ from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.cleaning import restored
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
-from seqgpt_lab.extraction.preprocess import check_steps, clean
+from seqgpt_lab.extraction.preprocess import WHAT_STEPS_DO, check_steps, clean
 from seqgpt_lab.studies.asking import Progress
 from seqgpt_lab.studies.display import Prose, counted, plain
 
@@ -97,6 +97,15 @@ class PreprocessingStudy:
                 f"For {quiet} of {counted(len(self.verdicts), 'combination')} there is no real difference in {name} on {documents}."
             )
         return Prose("\n\n".join(sentences))
+
+    @property
+    def costliest(self) -> Combination:
+        """The combination that loses most of the metric, or gains least."""
+        return min(self.verdicts, key=lambda steps: self.verdicts[steps].difference)
+
+    def about_costliest(self) -> Prose:
+        """How the costliest combination compares, in a sentence."""
+        return Prose(plain(self.verdicts[self.costliest].sentence()) + self._most_added(self.costliest))
 
     def to_dict(self) -> dict[str, Any]:
         """Scores, mistakes by kind and verdicts of every combination, JSON-ready."""
@@ -171,6 +180,16 @@ def combine(steps: Sequence[str], together: int = 1) -> list[Combination]:
         raise OptionError(f"together is {together} with the steps {list(steps)}; wanted at least 1, and every step once")
     chosen = [some for size in range(1, min(together, len(steps)) + 1) for some in choose(steps, size)]
     return list(dict.fromkeys([*chosen, tuple(steps)] if steps else chosen))
+
+
+def step_frame(steps: Sequence[str], texts: Mapping[str, Sequence[Document]]) -> pandas.DataFrame:
+    """One row a step: step, what it does, and for each name in `texts` how many of those documents it changes."""
+    check_steps(steps)
+    rows = []
+    for step in steps:
+        changed = {name: sum(clean(one.text, [step]).text != one.text for one in some) for name, some in texts.items()}
+        rows.append({"step": step, "what it does": WHAT_STEPS_DO[step], **{f"changes ({name})": count for name, count in changed.items()}})
+    return pandas.DataFrame(rows)
 
 
 def named(combination: Combination) -> str:

@@ -1,0 +1,61 @@
+"""The notebooks on wording and preprocessing, run as `seqgpt-lab run` runs them, on a small random model and few documents."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from seqgpt_lab.reports.parameters import declared_parameters, read_notebook
+from seqgpt_lab.reports.runner import run_notebook
+from seqgpt_lab.resources import bundled_notebook
+from tests.checkpoints import write_random_checkpoint
+
+PHRASING, PREPROCESSING = "02_label_phrasing.ipynb", "03_preprocessing.ipynb"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_checkpoint(tmp_path_factory.mktemp("model"), layers=1)
+
+
+def test_the_wording_notebook_compares_searches_and_keeps_a_journal(model: Path, tmp_path: Path) -> None:
+    given = {"model": str(model), "dev_limit": 2, "test_limit": 2, "budget": 8, "journal": str(tmp_path / "journal"), "dtype": "fp32"}
+    run = run_notebook(bundled_notebook(PHRASING), given, tmp_path / "runs")
+    assert run.status == "completed", run.error
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    assert [one["variant"] for one in metrics["comparison"]["variants"]] == ["供应商、金额、交货期", "公司、钱、时间"]
+    assert metrics["search"]["calls"] <= 8
+    assert sorted(path.name for path in (tmp_path / "journal").iterdir()) == ["comparison.json", "dev.json", "test.json"]
+    page = BeautifulSoup((run.folder / "report.html").read_text(encoding="utf-8"), "html.parser")
+    assert len(page.select("main figure svg")) == 2 and "documents that the search never saw" in page.get_text()
+
+
+def test_the_preprocessing_notebook_shows_each_step_and_its_mistakes(model: Path, tmp_path: Path) -> None:
+    given = {"model": str(model), "limit": 2, "noises": ["none"], "steps": ["join_lines", "remove_brackets"], "dtype": "fp32"}
+    run = run_notebook(bundled_notebook(PREPROCESSING), given, tmp_path / "runs")
+    assert run.status == "completed", run.error
+    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    assert [one["steps"] for one in metrics["none"]["combinations"]] == [
+        [],
+        ["join_lines"],
+        ["remove_brackets"],
+        ["join_lines", "remove_brackets"],
+    ]
+    page = BeautifulSoup((run.folder / "report.html").read_text(encoding="utf-8"), "html.parser")
+    assert len(page.select("main figure svg")) == 1 and "takes brackets out" in page.get_text()
+
+
+@pytest.mark.parametrize("name", [PHRASING, PREPROCESSING])
+def test_the_notebooks_are_thin_and_hold_no_output(name: str) -> None:
+    notebook = read_notebook(bundled_notebook(name))
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    nodes = [node for cell in code for node in ast.walk(ast.parse(cell.source))]
+    assert not [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda))]
+    assert declared_parameters(notebook, name)["model"].default == "tiny"
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds == ["markdown", "code"] * (len(kinds) // 2)

@@ -1,8 +1,8 @@
 """Searches the wording, order and grouping of labels on development documents and reports once on others; draws and prints nothing.
 
 One change at a time, from what was best so far: a phrase a field (the field that is read worst first), then orders, then how many
-labels share a prompt, over again until nothing helps or the budget is spent. Only a prompt that changed is asked again. Of equals the
-earlier stays, so what is given stays unless something is better.
+labels share a prompt, over again until nothing helps or the budget is spent. Only a prompt that changed is asked again. Among what does
+about as well (one standard error) the earlier is taken, so what is given stays unless something is clearly better.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from random import Random
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError, OptionError
-from seqgpt_lab.evaluation.resampling import Metric
+from seqgpt_lab.evaluation.resampling import Metric, Outcomes, bootstrap_differences
 from seqgpt_lab.evaluation.significance import TIE, judge_all
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.drafts import Draft
@@ -34,6 +35,7 @@ from seqgpt_lab.studies.phrasing import Comparison, field_counts, judged
 START, FOUND = "as given", "found"
 # The share of the budget that the first pass over phrases may take; the rest is for orders, grouping and second thoughts.
 _FOR_PHRASES = 0.7
+_RESAMPLES = 300  # for a standard error
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ class _Climb:
                 return
 
     def _try(self, step: str, variants: list[Variant]) -> None:
-        """Score as many of the variants as the budget allows, and take the best over if it is better than what there is."""
+        """Score as many of the variants as the budget allows, and take one over if what there is does clearly worse."""
         affordable: list[Variant] = []
         for variant in variants:
             questions = [question for one in (*affordable, variant) for question in one.questions]
@@ -229,12 +231,10 @@ class _Climb:
         if not affordable:
             return
         self._ask(affordable)
-        scores = [self._score(variant) for variant in affordable]
-        place = max(range(len(scores)), key=scores.__getitem__)
-        change = ""
-        if scores[place] > self.score + TIE:
-            change = _difference(self.best, affordable[place])
-            self.best, self.score = affordable[place], scores[place]
+        choices = [self.best, *affordable]
+        chosen = choices[first_as_good([self.ledger.outcomes(one) for one in choices], self.plan.metric, self.plan.seed)]
+        change = "" if chosen is self.best else _difference(self.best, chosen)
+        self.best, self.score = chosen, self._score(chosen)
         self.history.append((step, len(affordable), self.ledger.asked, self.score, change))
 
     def _ask(self, variants: Sequence[Variant]) -> None:
@@ -272,6 +272,20 @@ class _Climb:
         orders += [random.sample(names, len(names)) for _ in range(self.plan.random_orders)]
         for order in dict.fromkeys(map(tuple, orders)):
             yield replace(self.best, labels=self.best.labels.reordered(order))
+
+
+def first_as_good(outcomes: Sequence[Outcomes], metric: Metric, seed: int = 0) -> int:
+    """The first that is at most one standard error of their paired difference below the best one (Breiman et al. 1984, the 1 SE rule).
+
+    The best of many on a few documents is partly the luckiest; what is asked first, for a reason, stays unless it does clearly worse.
+    """
+    scores = [one.score(metric) for one in outcomes]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    for place, one in enumerate(outcomes):
+        errors = bootstrap_differences(one, outcomes[best], metric, _RESAMPLES, np.random.default_rng(seed))
+        if scores[best] - scores[place] <= float(errors.std(ddof=1)) + TIE:
+            return place
+    return best
 
 
 def _places(documents: Sequence[Document]) -> dict[str, float]:

@@ -97,6 +97,7 @@ def test_what_was_dropped_inside_a_value_belongs_to_it_and_what_was_around_does_
 
 def test_what_was_put_in_stands_for_what_it_replaced_or_for_nothing() -> None:
     assert clean("a \n b", ["lines_to_spaces"]).original_range(1, 2) == (1, 4)
+    assert clean("（a） \n b", ["remove_brackets", "lines_to_spaces"]).original_range(1, 2) == (3, 6)
     inserted = Cleaned.of("ab").edited([(1, 1, "xx")])
     assert (inserted.text, inserted.original_range(1, 3), inserted.original_range(0, 2)) == ("axxb", None, (0, 1))
     with pytest.raises(OptionError, match=r"\[2, 2\) is no range"):

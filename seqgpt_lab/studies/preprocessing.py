@@ -65,8 +65,10 @@ class PreprocessingStudy:
         counts = {steps: Counter(mistake.kind for mistake in one.mistakes) for steps, one in self.evaluations.items()}
         rows = []
         for steps, met in counts.items():
-            base = counts[()] if steps else Counter()
-            rows.append({"steps": named(steps), **{kind: met[kind] - base[kind] for kind in KINDS}})
+            row: dict[str, object] = {"steps": named(steps)}
+            for kind in KINDS:
+                row[kind] = met[kind] - counts[()][kind] if steps else met[kind]
+            rows.append(row)
         return pandas.DataFrame(rows)
 
     def new_mistakes(self, combination: Combination, limit: int | None = None) -> pandas.DataFrame:

@@ -24,6 +24,7 @@ from seqgpt_lab.resources import bundled
 LONGEST_TEXT = 400  # characters; longer ones would make training batches of one
 LONGEST_VALUE = 40
 _OVERLAP = "overlap_ids.txt"
+_SEPARATORS = frozenset("，,、\t\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def _read(path: Path) -> Iterator[Document]:
 
 
 def _with_gold(document: Document, unasked: set[str]) -> Document:
-    """Without the labels that are not asked, and without those that have an over-long value."""
-    dropped = unasked | {entity.label for entity in document.gold if len(entity.text) > LONGEST_VALUE}
+    """Without the labels that are not or cannot be asked, and without those that have an over-long value."""
+    dropped = unasked | {entity.label for entity in document.gold if len(entity.text) > LONGEST_VALUE or _SEPARATORS & set(entity.label)}
     gold = tuple(sorted((entity for entity in document.gold if entity.label not in dropped), key=lambda entity: entity.start))
     return Document(document.id, document.text, gold, {"unknown": sorted(dropped)})

@@ -6,6 +6,7 @@ Values are compared as sets of strings: the sets mark which values a text has, n
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 PROSE = "business_prose"
 _MOST_LABELS = 12  # a set with more labels is asked, text by text, only for those that the text has
 _RESAMPLES = 2000
+_FEWEST_VALUES = 10  # a label with fewer in an annotated set is not scored: its interval would be the whole range
 _ALPHA = 0.05
 
 Values = Mapping[str, frozenset[str]]
@@ -72,19 +74,21 @@ class RealSet:
 
 
 def held_out(directory: str | Path = "", split: Split = "test", limit: int = 0) -> list[RealSet]:
-    """The bundled hand-written prose, and the held-out part of every annotated set under `directory` (none when empty).
+    """The bundled hand-written prose, and the held-out part of every annotated set under `directory` (none when empty), there labels of
+    ten values or more.
 
     limit: the first so many texts of each; 0: all. Raises DocumentError when `directory` holds no known set.
     """
     prose = LabelSet.load(bundled("prose", f"{PROSE}.yaml"))
     sets = [RealSet(PROSE, tuple(load_documents(bundled("prose", f"{PROSE}.jsonl")))[: limit or None], prose.names, True)]
     annotated = AnnotatedSets.load(Path(directory), split).sets if directory else ()
-    return [*sets, *(_real_set(each, limit) for each in annotated)]
+    return [*sets, *(real for each in annotated if (real := _real_set(each, limit)).labels)]
 
 
 def _real_set(annotated: AnnotatedSet, limit: int) -> RealSet:
     documents = annotated.documents[: limit or None]
-    labels = tuple(dict.fromkeys(entity.label for document in documents for entity in document.gold))
+    found = Counter(entity.label for document in documents for entity in document.gold)
+    labels = tuple(label for label, number in found.items() if number >= _FEWEST_VALUES)
     return RealSet(annotated.name, documents, labels, annotated.exhaustive and len(labels) <= _MOST_LABELS)
 
 

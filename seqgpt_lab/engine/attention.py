@@ -97,8 +97,8 @@ class SdpaAttention:
         query, keys, values = query.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)  # [B, H, T or S, D]
         if asked > count:
             query = query.repeat(1, 1, asked, 1)
-        mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=prepared.bias)
-        return mixed.narrow(2, 0, count).transpose(1, 2)  # [B, T, H, D]
+        mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=prepared.bias).transpose(1, 2)  # [B, T, H, D]
+        return mixed.narrow(1, 0, count) if asked > count else mixed
 
 
 class ReferenceAttention:

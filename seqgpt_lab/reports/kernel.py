@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -29,6 +30,8 @@ _START_SECONDS = 120
 # papermill fails a cell whose last outputs come later than this after its reply; its own 4 s are too few on a loaded machine.
 _LATE_OUTPUT_SECONDS = 60
 _LONGEST_SOCKET_PATH = 100
+# Jupyter interrupts a kernel before it asks it to leave; one that had a message in hand just then says so, which is no crash.
+_SHUT_DOWN = re.compile(rb"^.*KeyboardInterrupt caught in kernel\.?\s*$", re.M)
 
 
 class StoppedError(Exception):
@@ -134,7 +137,7 @@ class Session:
             if self.notebook is not None:
                 # papermill's own remarks on an error would shift the cells' places, and the page has a banner.
                 self.notebook.cells = [cell for cell in self.notebook.cells if not has_tag(cell, _REMARK)]
-            if self.log.exists() and not self.log.stat().st_size:
+            if self.log.exists() and not _SHUT_DOWN.sub(b"", self.log.read_bytes()).strip():
                 self.log.unlink()
 
     def _cell_started(self, cell: nbformat.NotebookNode, cell_index: int) -> None:

@@ -54,7 +54,7 @@ def test_version(invoke: Invoke) -> None:
 def test_wrong_use_exits_with_2_and_says_why(invoke: Invoke, words: tuple[str, ...]) -> None:
     result = invoke(*words)
     assert result.exit_code == 2
-    assert "Error: " in result.stderr and result.stdout == ""
+    assert "error: " in result.stderr.lower() and result.stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_more_work_never_takes_less(batch: int, length: int, output: int, techni
         return plan(RIG, SEQGPT_560M, changed, check=False)
 
     larger = [replace(work, batch=batch + 1), replace(work, length=length + 1), replace(work, passes=work.passes + 1)][which]
-    assert of(larger).seconds >= of(work).seconds and of(larger).memory.total >= of(work).memory.total
+    assert of(larger).seconds >= of(work).seconds * (1 - 1e-9) and of(larger).memory.total >= of(work).memory.total
     assert of(replace(work, cached=length - 1)).seconds <= of(work).seconds * 1.001
 
 

@@ -78,6 +78,23 @@ def test_the_bundled_prose_is_there_and_marks_every_contact() -> None:
     )
 
 
+def test_an_annotated_set_is_asked_with_words_and_only_for_labels_it_has_enough_of(tmp_path: Path) -> None:
+    folder = tmp_path / "fewfc_finance_event"
+    folder.mkdir()
+    values = [("收购/sub-org", 0, 2, "甲方"), ("收购/money", 4, 6, "三亿")]
+    lines = []
+    for number in range(400):
+        entities = [{"label": label, "start": start, "end": end, "text": text} for label, start, end, text in values[: 2 - (number > 50)]]
+        lines.append(
+            json.dumps({"id": f"f-{number}", "text": f"甲方收购三亿。{number}".replace("收购三亿", "出了三亿"), "entities": entities})
+        )
+    (folder / "test_base.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "test_trans.jsonl").write_text("", encoding="utf-8")
+    _, real = held_out(tmp_path)
+    found = {entity.text for document in real.documents for entity in document.gold if entity.label == "收购方"}
+    assert real.labels == ("收购方",) and found == {"甲方"} and 15 < len(real.documents) < 70
+
+
 def test_lac_reads_people_and_organisations_and_nothing_else() -> None:
     (found,) = LacReader().read([Document("a", "欧阳静在上海云智科技有限公司任总经理")], ["姓名", "公司", "手机号"])
     assert found["姓名"] == {"欧阳静"} and found["公司"] == {"上海云智科技有限公司"} and "手机号" not in found

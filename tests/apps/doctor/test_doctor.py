@@ -96,7 +96,7 @@ def test_a_card_held_by_a_stale_process(bus: Path, rig: Rig, rig_torch: Torch, r
     lines = everything(SimulatedNvml(held, SimulatedCard()), bus, rig_torch, rig_host, rig)
     found = wrong(lines)
     assert found.keys() == {"holders 0", "memory 0"} and exit_code(lines) == 1
-    assert "pytest" in found["holders 0"].found and "15.0 GiB" in found["holders 0"].found
+    assert f"pid {os.getpid()} (" in found["holders 0"].found and "15.0 GiB" in found["holders 0"].found
     assert "not visible from here" in found["holders 0"].found and f"kill {os.getpid()} 999999999" in found["holders 0"].fix
     assert found["memory 0"].status == "failed" and "holders 0" in found["memory 0"].fix
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations as choose
+from operator import itemgetter
 from typing import Any
 
 import pandas
@@ -130,7 +131,7 @@ class PreprocessingStudy:
     def _most_added(self, combination: Combination) -> str:
         added = Counter(mistake.kind for mistake in self.evaluations[combination].mistakes)
         added.subtract(mistake.kind for mistake in self.evaluations[()].mistakes)
-        kind, number = added.most_common(1)[0]
+        kind, number = max(added.items(), key=itemgetter(1), default=("", 0))
         return f" Most of what it adds: {plain(kind)} (+{number})." if number > 0 else ""
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from seqgpt_lab.apps.designer.samples import sample_collections
 from seqgpt_lab.apps.serving.batcher import Batcher
@@ -24,7 +23,6 @@ from tests.apps.serving.conftest import free_port
 from tests.checkpoints import write_random_checkpoint
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TOKEN = "0123456789abcdef"
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 
@@ -52,21 +50,19 @@ def address(engine: ScriptedEngine) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def visitors(address: str) -> Iterator[tuple[Page, Page]]:
+def visitors(address: str, browser: Browser) -> Iterator[tuple[Page, Page]]:
     """Two people who have entered with the token."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        pages = [browser.new_context().new_page() for _ in range(2)]
-        for page in pages:
-            page.goto(address)
-            expect(page.locator("#main")).to_be_hidden()
-            page.fill("#token", TOKEN)
-            page.click("#enter")
-            expect(page.locator("#main")).to_be_visible()
-        yield pages[0], pages[1]
-        browser.close()
+    contexts = [browser.new_context() for _ in range(2)]
+    pages = [context.new_page() for context in contexts]
+    for page in pages:
+        page.goto(address)
+        expect(page.locator("#main")).to_be_hidden()
+        page.fill("#token", TOKEN)
+        page.click("#enter")
+        expect(page.locator("#main")).to_be_visible()
+    yield pages[0], pages[1]
+    for context in contexts:
+        context.close()
 
 
 def ask(page: Page, text: str, labels: str) -> None:

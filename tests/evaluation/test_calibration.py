@@ -12,7 +12,7 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.calibration import Calibration
 from seqgpt_lab.extraction.extraction import Extraction, Field, Span
 
-SURE = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)
+SURE = st.lists(st.tuples(st.floats(0, 1, allow_subnormal=False), st.booleans()), min_size=1, max_size=60)
 
 
 def calibration(sure: list[tuple[float, bool]]) -> Calibration:

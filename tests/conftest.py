@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent
 # These count the machine's processes and shared memory, or hold a fault to a number of seconds.
-ALONE = (ROOT / "faults", ROOT / "browser", ROOT / "reports" / "test_run_faults.py", ROOT / "engine" / "test_exchange.py")
+ALONE = (
+    ROOT / "faults",
+    ROOT / "browser",
+    ROOT / "apps" / "serving",
+    ROOT / "reports" / "test_run_faults.py",
+    ROOT / "engine" / "test_exchange.py",
+)
 
 # A deadline would fail examples for what else the machine is doing.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -120,7 +120,7 @@ def _counts(document: Document, found: Values, labels: Sequence[str], asked: Seq
     rows = []
     for label in labels:
         gold = {written(entity.text) for entity in document.gold if entity.label == label}
-        given = {written(value) for value in found.get(label, ())} if label in asked else gold
+        given = {written(value) for value in found.get(label, ())}
         rows.append((len(gold & given), len(given - gold), len(gold - given)) if label in asked else (0, 0, 0))
     return np.array(rows, dtype=np.int64)
 

@@ -133,7 +133,8 @@ def _separators(place: int, draft: Draft) -> Iterator[Finding]:
         parts = (replace(draft, field=" ".join(_pieces(draft.field)), phrase=next(iter(_pieces(draft.phrase)), "")),)
     what = f"split it into {'、'.join(pieces)}" if len(parts) > 1 else f"write {parts[0].written}" if parts else "remove it"
     reason = "it holds a separator, so it reads as several labels or breaks the answer's lines"
-    blocking = any(character in RESERVED for text in met for character in text)
+    # Blanks around it, which `_blanks` leaves to this finding, are refused as well.
+    blocking = any(set(text) & set(RESERVED) for text in met) or any(text != text.strip() for text in _texts(draft))
     yield Finding("separator", place, draft.written, reason, Fix(what, place, parts), blocking)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqgpt_lab.errors import LabelError, OptionError
@@ -97,6 +97,7 @@ def test_synonyms_of_the_label_set_tell_near_duplicates() -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(drafts=DRAFTS)
+@example(drafts=[Draft("、", phrase=": ")])  # no separator that is refused, but a blank that is
 def test_what_is_fixed_can_be_asked_and_only_faults_that_block_prevent_that(drafts: list[Draft]) -> None:
     findings = lint(drafts)
     if drafts:

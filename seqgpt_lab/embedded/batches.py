@@ -223,20 +223,20 @@ def repeat_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
 
 
 def form_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
-    """A form of meaningless keys and values with questions about some: copying by key, with nothing to know."""
+    """A form of meaningless keys, each with one to three values, and questions about some: copying by key, with nothing to know."""
     vocabulary = range(300, tokenizer.get_vocab_size() - 1)
 
     def word(least: int, most: int) -> str:
         return tokenizer.decode([random.choice(vocabulary) for _ in range(random.randint(least, most))]).replace("�", "").strip() or "空"
 
-    pairs = {word(2, 4): word(2, 9) for _ in range(random.randint(3, 8))}
-    colon, joint = random.choice("：: 为"), random.choice("，\n；。 ")
-    text = joint.join(f"{key}{colon}{value}" for key, value in pairs.items())
+    pairs = {word(2, 4): [word(2, 9) for _ in range(random.choice((1, 1, 2, 3)))] for _ in range(random.randint(3, 8))}
+    colon, joint, comma = random.choice("：: 为"), random.choice("，\n；。 "), random.choice("、/和")
+    text = joint.join(f"{key}{colon}{comma.join(values)}" for key, values in pairs.items())
     questions = []
     for _ in range(2):
         labels = random.sample(list(pairs), k=random.randint(1, min(5, len(pairs))))
         if random.random() < 0.3:
             labels.insert(random.randrange(len(labels) + 1), word(2, 4))
-        lines = "".join(f"{label}: {pairs.get(label, 'None')}\n" for label in labels)
+        lines = "".join(f"{label}: {chr(9).join(dict.fromkeys(pairs.get(label, ['None'])))}\n" for label in labels)
         questions.append(Question(text, "抽取", tuple(labels), lines))
     return pack(tokenizer, text, questions)

@@ -28,12 +28,16 @@ _FORM_STYLES: tuple[tuple[str, str], ...] = (
 )
 _CLAUSE_JOINTS = (("，", "。"), ("；", "。"), ("。", "。"), ("，", "；"), (",", "."), ("\n", "\n"))
 _NOISY_SHARE = 0.3
+# What stands between the values of a list, and how often a composed document has a field with one.
+_LIST_JOINTS = ("、", "、", "，", "；", " ", "/", "和", "及", " & ", ",")
+_FORM_LIST_SHARE, _PROSE_LIST_SHARE = 0.15, 0.25
 
 
 def compose(kind: Kind, split: Split, random: Random, index: int) -> Document:
     """A document of `kind`; gold labels are specific field names. Held-out splits use their whole templates only.
 
     In training, 45% are whole templates, 25% forms of random fields, 30% clauses in random order; 30% of all are then corrupted.
+    Forms and clauses may list several values of a field where whole templates seldom do.
     """
     way = random.random() if split == "train" else 0.0
     template = choose(random.choice(kind.templates[split]), random)
@@ -52,8 +56,18 @@ def _form(kind: Kind, random: Random) -> str:
     """`key：value` lines of random fields in random order, in one of many styles."""
     style, joint = random.choice(_FORM_STYLES)
     chosen = random.sample(kind.fields, k=random.randint(3, min(9, len(kind.fields))))
-    lines = [style.replace("{key}", _key(spec, random)).replace("{value}", f"{{{spec.name}}}") for spec in chosen]
+    lines = [style.replace("{key}", _key(spec, random)).replace("{value}", _one_or_a_list(spec.name, random)) for spec in chosen]
     return random.choice(kind.openings) + joint.join(lines) + random.choice(("\n", "。", joint)) + random.choice(kind.closings)
+
+
+def _one_or_a_list(name: str, random: Random) -> str:
+    return _listed(name, random) if random.random() < _FORM_LIST_SHARE else f"{{{name}}}"
+
+
+def _listed(name: str, random: Random) -> str:
+    """Two to four slots of one field with the same joint between them."""
+    further = (f"{{{name}#{number}}}" for number in range(2, random.randint(2, 4) + 1))
+    return random.choice(_LIST_JOINTS).join((f"{{{name}}}", *further))
 
 
 def _key(spec: FieldSpec, random: Random) -> str:
@@ -71,5 +85,9 @@ def _prose(kind: Kind, random: Random) -> str:
         if clause and not slots(clause) & told:
             told |= slots(clause)
             parts.append(clause)
+    if random.random() < _PROSE_LIST_SHARE:
+        at = random.randrange(len(parts))
+        name = random.choice(sorted(slots(parts[at])))
+        parts[at] = parts[at].replace(f"{{{name}}}", _listed(name, random), 1)
     joined = "".join(part + (inner if random.random() < 0.7 else outer) for part in parts[:-1])
     return random.choice(kind.openings) + joined + parts[-1] + outer + random.choice(kind.closings)

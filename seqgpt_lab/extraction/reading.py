@@ -22,6 +22,7 @@ from seqgpt_lab.extraction.windows import Window, merge_spans
 
 EMPTY_PROBLEM = "empty:"
 ENCODING_PROBLEM = "encoding:"
+REPEATED_PROBLEM = "repeated:"
 WINDOWS_PROBLEM = "windows:"
 
 
@@ -71,7 +72,8 @@ def read_fields(
     """Merge the answers about a text's parts into one extraction, fields in the user's order.
 
     text: the document's as the model was given it, as long as the original. grounded: values were copied from it, so a value that the
-    limit cut off is left out, for its beginning alone need not be one. completions: one a prompt, in order.
+    limit cut off is left out, for its beginning alone need not be one. completions: one a prompt, in order. A value that an answer
+    repeats more often than the text has places for it is told once, and a problem says so.
     """
     left = iter(completions)
     faults: Counter[str] = Counter()
@@ -85,8 +87,11 @@ def read_fields(
             answer = parse_answer(_whole_values(decoded.text) if grounded and _was_cut(completion) else decoded.text, prompt.phrases)
             faults.update([*answer.problems, *_answer_problems(completion)])
             raws.append(decoded.text.removesuffix("\n"))
-            for values in answer.values:
-                spans.append(aligner.place([(value.text, value_confidence(value, decoded, completion)) for value in values]))
+            for phrase, values in zip(prompt.phrases, answer.values, strict=True):
+                placed = aligner.place([(value.text, value_confidence(value, decoded, completion)) for value in values])
+                spans.append(_told_once(placed))
+                if len(spans[-1]) < len(placed):
+                    faults[f"{REPEATED_PROBLEM} the answer for {phrase!r} repeats values that the text has no further place for"] += 1
         found.append(spans or [()] * len(label_set.labels))
     fields = tuple(Field(name, _merged(text, parts, [spans[at] for spans in found])) for at, name in enumerate(label_set.names))
     problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts))]
@@ -112,6 +117,17 @@ def read_choice(
     problems = [*problems, *_answer_problems(completion), *unknown]
     confidence = math.prod(completion.token_probabilities) * _end_probability(completion)
     return Classification(document.id, chosen, confidence, raw.strip(), _is_cut(problems), tuple(problems))
+
+
+def _told_once(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Without the repeats of a value that have no place of their own: they tell nothing new, and a model in a loop writes dozens."""
+    met: set[str] = set()
+    kept = []
+    for span in spans:
+        if span.match != "unaligned" or span.text not in met:
+            kept.append(span)
+        met.add(span.text)
+    return tuple(kept)
 
 
 def value_confidence(value: Value, decoded: Decoded, completion: Completion) -> float:

@@ -21,7 +21,8 @@ from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.studies.asking import Ledger, Variant
 from seqgpt_lab.studies.phrasing import compare
-from seqgpt_lab.studies.phrasing_search import FOUND, Plan, candidates, first_as_good, search
+from seqgpt_lab.studies.phrasing_climb import Plan, candidates, first_as_good
+from seqgpt_lab.studies.phrasing_search import FOUND, search
 from tests.checkpoints import write_random_checkpoint
 from tests.studies.scripted import RuledEngine
 
@@ -152,6 +153,25 @@ def test_a_search_from_vague_labels_finds_the_planted_wording(checkpoint: Checkp
     assert found.changes().set_index("field").loc["合同金额", ["as_given", "found"]].tolist() == ["钱", "合同金额"]
     assert "On documents that the search never saw" in str(found.about()) and "Keep the labels" not in str(found.about())
     assert json.loads(json.dumps(found.to_dict()))["best"]["phrases"] == phrases
+
+
+def test_all_fields_by_their_names_are_tried_first_and_together(checkpoint: Checkpoint) -> None:
+    """Among vague words a good one is not seen: here a phrase is only understood beside others that are clear."""
+
+    def beside_clear_ones(text: str, phrase: str, phrases: Sequence[str]) -> list[str]:
+        return [VALUES[phrase]] if set(phrases) == set(VALUES) else ["另有"]
+
+    dev, test = documents(10, "d"), documents(10, "t")
+    found = search(Extractor(RuledEngine(checkpoint, beside_clear_ones)), Variant("x", vague()), dev, test, Plan(20), settings=QUICK)
+    assert found.best.labels.phrases == tuple(VALUES) and found.best_score == 1.0 and found.spent
+    assert found.history["step"].iloc[0] == "all fields by their names"
+
+
+def test_names_that_lint_finds_fault_with_or_that_are_taken_are_not_tried(checkpoint: Checkpoint) -> None:
+    some = [Document(f"{at}", f"{at}：云智", (Entity("重要内容", 2, 4, "云智"),)) for at in range(4)]
+    labels = LabelSet((Label("重要内容", "公司"), Label("公司", "单位")))
+    found = search(Extractor(RuledEngine(checkpoint, by_skill)), Variant("x", labels), some[:2], some[2:], settings=QUICK)
+    assert "all fields by their names" not in found.history["step"].tolist()
 
 
 def test_a_search_that_finds_nothing_says_to_keep_what_is_there(checkpoint: Checkpoint) -> None:

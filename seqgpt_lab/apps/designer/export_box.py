@@ -26,18 +26,18 @@ class ExportBox:
         self._session, self._recipe = session, recipe
         self._trial: Trial | None = None
         self.format = ipywidgets.ToggleButtons(options=list(_FORMATS))
-        self.content = ipywidgets.Textarea(rows=12, disabled=True, layout={"width": "100%"})
+        self.content = ipywidgets.Textarea(rows=12, disabled=True, layout={"width": "auto"})
         self.path = ipywidgets.Text(value=_FORMATS[_YAML], description="File")
         self.link, self.told = ipywidgets.HTML(), ipywidgets.HTML()
         self.format.observe(safely(self._choose), names="value")
         actions = {"Export": self._export, "Save": self._save, "Load label set": self._load}
         buttons = [ipywidgets.Button(description=name, tooltip=f"{name}: the file named on the left") for name in actions]
         for button, (name, action) in zip(buttons, actions.items(), strict=True):
+            button.layout.width, button.layout.flex = "auto", "0 0 auto"
             button.on_click(safely(action))
             button.add_class(f"seqgpt-{name.split()[0].lower()}")
-        self.box = ipywidgets.VBox(
-            [self.format, ipywidgets.HBox([buttons[0], self.path, *buttons[1:], self.link]), self.told, self.content]
-        )
+        row = ipywidgets.HBox([buttons[0], self.path, *buttons[1:], self.link], layout={"flex_flow": "row wrap"})
+        self.box = ipywidgets.VBox([self.format, row, self.told, self.content])
         self.box.add_class("seqgpt-export-box")
 
     def show(self, trial: Trial) -> None:

@@ -15,6 +15,7 @@ from seqgpt_lab.extraction.extraction import Extraction, Field
 from seqgpt_lab.extraction.highlight import INK, PALETTE, escape
 
 _CELL = "padding:.15em .6em;border-bottom:1px solid rgba(128,128,128,.4);text-align:left;vertical-align:top;overflow-wrap:anywhere"
+_WHOLE = "overflow-wrap:normal;word-break:keep-all"  # a head breaks between words only
 _BOX = "border-left:4px solid {};padding:.3em .6em;white-space:pre-wrap;overflow-wrap:anywhere"
 _RAW = "border:1px solid rgba(128,128,128,.4);padding:.4em .6em;white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0"
 _CHIP = "display:inline-block;border-radius:3px;padding:0 .45em;margin:.1em"
@@ -58,7 +59,7 @@ def contest(found: Contest) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of plain text."""
-    head = "".join(f'<th style="{_CELL}">{escape(cell)}</th>' for cell in heads)
+    head = "".join(f'<th style="{_CELL};{_WHOLE}">{escape(cell)}</th>' for cell in heads)
     body = "".join("<tr>" + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
     return f'<table class="seqgpt-table" style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 

@@ -22,7 +22,7 @@ class LabelEditor:
         self._shown: Sequence[Finding] = ()
         self._showing = False
         self.line = ipywidgets.Textarea(
-            description=title, placeholder="姓名，年龄，邮箱→email", rows=2, continuous_update=True, layout={"width": "100%"}
+            description=title, placeholder="姓名，年龄，邮箱→email", rows=2, continuous_update=True, layout={"width": "auto"}
         )
         self.line.observe(self._edited, names="value")
         self.chips, self.findings = ipywidgets.HTML(), ipywidgets.VBox()

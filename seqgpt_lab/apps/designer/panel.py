@@ -17,7 +17,8 @@ from seqgpt_lab.apps.designer.session import Session, Stopped, Trial
 from seqgpt_lab.apps.designer.work import Worker
 from seqgpt_lab.errors import OptionError
 
-_WIDE = {"width": "100%"}
+# Not 100%: that leaves no room for the margins, and the right edge is cut.
+_WIDE = {"width": "auto"}
 _TABS = ("Marks", "Values", "Raw", "A/B", "History", "Export")
 _A_B = _TABS.index("A/B")
 
@@ -35,7 +36,7 @@ class Designer:
         self._build_inputs()
         self._build_buttons()
         self._build_results(recipe or Recipe())
-        self.page = ipywidgets.VBox([self.text, self.sampling, self.labels.box, self.buttons, self.bar, self.status, self.results])
+        self.page = ipywidgets.VBox([self.text, self.sampling, self.labels.box, self.buttons, self.status, self.results])
         self.page.add_class("seqgpt-designer")
         self._show_design()
 
@@ -63,9 +64,8 @@ class Designer:
         self.stop_button = self._button("Stop", "stop", "End the work under way", self.worker.stop, disabled=True)
         self.undo_button = self._button("Undo", "undo", "Back to before the last change", self.session.undo)
         self.redo_button = self._button("Redo", "redo", "Forward again", self.session.redo)
-        self.buttons = ipywidgets.HBox([self.run_button, self.stop_button, self.undo_button, self.redo_button])
-        self.bar = ipywidgets.IntProgress(value=0, max=1, layout=_WIDE)
-        self.bar.layout.visibility = "hidden"
+        self.bar = ipywidgets.IntProgress(value=0, max=1, layout={"visibility": "hidden", "flex": "1 1 auto", "width": "auto"})
+        self.buttons = ipywidgets.HBox([self.run_button, self.stop_button, self.undo_button, self.redo_button, self.bar])
         self.status = self._html("status")
 
     def _build_results(self, recipe: Recipe) -> None:
@@ -81,12 +81,12 @@ class Designer:
         copy = self._button("Copy A to B", "copy", "Make B the same as A, then change it", self.session.copy_to_rival)
         self.text_button = self._button("Compare on this text", "compare-text", "Ask this text for A and for B", partial(self._run, True))
         self.limit = ipywidgets.BoundedIntText(
-            value=0, min=0, max=1_000_000, description="first (0: all)", style={"description_width": "8em"}
+            value=0, min=0, max=1_000_000, description="first (0: all)", style={"description_width": "8em"}, layout={"width": "16em"}
         )
         self.documents_button = self._button(
             "Compare on documents", "compare-documents", "Ask the chosen samples for A and B, and judge the difference", self._compare
         )
-        row = ipywidgets.HBox([copy, self.text_button, self.documents_button, self.limit])
+        row = ipywidgets.HBox([copy, self.text_button, self.documents_button, self.limit], layout={"flex_flow": "row wrap"})
         return ipywidgets.VBox([self.rival.box, row, self.contest])
 
     def safely(self, action: Callable[[], None], when_shown: bool = True) -> Callable[[object], None]:
@@ -131,6 +131,7 @@ class Designer:
         trial = self.session.trials[self.history.index]
         self.session.return_to(trial)
         self._draw(trial)
+        self.status.value = fragments.note(f"back at trial {len(self.session.trials) - self.history.index}; Undo leads forth again")
 
     def _show_trial(self, trial: Trial) -> None:
         self._draw(trial)
@@ -193,7 +194,7 @@ class Designer:
         self, name: str, hook: str, tooltip: str, action: Callable[[], None], style: str = "", disabled: bool = False
     ) -> ipywidgets.Button:
         button = ipywidgets.Button(description=name, tooltip=tooltip, button_style=style, disabled=disabled)
-        button.layout.width = "auto"
+        button.layout.width, button.layout.flex = "auto", "0 0 auto"
         button.on_click(self.safely(action))
         button.add_class(f"seqgpt-{hook}")
         return button

@@ -53,7 +53,7 @@ def find_sources(
 
 
 def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
-    """One row a source: kind, documents (how many), gold values, file, label set, fields asked for."""
+    """One row a source: kind, documents (how many), gold values, the fields asked for, the files it is read from."""
     rows = []
     for source in sources:
         documents, label_set = load_documents(source.documents), LabelSet.load(source.labels)
@@ -62,9 +62,9 @@ def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
                 "kind": source.kind,
                 "documents": len(documents),
                 "gold values": sum(len(document.gold) for document in documents),
-                "file": source.documents.name,
-                "label set": source.labels.name,
                 "fields": "、".join(label_set.names),
+                # In one column: two file names side by side leave a page no room for the fields.
+                "files": f"{source.documents.name} {source.labels.name}",
             }
         )
     return pandas.DataFrame(rows)

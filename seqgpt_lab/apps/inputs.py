@@ -12,9 +12,10 @@ import typer
 
 from seqgpt_lab.apps.console import note
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.formats import Reading, read_jsonl
-from seqgpt_lab.documents.reading import detect
-from seqgpt_lab.documents.reading import read_documents as read_any
+from seqgpt_lab.documents.formats import detect
+from seqgpt_lab.documents.formats import read_documents as read_any
+from seqgpt_lab.documents.jsonl import read_jsonl
+from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.formats import Problem, Reading, read_bytes_as_text
+from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
 _BEGINS, _GOES_ON, _ALONE = "BS", "IME", "S"

@@ -1,97 +1,63 @@
-"""Reads and writes documents as JSON lines and plain text, naming every line it cannot use; knows nothing of what a document is for.
-
-A JSON line is `{"id": str, "text": str, "entities": [{"label": str, "start": int, "end": int, "text": str}], "meta": {}}`; only
-`text` is required. Offsets count code points, end exclusive. No other keys: an unknown one may be a misspelt `entities`,
-and ignoring it would lose the gold silently.
-"""
+"""Chooses the reader of a file of documents by its name and its first record; knows no format itself."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from reprlib import Repr
-from typing import IO, Any, NoReturn, TypeVar
+from typing import Literal, get_args
 
-from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.errors import DocumentError
-from seqgpt_lab.files import write_atomically
+from seqgpt_lab.documents.bio import read_bio
+from seqgpt_lab.documents.doccano import is_doccano, read_doccano
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.jsonl import read_jsonl
+from seqgpt_lab.documents.label_studio import is_label_studio, read_label_studio
+from seqgpt_lab.documents.reading import Problem, Reading, read_text
+from seqgpt_lab.documents.records import records
+from seqgpt_lab.documents.tables import Columns, read_table
+from seqgpt_lab.errors import DocumentError, OptionError
 
-_DOCUMENT_KEYS = ("id", "text", "entities", "meta")
-_ENTITY_KEYS = ("label", "start", "end", "text")
-# Lone surrogates have no UTF-8; the other three end a line for some readers. As JSON escapes they all travel safely.
-_ESCAPED = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
+Format = Literal["jsonl", "text", "folder", "table", "bio", "doccano", "label-studio"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+_SUFFIXES: dict[str, Format] = {
+    ".txt": "text",
+    ".csv": "table",
+    ".tsv": "table",
+    ".xlsx": "table",
+    ".xlsm": "table",
+    ".bio": "bio",
+    ".bioes": "bio",
+    ".bmes": "bio",
+    ".conll": "bio",
+}
+_LINES = (".jsonl", ".ndjson")
+_RECORDS = (*_LINES, ".json")
 _LISTED_PROBLEMS = 20
-_JSON_TYPES = {str: "a string", int: "an integer", list: "a list", dict: "an object"}
-
-T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a line (or row, or record), counted from 1, gave no document; line 0: the message names the place itself."""
+def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = ()) -> Reading:
+    """The documents of a file or folder. kind: one of FORMATS; empty: by the name's ending, for JSON by the first record.
 
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.message}" if self.line else self.message
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a file held: its usable documents in order, and one problem for each line that is not among them."""
-
-    documents: tuple[Document, ...]
-    problems: tuple[Problem, ...]
-
-
-def read_jsonl(source: str | Path | IO[bytes] | IO[str]) -> Reading:
-    """Documents of a JSONL file or open stream; a line that breaks the format becomes a Problem and the others are kept.
-
-    UTF-8 with or without a byte order mark; blank lines are skipped; a line without an id is called `line-N`; an integer id
-    is taken as its digits. Prefer a binary stream: in a text stream one byte that is not UTF-8 ends the reading.
-    Raises DocumentError when the file cannot be opened or a text stream cannot be decoded.
+    gold: labels whose values a table may have in columns of that name. Raises OptionError for an unknown kind, DocumentError for
+    what cannot be read or told.
     """
-    if not isinstance(source, (str, Path)):
-        return _read_lines(source)
-    try:
-        with open(source, "rb") as stream:
-            return _read_lines(stream)
-    except OSError as error:
-        _cannot_read(source, error)
-
-
-def read_text(path: str | Path) -> Document:
-    """A whole UTF-8 text file as one unlabelled document named after the file; one newline at its very end is not part of it.
-
-    Raises DocumentError when the file cannot be read or is not UTF-8.
-    """
-    return Document(id=Path(path).stem, text=re.sub(r"\r?\n\Z", "", read_bytes_as_text(path)))
-
-
-def read_bytes_as_text(path: str | Path) -> str:
-    """A whole UTF-8 file, line ends as they are, without a byte order mark. Raises DocumentError as `read_text` does."""
-    try:
-        return _decode(Path(path).read_bytes())
-    except OSError as error:
-        _cannot_read(path, error)
-    except DocumentError as error:
-        raise DocumentError(f"{path}: {error}") from error
+    chosen = kind or detect(path)
+    if chosen == "table":
+        return read_table(path, Columns(perhaps=tuple(gold)))
+    if chosen not in _READERS:
+        raise OptionError(f"there is no document format {chosen!r}; there are {', '.join(FORMATS)}")
+    return _READERS[chosen](path)
 
 
 def load_documents(path: str | Path, *, strict: bool = True) -> list[Document]:
-    """The documents of a file in any format the lab reads, or of a folder of .txt files; `reading.read_documents` tells them apart.
+    """The documents of a file in any format the lab reads, or of a folder of .txt files; `read_documents` tells them apart.
 
     Lines that break the format raise a DocumentError that lists them; with strict=False they are left out and listed in a
     UserWarning instead (`read_documents` returns them as values). Also raises DocumentError for a missing file or another suffix.
     """
-    from seqgpt_lab.documents.reading import read_documents  # which reads formats that build on this one
-
     reading = read_documents(path)
     if reading.problems:
         listing = _listing(path, reading)
@@ -101,175 +67,41 @@ def load_documents(path: str | Path, *, strict: bool = True) -> list[Document]:
     return list(reading.documents)
 
 
-def write_jsonl(path: str | Path, documents: Iterable[Document]) -> None:
-    """Write documents as JSON lines, atomically: whatever fails, the old file stays whole and nothing is left beside it.
+def detect(path: str | Path) -> Format:
+    """The format of a file or folder. Raises DocumentError, naming what is known, when it cannot be told."""
+    if Path(path).is_dir():
+        return "folder"
+    suffix = Path(path).suffix.lower()
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if suffix in _RECORDS:
+        first = _first_line(path) if suffix in _LINES else next((record for _, record in records(path)), None)
+        if isinstance(first, dict) and is_label_studio(first):
+            return "label-studio"
+        if isinstance(first, dict) and is_doccano(first):
+            return "doccano"
+        return "jsonl" if suffix in _LINES else "label-studio"
+    known = ", ".join([*_RECORDS, *_SUFFIXES])
+    raise DocumentError(f"{path}: cannot read {suffix or 'a file without a suffix'}; wanted {known}, or a folder of .txt files")
 
-    Reading the file gives the same ids, texts and gold; lone surrogates are written as escapes. Raises DocumentError for what
-    could not be read back: a repeated or empty id, an entity without text, metadata that JSON does not have, or a
-    high surrogate right before a low one (JSON joins the two into one character, which moves the offsets).
+
+def read_folder(path: str | Path) -> Reading:
+    """Every .txt file below a folder as one document called after its path, in order of the names.
+
+    A file that cannot be read becomes a Problem that names it. Raises DocumentError where there are no such files.
     """
-    content = "".join(_lines(documents))
-    try:
-        # The real path, so that a link goes on pointing at its file.
-        write_atomically(os.path.realpath(path), content)
-    except OSError as error:
-        raise DocumentError(f"cannot write {path}: {error.strerror}; check that its folder exists and may be written") from error
-
-
-def parse_jsonl_line(raw: bytes | str, number: int) -> Document | None:
-    """The document on a line, counted from 1, of which it takes its id where it has none of its own; None for a blank line.
-
-    Raises DocumentError for a line that breaks the format.
-    """
-    line = _decode(raw, byte_order_mark=number == 1)
-    return _parse(line, default_id=f"line-{number}") if line.strip() else None
-
-
-def _read_lines(lines: Iterable[bytes | str]) -> Reading:
-    documents: list[Document] = []
-    problems: list[Problem] = []
-    first_line: dict[str, int] = {}
-    number = 0
-    try:
-        for number, raw in enumerate(lines, start=1):
-            try:
-                document = parse_jsonl_line(raw, number)
-                if document is None:
-                    continue
-                _check_new(document.id, first_line)
-            except DocumentError as error:
-                problems.append(Problem(number, str(error)))
-            else:
-                first_line[document.id] = number
-                documents.append(document)
-    except UnicodeDecodeError as error:
-        raise DocumentError(
-            f"the text after line {number} is not UTF-8; open the file in binary mode ('rb') to keep its other lines"
-        ) from error
+    files = sorted(Path(path).rglob("*.txt"))
+    if not files:
+        raise DocumentError(f"there are no .txt files in {path}; give a folder of plain texts in UTF-8")
+    documents, problems = [], []
+    for file in files:
+        try:
+            document = read_text(file)
+        except DocumentError as error:
+            problems.append(Problem(0, str(error)))
+        else:
+            documents.append(replace(document, id=file.relative_to(path).with_suffix("").as_posix()))
     return Reading(tuple(documents), tuple(problems))
-
-
-def _lines(documents: Iterable[Document]) -> Iterable[str]:
-    first_line: dict[str, int] = {}
-    for number, document in enumerate(documents, start=1):
-        _check_new(document.id, first_line)
-        first_line[document.id] = number
-        line = _dump(document)
-        back = _parse(line, default_id="")
-        if (back.id, back.text, back.gold) != (document.id, document.text, document.gold):
-            raise DocumentError(
-                f"document {document.id!r} would not read back the same: it holds a high surrogate right before a low one, which JSON "
-                "joins into one character; join them first, with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
-            )
-        yield line
-
-
-def _dump(document: Document) -> str:
-    record = {
-        "id": document.id,
-        "text": document.text,
-        "entities": [asdict(entity) for entity in document.gold],
-        "meta": dict(document.meta),
-    }
-    try:
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise DocumentError(
-            f"document {document.id!r}: its meta cannot be written as JSON ({error}); use strings, numbers, lists"
-        ) from error
-    return _ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", line) + "\n"
-
-
-def _parse(line: str, default_id: str) -> Document:
-    record = _object(_json(line), "the line", _DOCUMENT_KEYS)
-    identifier = _optional(record, "id", default_id)
-    if isinstance(identifier, int) and not isinstance(identifier, bool):
-        identifier = str(identifier)
-    if not isinstance(identifier, str) or not identifier:
-        raise DocumentError(f"'id' is {_show(identifier)}; it must be a string that is not empty")
-    entities = _typed(_optional(record, "entities", []), list, "'entities'")
-    gold = tuple(_entity(value, at) for at, value in enumerate(entities))
-    return Document(identifier, _required(record, "text", str, ""), gold, _typed(_optional(record, "meta", {}), dict, "'meta'"))
-
-
-def _entity(value: object, at: int) -> Entity:
-    where = f"entities[{at}]"
-    record = _object(value, where, _ENTITY_KEYS)
-    of = f" of {where}"
-    label, text = _required(record, "label", str, of), _required(record, "text", str, of)
-    for key, content in (("label", label), ("text", text)):
-        if not content:
-            raise DocumentError(f"'{key}'{of} is empty; an entity needs a label and at least one character")
-    return Entity(label, _required(record, "start", int, of), _required(record, "end", int, of), text)
-
-
-def _json(line: str) -> object:
-    try:
-        return json.loads(line, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise DocumentError(f"not JSON: {error}; wanted one object a line") from error
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {repeated!r} occurs twice in one object")
-    return record
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _object(value: object, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
-    record = _typed(value, dict, where)
-    for key in record:
-        if key not in keys:
-            advice = "; anything else belongs under 'meta'" if keys is _DOCUMENT_KEYS else ""
-            raise DocumentError(f"{where} has the unknown key {key!r}; known are {', '.join(keys)}{advice}")
-    return record
-
-
-def _optional(record: Mapping[str, Any], key: str, default: object) -> object:
-    """The value of a key that may be missing or null."""
-    value = record.get(key)
-    return default if value is None else value
-
-
-def _required(record: Mapping[str, Any], key: str, wanted: type[T], of: str) -> T:
-    if key not in record:
-        raise DocumentError(f"'{key}'{of} is missing; it must be {_JSON_TYPES[wanted]}")
-    return _typed(record[key], wanted, f"'{key}'{of}")
-
-
-def _typed(value: object, wanted: type[T], where: str) -> T:
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise DocumentError(f"{where} is {_show(value)}; it must be {_JSON_TYPES[wanted]}")
-    return value
-
-
-def _check_new(identifier: str, first_line: Mapping[str, int]) -> None:
-    if identifier in first_line:
-        raise DocumentError(f"the id {identifier!r} was already used on line {first_line[identifier]}; every document needs its own")
-
-
-def _decode(raw: bytes | str, byte_order_mark: bool = True) -> str:
-    try:
-        text = raw if isinstance(raw, str) else raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise DocumentError(
-            f"not UTF-8: byte 0x{byte:02x} at position {error.start}; save the file as UTF-8 (from GBK: iconv -f GB18030 -t UTF-8)"
-        ) from error
-    return text.removeprefix("\ufeff") if byte_order_mark else text
-
-
-def _show(value: object) -> str:
-    shortened = Repr()
-    shortened.maxstring = shortened.maxother = 60
-    return f"{shortened.repr(value)} ({type(value).__name__})"
 
 
 def _listing(path: str | Path, reading: Reading) -> str:
@@ -279,5 +111,22 @@ def _listing(path: str | Path, reading: Reading) -> str:
     return "\n".join([f"{path}: {total} of {total + len(reading.documents)} lines hold no usable document:", *shown, *more])
 
 
-def _cannot_read(path: str | Path, error: OSError) -> NoReturn:
-    raise DocumentError(f"cannot read {path}: {error.strerror}; give the path of a file that exists and may be read") from error
+def _first_line(path: str | Path) -> object:
+    """The first line as JSON; None for one that is none, and for a file that its reader will refuse."""
+    with suppress(OSError, ValueError, RecursionError), open(path, "rb") as stream:
+        return json.loads(next((line for line in stream if line.strip()), b"").decode("utf-8-sig"))
+    return None
+
+
+def _read_text(path: str | Path) -> Reading:
+    return Reading((read_text(path),), ())
+
+
+_READERS: Mapping[str, Callable[[str | Path], Reading]] = {
+    "jsonl": read_jsonl,
+    "text": _read_text,
+    "folder": read_folder,
+    "bio": read_bio,
+    "doccano": read_doccano,
+    "label-studio": read_label_studio,
+}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.formats import Reading
 from seqgpt_lab.documents.offsets import Unit, in_code_points, recognise
+from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.documents.records import integer, read_records, required, typed
 
 

@@ -1,106 +1,65 @@
-"""Chooses the reader of a file of documents by its name and its first record; knows no format itself."""
+"""What reading a file of documents gives, and how any of its readers takes in bytes; knows no format but plain text."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import NoReturn
 
-from seqgpt_lab.documents.bio import read_bio
-from seqgpt_lab.documents.doccano import is_doccano, read_doccano
-from seqgpt_lab.documents.formats import Problem, Reading, read_jsonl, read_text
-from seqgpt_lab.documents.label_studio import is_label_studio, read_label_studio
-from seqgpt_lab.documents.records import records
-from seqgpt_lab.documents.tables import Columns, read_table
-from seqgpt_lab.errors import DocumentError, OptionError
-
-Format = Literal["jsonl", "text", "folder", "table", "bio", "doccano", "label-studio"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-_SUFFIXES: dict[str, Format] = {
-    ".txt": "text",
-    ".csv": "table",
-    ".tsv": "table",
-    ".xlsx": "table",
-    ".xlsm": "table",
-    ".bio": "bio",
-    ".bioes": "bio",
-    ".bmes": "bio",
-    ".conll": "bio",
-}
-_LINES = (".jsonl", ".ndjson")
-_RECORDS = (*_LINES, ".json")
+from seqgpt_lab.documents.document import Document
+from seqgpt_lab.errors import DocumentError
 
 
-def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = ()) -> Reading:
-    """The documents of a file or folder. kind: one of FORMATS; empty: by the name's ending, for JSON by the first record.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a line (or row, or record), counted from 1, gave no document; line 0: the message names the place itself."""
 
-    gold: labels whose values a table may have in columns of that name. Raises OptionError for an unknown kind, DocumentError for
-    what cannot be read or told.
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}" if self.line else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a file held: its usable documents in order, and one problem for each line that is not among them."""
+
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_text(path: str | Path) -> Document:
+    """A whole UTF-8 text file as one unlabelled document named after the file; one newline at its very end is not part of it.
+
+    Raises DocumentError when the file cannot be read or is not UTF-8.
     """
-    chosen = kind or detect(path)
-    if chosen == "table":
-        return read_table(path, Columns(perhaps=tuple(gold)))
-    if chosen not in _READERS:
-        raise OptionError(f"there is no document format {chosen!r}; there are {', '.join(FORMATS)}")
-    return _READERS[chosen](path)
+    return Document(id=Path(path).stem, text=re.sub(r"\r?\n\Z", "", read_bytes_as_text(path)))
 
 
-def detect(path: str | Path) -> Format:
-    """The format of a file or folder. Raises DocumentError, naming what is known, when it cannot be told."""
-    if Path(path).is_dir():
-        return "folder"
-    suffix = Path(path).suffix.lower()
-    if suffix in _SUFFIXES:
-        return _SUFFIXES[suffix]
-    if suffix in _RECORDS:
-        first = _first_line(path) if suffix in _LINES else next((record for _, record in records(path)), None)
-        if isinstance(first, dict) and is_label_studio(first):
-            return "label-studio"
-        if isinstance(first, dict) and is_doccano(first):
-            return "doccano"
-        return "jsonl" if suffix in _LINES else "label-studio"
-    known = ", ".join([*_RECORDS, *_SUFFIXES])
-    raise DocumentError(f"{path}: cannot read {suffix or 'a file without a suffix'}; wanted {known}, or a folder of .txt files")
+def read_bytes_as_text(path: str | Path) -> str:
+    """A whole UTF-8 file, line ends as they are, without a byte order mark. Raises DocumentError as `read_text` does."""
+    try:
+        return decode(Path(path).read_bytes())
+    except OSError as error:
+        cannot_read(path, error)
+    except DocumentError as error:
+        raise DocumentError(f"{path}: {error}") from error
 
 
-def read_folder(path: str | Path) -> Reading:
-    """Every .txt file below a folder as one document called after its path, in order of the names.
-
-    A file that cannot be read becomes a Problem that names it. Raises DocumentError where there are no such files.
-    """
-    files = sorted(Path(path).rglob("*.txt"))
-    if not files:
-        raise DocumentError(f"there are no .txt files in {path}; give a folder of plain texts in UTF-8")
-    documents, problems = [], []
-    for file in files:
-        try:
-            document = read_text(file)
-        except DocumentError as error:
-            problems.append(Problem(0, str(error)))
-        else:
-            documents.append(replace(document, id=file.relative_to(path).with_suffix("").as_posix()))
-    return Reading(tuple(documents), tuple(problems))
+def decode(raw: bytes | str, byte_order_mark: bool = True) -> str:
+    """UTF-8 as text, without the mark where there may be one. Raises DocumentError naming the first byte that is not UTF-8."""
+    try:
+        text = raw if isinstance(raw, str) else raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DocumentError(
+            f"not UTF-8: byte 0x{byte:02x} at position {error.start}; save the file as UTF-8 (from GBK: iconv -f GB18030 -t UTF-8)"
+        ) from error
+    return text.removeprefix("\ufeff") if byte_order_mark else text
 
 
-def _first_line(path: str | Path) -> object:
-    """The first line as JSON; None for one that is none, and for a file that its reader will refuse."""
-    with suppress(OSError, ValueError, RecursionError), open(path, "rb") as stream:
-        return json.loads(next((line for line in stream if line.strip()), b"").decode("utf-8-sig"))
-    return None
-
-
-def _read_text(path: str | Path) -> Reading:
-    return Reading((read_text(path),), ())
-
-
-_READERS: Mapping[str, Callable[[str | Path], Reading]] = {
-    "jsonl": read_jsonl,
-    "text": _read_text,
-    "folder": read_folder,
-    "bio": read_bio,
-    "doccano": read_doccano,
-    "label-studio": read_label_studio,
-}
+def cannot_read(path: str | Path, error: OSError) -> NoReturn:
+    """Raise the DocumentError of a file that the system does not let us read."""
+    raise DocumentError(f"cannot read {path}: {error.strerror}; give the path of a file that exists and may be read") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.formats import Problem, Reading, read_bytes_as_text
+from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.formats import Problem, Reading, read_bytes_as_text
+from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
 TEXT_COLUMNS = ("text", "文本", "内容", "正文", "content")

@@ -10,7 +10,7 @@ from random import Random
 import yaml
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.formats import write_jsonl
+from seqgpt_lab.documents.jsonl import write_jsonl
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kind import FAMILIES, Kind, Split
 from seqgpt_lab.embedded.corpus.kinds import KINDS

@@ -19,7 +19,7 @@ from torch.nn import functional
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate, document_questions, pack
 from seqgpt_lab.embedded.corpus.kind import Kind
-from seqgpt_lab.embedded.guidance import Guide
+from seqgpt_lab.embedded.guide import Guide
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import token_id

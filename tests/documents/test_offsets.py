@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.formats import read_jsonl
+from seqgpt_lab.documents.jsonl import read_jsonl
 from seqgpt_lab.documents.offsets import UNITS, in_code_points, part, recognise
 from seqgpt_lab.errors import DocumentError
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.documents.bio import read_bio
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.formats import Reading, load_documents
+from seqgpt_lab.documents.formats import FORMATS, detect, load_documents, read_documents
 from seqgpt_lab.documents.label_studio import read_label_studio
-from seqgpt_lab.documents.reading import FORMATS, detect, read_documents
+from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.documents.tables import Columns, read_table
 from seqgpt_lab.errors import DocumentError, OptionError
 

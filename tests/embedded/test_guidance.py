@@ -14,7 +14,8 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.embedded.batches import Batches, PackedRow, collate, document_questions, pack, repeat_drill
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.corpus.questions import Question
-from seqgpt_lab.embedded.guidance import Guide, Roles, copied_from
+from seqgpt_lab.embedded.guidance import Roles, copied_from
+from seqgpt_lab.embedded.guide import Guide
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
-from seqgpt_lab.documents.formats import parse_jsonl_line
+from seqgpt_lab.documents.jsonl import parse_jsonl_line
 from seqgpt_lab.errors import DocumentError, OptionError
 
 LARGEST_ROW = 64 * 2**20

@@ -28,7 +28,7 @@ from seqgpt_lab.apps.progress import Progress
 from seqgpt_lab.apps.tables import frame_text
 
 if TYPE_CHECKING:
-    from seqgpt_lab.documents.formats import Reading
+    from seqgpt_lab.documents.reading import Reading
     from seqgpt_lab.evaluation.counts import Counts, Measure
     from seqgpt_lab.evaluation.evaluate import Evaluation
     from seqgpt_lab.evaluation.metrics import Scores

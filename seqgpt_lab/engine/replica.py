@@ -13,7 +13,7 @@ from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS, Worker
 from seqgpt_lab.errors import WorkerError
 
-IDLE_TICKS = 9  # no rank used its processors or finished a layer for 4.5 s: a deadlock
+IDLE_TICKS = 7  # no rank used its processors or finished a layer for 3.5 s: a deadlock
 STILL_TICKS = 600  # no rank finished a layer for 5 minutes, however busy
 _DIAGNOSIS_SECONDS = 1.0
 _STOP_SECONDS = 2.0

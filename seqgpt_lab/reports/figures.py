@@ -38,7 +38,10 @@ _FONTS = (
 )
 _FONT_POINTS = 10.0
 _WIDTH_INCHES = 8.0
-_ROW_INCHES = 0.30
+_LINE_EMS = 1.2
+_ROW_INCHES, _LINE_INCHES = 0.30, _LINE_EMS * _FONT_POINTS / 72  # a row of one line, and each line more
+_BREAK = "\u2028"  # no line break to matplotlib, which would set each line by the widths of a font that lacks Chinese
+_NAMES, _NOTES = 0.32, 0.42  # the most of the width that names and notes may take; longer names are broken into lines
 _SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "seqgpt-lab",
@@ -130,42 +133,79 @@ def _bars(
 
     longest: the value whose bar has full width; None for scores, which end at 1 and show poor ones (below 0.9) in another colour.
     """
-    figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * max(len(names), 1) + 0.5))
+    lines = [_in_lines(_printable(name), _NAMES * _WIDTH_INCHES * 72 / _FONT_POINTS - 1.0) for name in names]
+    heights = [_ROW_INCHES + _LINE_INCHES * (len(name) - 1) for name in lines] or [_ROW_INCHES]
+    places = [sum(heights[:row]) + height / 2 for row, height in enumerate(heights)][: len(names)]
+    figure = Figure(figsize=(_WIDTH_INCHES, sum(heights) + 0.5))
     with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # measured only; the reader's fonts draw
         axes = figure.add_subplot()
         top = 1.0 if longest is None else longest
         colours = [_ALARM if longest is not None or value < 0.9 else _BAR for value in values]
-        axes.barh(range(len(names)), values, color=colours, height=0.62)
-        for place, (value, note) in enumerate(zip(values, notes, strict=True)):
+        axes.barh(places, values, color=colours, height=0.62 * _ROW_INCHES)
+        for place, name, value, note in zip(places, lines, values, notes, strict=True):
             axes.text(value + top * 0.01, place, note, va="center", fontsize=_FONT_POINTS - 1)
-        axes.set_yticks(range(len(names)), [_printable(name) for name in names])
+            side = axes.get_yaxis_transform()
+            axes.annotate(_BREAK.join(name), (0, place), (-4, 0), xycoords=side, textcoords="offset points", ha="right", va="center")
+        axes.set_yticks([])
         axes.set_xlim(0, top)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=longest is not None))
-        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
+        axes.set_ylim(sum(heights), 0)
         if not names:
-            axes.text(top / 2, 0, "nothing to draw", ha="center", va="center")
-        _strip(figure, axes, names, notes)
+            axes.text(top / 2, heights[0] / 2, "nothing to draw", ha="center", va="center")
+        room = _strip(figure, axes, [line for name in lines for line in name], notes)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=max(1, min(5, int(room / 0.35))), integer=longest is not None))
         svg = _svg(figure)
     return Drawing(caption, svg, frame.to_csv(index=False))
 
 
-def _strip(figure: Figure, axes: Axes, names: Sequence[str], notes: Sequence[str]) -> None:
-    """Leave names, notes and a faint grid; make as much room on either side as the longest name and note take."""
+def _strip(figure: Figure, axes: Axes, names: Sequence[str], notes: Sequence[str]) -> float:
+    """Leave names, notes and a faint grid; make as much room on either side as the longest name and note take.
+
+    Returns the inches left for the bars.
+    """
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.tick_params(length=0)
     axes.grid(axis="x", color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     em = _FONT_POINTS / 72 / _WIDTH_INCHES
-    left = min(0.45, (max(map(_ems, names), default=0) + 1.0) * em)
-    right = min(0.45, (max(map(_ems, notes), default=0) + 1.0) * em * 0.9)
+    left = min(_NAMES, (max(map(_ems, names), default=0) + 1.0) * em)
+    right = min(_NOTES, (max(map(_ems, notes), default=0) + 1.0) * em * 0.9)
     height = figure.get_figheight()
     figure.subplots_adjust(left=left, right=1 - right, top=1 - 0.08 / height, bottom=0.36 / height)
+    return _WIDTH_INCHES * (1 - left - right)
 
 
 def _ems(text: str) -> float:
-    """The width of a text in ems: one for a wide character, about 0.6 for any other in a sans-serif font."""
-    return sum(1.0 if unicodedata.east_asian_width(character) in "WF" else 0.6 for character in text)
+    """The width of a text in ems, in a broad sans-serif font."""
+    return sum(map(_em, text))
+
+
+def _em(character: str) -> float:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.0
+    return 0.4 if character in " .,:;()|'" else 0.65
+
+
+def _in_lines(text: str, ems: float) -> list[str]:
+    """The text in lines of at most so many ems, broken before a blank, beside a wide character, or within a word longer than a line."""
+    lines = [""]
+    for word in re.findall(r"\s*(?:[\u2e80-\uffff]|[^\s\u2e80-\uffff]+)|\s+$", text):
+        if lines[-1] and _ems(lines[-1] + word) > ems:
+            lines.append("")
+        for character in word:
+            if lines[-1] and _ems(lines[-1] + character) > ems:
+                lines.append("")
+            lines[-1] += character
+    return lines
+
+
+def _spread(found: re.Match[str]) -> str:
+    """A text element with its lines below each other; one element all the same, so that what reads the page finds a value whole."""
+    start, x, rest, text = found.groups()
+    lines = text.split(_BREAK)
+    first, step = -_LINE_EMS * (len(lines) - 1) / 2, _LINE_EMS
+    spans = (f'<tspan x="{x}" dy="{first if row == 0 else step:g}em">{line}</tspan>' for row, line in enumerate(lines))
+    return f'{start}x="{x}"{rest}{"".join(spans)}</text>'
 
 
 def _printable(text: str) -> str:
@@ -181,6 +221,7 @@ def _svg(figure: Figure) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"""(font[a-z-]*: [^;"<>]*?)'DejaVu Sans'(?:, [^;"]*)?""", lambda found: found[1] + _FONTS, svg)
+    svg = re.sub(rf'(<text [^>]*?)x="([\d.]+)"([^>]*>)([^<]*{_BREAK}[^<]*)</text>', _spread, svg)
     for stand_in, colour in _PAGE_COLOURS.items():
         svg = re.sub(f"(?<=fill: |roke: ){stand_in}", colour, svg)
     return svg

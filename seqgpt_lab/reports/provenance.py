@@ -13,7 +13,7 @@ import psutil
 import seqgpt_lab
 
 _PACKAGES = (
-    *("seqgpt-lab", "torch", "tokenizers", "safetensors", "transformers", "flash-attn", "llguidance"),
+    *("seqgpt-lab", "torch", "tokenizers", "safetensors", "transformers", "flash-attn"),
     *("numpy", "pandas", "scipy", "matplotlib", "papermill", "nbclient", "nbconvert", "ipykernel"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Browser, Page
 
-from seqgpt_lab.reports.figures import label_scores
+from seqgpt_lab.reports.figures import label_scores, variant_scores
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.runs import Failure, Owner, Run
 from tests.browser.conftest import CHROMIUM
@@ -120,6 +121,30 @@ def test_the_data_of_a_figure_can_be_saved(seen: Seen) -> None:
     with seen.page.expect_download() as download:
         seen.page.get_by_role("link", name="Data (CSV)").click()
     assert "开户银行" in Path(download.value.path()).read_text(encoding="utf-8-sig")
+
+
+# Of every line of text in a drawing: its left, top, right and bottom, in pixels from the drawing's corner; then the drawing's size.
+LINES = """() => {
+  const drawing = document.querySelector('svg').getBoundingClientRect()
+  const lines = [...document.querySelectorAll('svg text, svg tspan')].filter(one => !one.querySelector('tspan'))
+  const placed = box => [box.left - drawing.left, box.top - drawing.top, box.right - drawing.left, box.bottom - drawing.top]
+  return [...lines.map(one => placed(one.getBoundingClientRect())), placed(drawing)]
+}"""
+
+
+def test_texts_of_a_figure_lie_in_it_and_not_upon_each_other(browser: Browser) -> None:
+    names = ["as it is", "join_lines + strip_spaces + half_width + ocr_correction + remove_brackets", "供应商、采购方、合同金额、" * 4]
+    scores = {"micro_f1": 0.94, "real": False, "difference": -0.292, "low": -0.367, "high": -0.224}
+    page = browser.new_page()
+    page.set_content(variant_scores(pandas.DataFrame({"variant": names}).assign(**scores)).svg)
+    *boxes, (_, _, width, height) = page.evaluate(LINES)
+    assert len(boxes) >= 12
+    for left, top, right, bottom in boxes:
+        assert left >= 0 and top >= 0 and right <= width and bottom <= height
+    for one, other in itertools.combinations(boxes, 2):
+        across, down = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+        assert across <= 0 or down <= 4  # lines of one name stand close: their boxes hold the font's accents too
+    page.close()
 
 
 def test_it_fits_a_narrow_screen_and_a_sheet_of_paper(seen: Seen) -> None:

@@ -52,5 +52,5 @@ def test_ranks_that_wait_for_each_other_are_noticed(
             started = time.monotonic()
             with pytest.raises(WorkerError, match=r"rank \d .* is alive but stuck: its replica has done no work for \d\.5 s"):
                 engine.generate(REQUESTS)
-            assert time.monotonic() - started < 6
+            assert time.monotonic() - started < ALLOWED_SECONDS
         assert answers_after_restart(engine) == wanted

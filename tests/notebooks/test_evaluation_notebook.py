@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from bs4 import BeautifulSoup
 
 from seqgpt_lab.documents import Document, Entity, write_jsonl
-from seqgpt_lab.reports.parameters import declared_parameters, read_notebook
 from seqgpt_lab.reports.runner import run_notebook
 from seqgpt_lab.reports.runs import Run
 from seqgpt_lab.resources import bundled_notebook
@@ -65,15 +63,3 @@ def test_every_run_dir_value_can_be_found_again(run: Run) -> None:
     notebook = nbformat.read(run.folder / "out.ipynb", as_version=4)
     injected = [cell.source for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     assert len(injected) == 1 and str(run.folder) in injected[0]
-
-
-def test_the_notebook_is_thin_and_holds_no_output() -> None:
-    notebook = read_notebook(bundled_notebook(NAME))
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    nodes = [node for cell in code for node in ast.walk(ast.parse(cell.source))]
-    assert not [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda))]
-    assert declared_parameters(notebook, NAME)["model"].default == "tiny"
-    # Every cell that shows something has a sentence before it.
-    kinds = [cell.cell_type for cell in notebook.cells]
-    assert kinds == ["markdown", "code"] * (len(kinds) // 2)

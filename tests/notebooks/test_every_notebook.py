@@ -1,12 +1,13 @@
-"""Every shipped notebook, run as `seqgpt-lab run NOTEBOOK --quick` runs it, with the quick parameters in its own metadata."""
+"""Every shipped notebook: thin, without outputs, and run as `seqgpt-lab run NOTEBOOK --quick` runs it, with its own quick parameters."""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
-from seqgpt_lab.reports.parameters import quick_parameters, read_notebook
+from seqgpt_lab.reports.parameters import declared_parameters, quick_parameters, read_notebook
 from seqgpt_lab.reports.runner import run_notebook
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
@@ -15,11 +16,26 @@ PAGE_LIMIT = 1_500_000
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_to_its_end_and_leaves_a_small_page(path: Path, tmp_path: Path) -> None:
-    run = run_notebook(path, quick_parameters(read_notebook(path), path.name), tmp_path / "runs")
-    assert run.status == "completed", run.error
+    quick = quick_parameters(read_notebook(path), path.name)
+    run = run_notebook(path, quick, tmp_path / "runs")
+    assert quick and run.status == "completed", run.error
     page = (run.folder / "report.html").read_bytes()
     assert 1_000 < len(page) < PAGE_LIMIT
 
 
-def test_there_are_notebooks() -> None:
-    assert len(NOTEBOOKS) >= 2
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_thin_and_holds_no_output(path: Path) -> None:
+    notebook = read_notebook(path)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    nodes = [node for cell in code for node in ast.walk(ast.parse(cell.source))]
+    assert not [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda))]
+    parameters = declared_parameters(notebook, path.name)
+    assert parameters and ("model" not in parameters or parameters["model"].default == "tiny")
+    # Every cell that shows something has a sentence before it.
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds == ["markdown", "code"] * (len(kinds) // 2)
+
+
+def test_all_notebooks_are_there() -> None:
+    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(11)]

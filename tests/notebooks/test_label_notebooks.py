@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
-from seqgpt_lab.reports.parameters import declared_parameters, read_notebook
 from seqgpt_lab.reports.runner import run_notebook
 from seqgpt_lab.resources import bundled_notebook
 from tests.checkpoints import write_random_checkpoint
@@ -47,15 +45,3 @@ def test_the_preprocessing_notebook_shows_each_step_and_its_mistakes(model: Path
     ]
     page = BeautifulSoup((run.folder / "report.html").read_text(encoding="utf-8"), "html.parser")
     assert len(page.select("main figure svg")) == 1 and "takes brackets out" in page.get_text()
-
-
-@pytest.mark.parametrize("name", [PHRASING, PREPROCESSING])
-def test_the_notebooks_are_thin_and_hold_no_output(name: str) -> None:
-    notebook = read_notebook(bundled_notebook(name))
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    nodes = [node for cell in code for node in ast.walk(ast.parse(cell.source))]
-    assert not [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda))]
-    assert declared_parameters(notebook, name)["model"].default == "tiny"
-    kinds = [cell.cell_type for cell in notebook.cells]
-    assert kinds == ["markdown", "code"] * (len(kinds) // 2)

@@ -8,17 +8,23 @@ from xml.etree import ElementTree
 import pandas
 import pytest
 
-from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts
+from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts, variant_scores
 
 LABELS = pandas.DataFrame(
     {"kind": ["简历", "a & b"], "label": pandas.Series(["姓名", "$x$ <b>\x07\ud800"], dtype=object), "f1": [0.987, 0.5], "support": [60, 7]}
 )
 KINDS = pandas.DataFrame({"kind": ["resume"], "f1": [0.91], "exact_record_rate": [0.75], "documents": [40]})
+STEPS = ["join_lines", "strip_spaces", "half_width", "ocr_correction", "remove_brackets"]
 MISTAKES = pandas.DataFrame({"kind": ["missed", "too long"], "mistakes": [4, 0]})
 
 
+def variants(names: list[str]) -> pandas.DataFrame:
+    scores = {"micro_f1": 0.94, "real": False, "difference": -0.292, "low": -0.367, "high": -0.224}
+    return pandas.DataFrame({"variant": names}).assign(**scores)
+
+
 def texts(drawing: Drawing) -> list[str]:
-    return [element.text or "" for element in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
+    return ["".join(element.itertext()) for element in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_names_and_numbers_are_real_text() -> None:
@@ -66,3 +72,14 @@ def test_a_long_bar_is_a_high_score() -> None:
 
     high, low = bar_ends(label_scores(LABELS))
     assert high > low
+
+
+def test_a_long_name_is_broken_into_lines_of_one_text() -> None:
+    """One text, so that masking finds a value that a line's end cuts."""
+    names = [" + ".join(STEPS), "、".join(["供应商", "采购方", "预付款比例"] * 4), "x" * 90]
+    drawing = variant_scores(variants(names))
+    found = texts(drawing)
+    assert set(names) <= set(found)
+    elements = [one for one in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text") if len(one)]
+    assert [len(one) for one in elements] == [4, 4, 4]
+    assert all(len(line.text or "") <= 27 for one in elements for line in one)

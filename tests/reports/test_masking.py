@@ -155,6 +155,14 @@ def test_nothing_planted_is_left_anywhere_in_a_page() -> None:
     assert "0.500" in said and re.search(r"<path [^>]*d=\"[^\"]*M \d", masked)
 
 
+def test_a_value_that_a_line_of_a_figure_cuts_is_masked() -> None:
+    for lead in range(8, 20):
+        frame = pandas.DataFrame({"label": ["文" * lead + "欧阳谢翠 Ann Lee 在"], "f1": [0.5], "support": [3]})
+        masked, count = mask_page(page(label_scores(frame)._repr_html_()), {"姓名": ["欧阳谢翠", "Ann Lee"]})
+        said = everything_in(masked)
+        assert count == 2 and not [part for part in ("欧", "阳", "谢", "翠", "Ann", "Lee") if part in said]
+
+
 def test_what_the_page_itself_shows_of_a_personal_field_is_masked_everywhere() -> None:
     marked = highlight("欧阳锋在云智", [Field("姓名", (Span("欧阳锋", 0, 3, 0.9), Span("洪七公", None, None, match="unaligned")))])
     table = "<table><tr><th>label</th><th>gold</th><th>predicted</th></tr><tr><td>姓名</td><td>黄蓉 | 郭靖</td><td></td></tr></table>"

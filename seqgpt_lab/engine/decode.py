@@ -119,24 +119,23 @@ class Decoder:
         least, most = GUESSES_A_ROW
         for row in self.rows:
             row.plan(min(most, max(least, POSITIONS_A_PASS // len(self.rows))))
-        hidden = self._feed()  # [N, C]
         questions, places, first = [], [], 0
         for row in self.rows:
             questions += row.questions
             places += [first + question.at for question in row.questions]
             first += len(row.feed)
-        asked = hidden.index_select(0, torch.tensor(places).to(self.device))
+        asked = self._feed(torch.tensor(places).to(self.device))
         answers = iter(choose(self.model, asked, [question.allowed for question in questions]))
         for row in self.rows:
             row.take([next(answers) for _ in row.questions])
 
-    def _feed(self) -> Tensor:
-        """The pass: every row's feed side by side -> hidden states [N, C]."""
+    def _feed(self, places: Tensor) -> Tensor:
+        """The pass: every row's feed side by side -> hidden states [K, C] of the tokens at `places` [K]."""
         assert self.cache is not None, "there is room before there are rows"
         packing = pack([row.length for row in self.rows], [len(row.feed) for row in self.rows], self.cache.slots, self.device)
         embedded = self._embed()
         attend = PackedPass(self.model.attention, self.cache, packing, self.model.slopes, embedded.dtype)
-        return self.model.run(embedded.unsqueeze(0), attend).squeeze(0)
+        return self.model.run(embedded.unsqueeze(0), attend, places).squeeze(0)
 
     def _embed(self) -> Tensor:
         """Every row's feed, embedded [N, C]; at level 'embedding' that of a known text is not computed again."""

@@ -130,6 +130,7 @@ class Engine:
                 # Half-precision sums inside a product change text between runs of different shapes; the default is on.
                 torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
             model = load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen)
+            model.pack()
             reuse = ReuseCache(cache, cache_bytes)
             runner = LocalRunner(Decoder(model, rows=batch_size, token_budget=token_budget, reuse=reuse))
         return cls(runner, checkpoint, config, batch_size, kind)

@@ -6,11 +6,11 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from seqgpt_lab.engine.attention import Attention, Geometry, Prepared, SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.linear import Linear, packable, packed_weight, product
 from seqgpt_lab.engine.parallel import Shard
 
 
@@ -32,21 +32,23 @@ class Layer(nn.Module):
         mine = len(shard.heads(config.heads)) * config.head_dim
         wide = len(shard.block(4 * hidden))
         self.input_layernorm = nn.LayerNorm(hidden, config.layer_norm_epsilon)
-        self.query_key_value = nn.Linear(hidden, 3 * mine)
-        self.dense = nn.Linear(mine, hidden)
+        self.query_key_value = Linear(hidden, 3 * mine)
+        self.dense = Linear(mine, hidden)
         self.post_attention_layernorm = nn.LayerNorm(hidden, config.layer_norm_epsilon)
-        self.dense_h_to_4h = nn.Linear(hidden, wide)
-        self.dense_4h_to_h = nn.Linear(wide, hidden)
+        self.dense_h_to_4h = Linear(hidden, wide)
+        self.dense_4h_to_h = Linear(wide, hidden)
 
-    def forward(self, hidden: Tensor, attend: Attend, index: int) -> Tensor:
-        """hidden [B, T, C] -> [B, T, C]."""
+    def forward(self, hidden: Tensor, attend: Attend, index: int, asked: Tensor | None = None) -> Tensor:
+        """hidden [B, T, C] -> [B, T, C], or [B, K, C] of the tokens at `asked` [K] int64, which is enough where no layer comes after."""
         normed = self.input_layernorm(hidden)
         residual = normed if self.config.residual_after_layer_norm else hidden
-        hidden = residual + self._row_parallel(self.dense, self._attention(normed, attend, index))
+        mixed = self._attention(normed, attend, index)
+        if asked is not None:
+            residual, mixed = residual.index_select(1, asked), mixed.index_select(1, asked)
+        hidden = residual + self._row_parallel(self.dense, mixed)
         normed = self.post_attention_layernorm(hidden)
         residual = normed if self.config.residual_after_layer_norm else hidden
-        wide = functional.gelu(self.dense_h_to_4h(normed), approximate="tanh")
-        return residual + self._row_parallel(self.dense_4h_to_h, wide)
+        return residual + self._row_parallel(self.dense_4h_to_h, self.dense_h_to_4h.gelu(normed))
 
     def _attention(self, normed: Tensor, attend: Attend, index: int) -> Tensor:
         batch, count, _ = normed.shape
@@ -54,12 +56,11 @@ class Layer(nn.Module):
         query, key, value = fused.unbind(dim=3)  # [B, T, H, D] each
         return attend(index, query, key, value).reshape(batch, count, -1)  # [B, T, H * D]
 
-    def _row_parallel(self, linear: nn.Linear, part: Tensor) -> Tensor:
+    def _row_parallel(self, linear: Linear, part: Tensor) -> Tensor:
         """This rank's columns of a linear, summed over ranks; the bias is added once, after the sum."""
         if self.shard.world_size == 1:
-            return functional.linear(part, linear.weight, linear.bias)
-        summed = self.shard.sum(functional.linear(part, linear.weight))
-        return summed + linear.bias
+            return linear(part)  # type: ignore[no-any-return]
+        return self.shard.sum(linear.without_bias(part)) + linear.bias
 
 
 class AttentionPass:
@@ -92,6 +93,7 @@ class Bloom(nn.Module):
         self.h = nn.ModuleList(Layer(config, self.shard) for _ in range(config.layers))
         self.ln_f = nn.LayerNorm(config.hidden_size, config.layer_norm_epsilon)
         self.lm_head = None if config.tied_head else nn.Linear(config.hidden_size, len(self.vocabulary), bias=False)
+        self.packed_head: Tensor | None = None
         heads = self.shard.heads(config.heads)
         self.register_buffer("slopes", alibi_slopes(config.heads)[heads.start : heads.stop], persistent=False)
 
@@ -108,19 +110,36 @@ class Bloom(nn.Module):
         """token_ids [B, T] -> what enters the first layer [B, T, C]: embedded and normalised, the same wherever a token stands."""
         return self.word_embeddings_layernorm(self._embed(token_ids))  # type: ignore[no-any-return]
 
-    def run(self, hidden: Tensor, attend: Attend) -> Tensor:
-        """Embedded tokens [B, T, C] through all layers and the final LayerNorm [B, T, C]."""
+    def run(self, hidden: Tensor, attend: Attend, asked: Tensor | None = None) -> Tensor:
+        """Embedded tokens [B, T, C] through all layers and the final LayerNorm [B, T, C]; [B, K, C] with the places of `asked` tokens."""
         for index, layer in enumerate(self.h):
-            hidden = layer(hidden, attend, index)
+            hidden = layer(hidden, attend, index, asked if index == len(self.h) - 1 else None)
         return self.ln_f(hidden)  # type: ignore[no-any-return]
+
+    def pack(self) -> None:
+        """Lay the weights out as this processor multiplies them, where that is of use (`linear.py`); then they only serve to run.
+
+        Of the head a copy is laid out, for embedding and scoring some ids take single rows of it.
+        """
+        for module in self.h.modules():
+            if isinstance(module, Linear):
+                module.pack()
+        if packable(self._head):
+            self.packed_head = packed_weight(self._head)
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
         """hidden [N, C] -> this rank's block of the logits [N, block(vocab_size)]; pass only the rows that are needed.
 
         ids: [K] of this rank's vocabulary, to score those alone: [N, K].
         """
-        weight = self.word_embeddings.weight if self.lm_head is None else self.lm_head.weight
-        return functional.linear(hidden, weight if ids is None else weight.index_select(0, ids - self.vocabulary.start))
+        if ids is None:
+            return product(hidden, self._head if self.packed_head is None else self.packed_head)
+        return product(hidden, self._head.index_select(0, ids - self.vocabulary.start))
+
+    @property
+    def _head(self) -> Tensor:
+        """This rank's rows [block(vocab_size), C]."""
+        return self.word_embeddings.weight if self.lm_head is None else self.lm_head.weight
 
     def _embed(self, token_ids: Tensor) -> Tensor:
         if self.shard.world_size == 1:

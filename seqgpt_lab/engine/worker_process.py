@@ -139,6 +139,7 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
         device=device,
         attention=choose_attention(spec.attention, device),
     )
+    model.pack()
     shard.meeting.exchange = join_ranks(spec)
     return model, shard
 

@@ -6,7 +6,6 @@ of its own: what a cache remembers from the round before is of no use.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -21,36 +20,16 @@ import torch
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import resolve_device, resolve_dtype
-from seqgpt_lab.engine.requests import Completion
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.files import sha256_of, write_json
+from seqgpt_lab.files import sha256_of
 from seqgpt_lab.studies.contestants import Contestant, Running, started
 from seqgpt_lab.studies.display import Prose, plain, short
-from seqgpt_lab.studies.workloads import Task, Workload
+from seqgpt_lab.studies.turns import Record, Result, Turn, results_of
+from seqgpt_lab.studies.workloads import Workload
 
 Progress = Callable[[str, int, int], None]
 """Called with the workload, how many of its turns are done and how many there are."""
 _WARM_UP = 4  # tasks: enough to start threads and to touch the weights
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One contestant on one workload. seconds: of each round, which all contestants share; documents: prompts a round.
-
-    same_answers: share of answers that are token for token the first contestant's. passes: of the model, for a request on average;
-    0 where an engine does not tell. seconds_to_first: the prompt's pass; 0 likewise.
-    """
-
-    workload: str
-    contestant: str
-    batch: int
-    prompt_tokens: int
-    documents: int
-    answer_tokens: float
-    same_answers: float
-    passes: float
-    seconds_to_first: float
-    seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,73 +80,50 @@ def run_benchmark(
 ) -> Benchmark:
     """Every contestant on every workload. dtype: of this engine and of transformers.
 
-    record: a JSON file that is written after each workload, and from which workloads that are whole in it are taken over, where model,
-    machine, contestants and rounds are the same. Raises OptionError for nothing to run or a record of something else.
+    record: a JSON file that is written after each turn, and from which what was measured already is taken over, where model, machine,
+    contestants and rounds are the same. Raises OptionError for nothing to run or a record of something else.
     """
     if not workloads or not contestants:
         raise OptionError(f"{len(workloads)} workloads and {len(contestants)} contestants; at least one of each is needed")
     machine = describe_machine(model, dtype)
-    found = list(_recorded(record, machine, workloads, contestants))
-    done = {result.workload for result in found}
-    waiting = [workload for workload in workloads if workload.name not in done]
+    kept = Record(record, machine, [contestant.name for contestant in contestants])
+    found = [result for workload in workloads for result in kept.whole(workload)]
+    waiting = [workload for workload in workloads if not kept.whole(workload)]
     if waiting:
         with started(model, contestants, dtype) as running:
             for workload in waiting:
-                found += _measure(workload, running, progress)
-                if record:
-                    write_json(record, Benchmark(machine, tuple(found)).to_dict())
+                whole = tuple(found)
+                found += _measure(workload, running, kept, Benchmark(machine, whole).to_dict(), progress)
+                kept.write(Benchmark(machine, tuple(found)).to_dict())
     return Benchmark(machine, tuple(found))
 
 
-def _measure(workload: Workload, running: Sequence[Running], progress: Progress | None) -> list[Result]:
+def _measure(
+    workload: Workload, running: Sequence[Running], kept: Record, before: Mapping[str, Any], progress: Progress | None
+) -> list[Result]:
+    """before: what the record holds of earlier workloads, which is written again after each turn, with the turns of this one."""
+    turns = kept.turns_of(workload)
     warm_up, *rounds = workload.rounds
-    seconds: list[list[float]] = [[] for _ in running]
-    answers: list[list[Completion]] = [[] for _ in running]
-    turns, done = len(running) * (len(rounds) + 1), 0
-    for number, tasks in enumerate((warm_up[:_WARM_UP], *rounds)):
-        for place in _order(len(running), number):
+    total, done = len(running) * len(workload.rounds), len(turns)
+    for number, tasks in enumerate((warm_up[:_WARM_UP], *rounds), -1):
+        for place in _order(len(running), number + 1):
+            if (number, place) in turns:
+                continue
             begun = time.perf_counter()
             completions = running[place].run(tasks, workload.batch)
-            if number:
-                seconds[place].append(time.perf_counter() - begun)
-                answers[place] += completions
+            if number >= 0:
+                turns[number, place] = Turn.of(time.perf_counter() - begun, completions)
+                kept.write(before, workload.name, turns)
             done += 1
             if progress:
-                progress(workload.name, done, turns)
-    lengths = [len(request.prompt_ids) for tasks in rounds for request in running[0].requests(tasks)]
-    return [
-        _result(workload, one, rounds, mean(lengths), times, mine, answers[0])
-        for one, times, mine in zip(running, seconds, answers, strict=True)
-    ]
+                progress(workload.name, done, total)
+    tokens = mean(len(request.prompt_ids) for tasks in rounds for request in running[0].requests(tasks))
+    return results_of(workload, kept.contestants, round(tokens), turns)
 
 
 def _order(count: int, turn: int) -> list[int]:
     """Who begins changes from round to round."""
     return [(turn + place) % count for place in range(count)]
-
-
-def _result(
-    workload: Workload,
-    running: Running,
-    rounds: Sequence[Sequence[Task]],
-    prompt_tokens: float,
-    seconds: Sequence[float],
-    answers: Sequence[Completion],
-    wanted: Sequence[Completion],
-) -> Result:
-    same = [mine.token_ids == theirs.token_ids for mine, theirs in zip(answers, wanted, strict=True)]
-    return Result(
-        workload=workload.name,
-        contestant=running.contestant.name,
-        batch=workload.batch,
-        prompt_tokens=round(prompt_tokens),
-        documents=len(rounds[0]),
-        answer_tokens=mean(len(answer.token_ids) for answer in answers),
-        same_answers=mean(same),
-        passes=mean(answer.timing.passes for answer in answers),
-        seconds_to_first=median(answer.timing.prefill for answer in answers),
-        seconds=tuple(seconds),
-    )
 
 
 def _rate(result: Result) -> float:
@@ -227,26 +183,3 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _recorded(
-    record: Path | None, machine: Mapping[str, Any], workloads: Sequence[Workload], contestants: Sequence[Contestant]
-) -> list[Result]:
-    """The results in the record for workloads that are wanted, in the order wanted."""
-    if record is None or not record.exists():
-        return []
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        theirs, results = content["machine"], [Result(**{**row, "seconds": tuple(row["seconds"])}) for row in content["results"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise OptionError(f"{record} is not the record of a benchmark ({error!r}); name a new file") from error
-    differing = [key for key in machine if theirs.get(key) != machine[key]]
-    if differing:
-        raise OptionError(f"{record} was made with another {', '.join(differing)}; name a new file")
-    names = [contestant.name for contestant in contestants]
-    kept = []
-    for workload in workloads:
-        rows = [result for result in results if result.workload == workload.name]
-        whole = [row.contestant for row in rows] == names and all(len(row.seconds) == len(workload.rounds) - 1 for row in rows)
-        kept += rows if whole else []
-    return kept

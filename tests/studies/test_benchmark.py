@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,13 @@ import pytest
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.peer_ctranslate2 import CTranslate2Engine
 from seqgpt_lab.engine.reference import ReferenceEngine
-from seqgpt_lab.engine.requests import Request
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies import benchmark as module
 from seqgpt_lab.studies.benchmark import Benchmark, Result, describe_machine, run_benchmark
 from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants
 from seqgpt_lab.studies.sources import find_sources
-from seqgpt_lab.studies.workloads import Texts, Workload
+from seqgpt_lab.studies.workloads import Task, Texts, Workload
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests
 
@@ -105,6 +106,31 @@ def test_whole_workloads_of_a_record_are_kept_and_others_measured(
     record.write_text("[]", encoding="utf-8")
     with pytest.raises(OptionError, match="is not the record of a benchmark"):
         run_benchmark(model, workloads, contestants, dtype="fp32", record=record)
+
+
+def test_an_interrupted_workload_goes_on_with_the_turns_that_are_missing(
+    model: Path, workloads: list[Workload], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, contestants = tmp_path / "bench.json", [Contestant("ours"), Contestant("ours without drafting", without=("drafting",))]
+    ran: list[tuple[str, int]] = []
+    run = Running.run
+
+    def noted(self: Running, tasks: Sequence[Task], batch: int) -> list[Completion]:
+        ran.append((self.contestant.name, len(ran)))
+        if len(ran) == 6:  # of two warm-ups and four turns the last
+            raise KeyboardInterrupt
+        return run(self, tasks, batch)
+
+    monkeypatch.setattr(Running, "run", noted)
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
+    turns = json.loads(record.read_text(encoding="utf-8"))["interrupted"]["turns"]
+    assert len(turns) == 3
+    found = run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
+    assert len(ran) == 6 + 2 + 1, "a warm-up of each, and the turn that was missing"
+    assert [found.results[turn["place"]].seconds[turn["round"]] for turn in turns] == [turn["seconds"] for turn in turns]
+    assert [result.same_answers for result in found.results] == [1.0, 1.0]
+    assert "interrupted" not in json.loads(record.read_text(encoding="utf-8"))
 
 
 def test_a_technique_left_out_leaves_the_requests_without_it(model: Path, workloads: list[Workload]) -> None:

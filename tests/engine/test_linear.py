@@ -1,0 +1,94 @@
+"""Packed weights give the very bits that plain ones give, at any number of positions, and only where the processor has use for them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from seqgpt_lab.engine.attention import Geometry
+from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.linear import Linear, packable
+from seqgpt_lab.engine.model import AttentionPass, Bloom, fresh_geometry
+from tests.engine.oracles import Oracle, load, random_requests
+
+CPU = torch.device("cpu")
+IDS = torch.tensor([request.prompt_ids for request in random_requests(400, longest=37) if len(request.prompt_ids) == 37][:3])
+multiplies_bf16 = pytest.mark.skipif(not packable(torch.zeros(1, 1, dtype=torch.bfloat16)), reason="this CPU does not multiply bfloat16")
+
+
+def linears(inner: int, outer: int) -> tuple[Linear, Linear]:
+    """The same linear, plain and packed."""
+    torch.manual_seed(inner)
+    plain, packed = (Linear(inner, outer).to(torch.bfloat16).requires_grad_(False) for _ in range(2))
+    packed.load_state_dict(plain.state_dict())
+    packed.pack()
+    return plain, packed
+
+
+@multiplies_bf16
+@pytest.mark.parametrize(("inner", "outer"), ((64, 192), (192, 64), (33, 7)))
+def test_a_packed_linear_gives_the_same_bits(inner: int, outer: int) -> None:
+    plain, packed = linears(inner, outer)
+    assert packed.weight.is_mkldnn and packed.weight.shape == plain.weight.shape and packed.weight.nbytes == plain.weight.nbytes
+    for count in (1, 2, 17, 300):
+        hidden = torch.randn(1, count, inner).to(torch.bfloat16)
+        for found, wanted in ((packed(hidden), plain(hidden)), (packed.without_bias(hidden), plain.without_bias(hidden))):
+            assert found.shape == (1, count, outer) and torch.equal(found, wanted)
+        assert not torch.equal(packed(hidden), packed.without_bias(hidden))
+
+
+@multiplies_bf16
+def test_gelu_of_a_packed_linear_errs_no_more_than_gelu_after_rounding() -> None:
+    plain, packed = linears(64, 192)
+    hidden = torch.randn(50, 64).to(torch.bfloat16)
+    truth = functional.gelu(functional.linear(hidden.float(), plain.weight.float(), plain.bias.float()), approximate="tanh")
+
+    def error(found: Tensor) -> float:
+        return float((found.float() - truth).norm() / truth.norm())
+
+    assert error(packed.gelu(hidden)) <= error(plain.gelu(hidden)) < 0.01
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float16))
+def test_other_dtypes_stay_as_they_are(dtype: torch.dtype) -> None:
+    linear = Linear(8, 4).to(dtype)
+    weight = linear.weight
+    linear.pack()
+    assert linear.weight is weight and not weight.is_mkldnn
+    assert torch.equal(
+        linear.gelu(torch.ones(1, 8, dtype=dtype)), functional.gelu(linear(torch.ones(1, 8, dtype=dtype)), approximate="tanh")
+    )
+
+
+@multiplies_bf16
+def test_a_packed_model_scores_as_the_plain_one(oracle: Oracle) -> None:
+    plain, packed = load(oracle.directory, dtype="bf16"), load(oracle.directory, dtype="bf16")
+    packed.pack()
+    assert packed.packed_head is not None and sum(one.nbytes for one in packed.parameters()) == sum(
+        one.nbytes for one in plain.parameters()
+    )
+    with torch.inference_mode():
+        wanted, found = (model(IDS, fresh_geometry(IDS)) for model in (plain, packed))
+        assert float((found.float() - wanted.float()).norm() / wanted.float().norm()) < 0.03  # GELU rounds otherwise
+        assert torch.equal(packed.logits(wanted), plain.logits(wanted))
+        some = torch.tensor([0, 3, 999])
+        assert torch.equal(packed.logits(wanted, some), plain.logits(wanted, some))
+
+
+def _pass(model: Bloom, cache: KVCache, geometry: Geometry) -> AttentionPass:
+    return AttentionPass(model.attention, cache, geometry, model.attention.prepare(geometry, model.slopes, torch.float32))
+
+
+def test_asked_places_are_those_of_the_whole_pass(oracle: Oracle) -> None:
+    """The last layer computes only what is asked, and still writes every token's keys and values."""
+    model = load(oracle.directory)
+    asked, caches = torch.tensor([0, 7, 36]), [KVCache(2, 3, 37, 12, 16, dtype=torch.float32, device=CPU) for _ in range(2)]
+    geometry = Geometry(torch.zeros(3, dtype=torch.int64), 37, 37, fresh=True)
+    with torch.inference_mode():
+        whole = model.run(model.embed(IDS), _pass(model, caches[0], geometry))
+        some = model.run(model.embed(IDS), _pass(model, caches[1], geometry), asked)
+    torch.testing.assert_close(some, whole.index_select(1, asked), atol=1e-5, rtol=0)
+    torch.testing.assert_close(caches[1].keys, caches[0].keys, atol=1e-5, rtol=0)
+    assert caches[0].keys[1].abs().sum() > 0

@@ -21,6 +21,7 @@ from torch.nn import functional
 from seqgpt_lab.engine.attention import Geometry, SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
 from seqgpt_lab.engine.decode import Request, decode
+from seqgpt_lab.engine.linear import packable, packed_weight, product
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS
 from seqgpt_lab.studies.rigs import Rig
@@ -77,19 +78,19 @@ def _by_dtype(dtype: str, where: torch.device) -> dict[str, Any]:
     kind = DTYPES[dtype]
     figures: dict[str, Any] = {}
     count = 24 if where.type == "cpu" else 64
-    weights = [_random((4 * _WIDTH, _WIDTH), kind, where) for _ in range(count)]
+    weights = [_weight(4 * _WIDTH, _WIDTH, kind, where) for _ in range(count)]
     size = sum(weight.nbytes for weight in weights)
     one, many = _random((1, _WIDTH), kind, where), _random((256, _WIDTH), kind, where)
-    reading = best_of(lambda: [functional.linear(one, weight) for weight in weights])
+    reading = best_of(lambda: [product(one, weight) for weight in weights])
     some = weights[:6]
-    multiplying = best_of(lambda: [functional.linear(many, weight) for weight in some], 3) - reading * len(some) / count
+    multiplying = best_of(lambda: [product(many, weight) for weight in some], 3) - reading * len(some) / count
     figures["flops"] = {dtype: 2 * 256 * sum(weight.numel() for weight in some) / multiplying}
     if dtype in ("fp32", "bf16"):  # memory is memory; the dtype the CPU runs in is measured last and stays
         figures["bandwidth"] = size / reading
-        small = [_random((_WIDTH, 256), kind, where) for _ in range(8)]
+        small = [_weight(_WIDTH, 256, kind, where) for _ in range(8)]
         row = _random((1, 256), kind, where)
         figures["cache_bandwidth"] = sum(weight.nbytes for weight in small) / best_of(
-            lambda: [functional.linear(row, weight) for weight in small], 20
+            lambda: [product(row, weight) for weight in small], 20
         )
     wide = _random((512, 4 * _WIDTH), kind, where)
     figures["map_rate"] = {dtype: wide.numel() / best_of(lambda: functional.gelu(wide, approximate="tanh"))}
@@ -182,12 +183,12 @@ def _worker(rank: int, folder: str, kind: str, answer: Any) -> None:
     torch.set_num_threads(max(1, min(torch.get_num_threads(), len(os.sched_getaffinity(0)) // 2)))
     dist.init_process_group("nccl" if kind == "cuda" else "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     dtype = torch.bfloat16 if kind == "cpu" else torch.float16
-    weights = [_random((4 * _WIDTH, _WIDTH), dtype, where) for _ in range(12)]
+    weights = [_weight(4 * _WIDTH, _WIDTH, dtype, where) for _ in range(12)]
     rows = _random((16, _WIDTH), dtype, where)
     figures: dict[str, float] = {"runtime": float(psutil.Process().memory_info().rss - sum(weight.nbytes for weight in weights))}
 
     def work() -> object:
-        return [functional.linear(rows, weight) for weight in weights]
+        return [product(rows, weight) for weight in weights]
 
     for turn in range(2):
         dist.barrier()
@@ -248,3 +249,9 @@ def _processor() -> str:
 
 def _random(shape: tuple[int, ...], kind: torch.dtype, where: torch.device) -> Tensor:
     return torch.randn(shape, device=where).to(kind)
+
+
+def _weight(outer: int, inner: int, kind: torch.dtype, where: torch.device) -> Tensor:
+    """A weight [outer, inner], laid out as the engine would lay it out."""
+    weight = _random((outer, inner), kind, where)
+    return packed_weight(weight) if packable(weight) else weight

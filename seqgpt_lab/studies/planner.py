@@ -171,7 +171,9 @@ def memory(machine: Machine, workload: Workload) -> Memory:
     bias = machine.heads * (workload.length - workload.cached) * workload.length * (workload.batch if workload.cached else 1)
     inside = tokens * config.hidden_size * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
     peak = max(10 * bias, inside + item * bias, workload.batch * ids * (item + 4))
-    return Memory(machine.rig.runtime_bytes, machine.weight_bytes, workload.batch * used * machine.token_bytes(), peak)
+    # On a CPU in bf16 the LM head lies there twice, see Bloom.pack.
+    copied = machine.vocabulary * config.hidden_size * item if (machine.rig.kind, machine.dtype) == ("cpu", "bf16") else 0
+    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + copied, workload.batch * used * machine.token_bytes(), peak)
 
 
 def room(found: Plan) -> float:

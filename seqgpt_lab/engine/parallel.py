@@ -84,8 +84,15 @@ def _best(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     parts = []
     for some in torch.split(logits, max(1, _FLOATS_AT_ONCE // logits.shape[-1])):
         floats = some.float()
-        best, column = floats.max(dim=-1)
-        total = best - floats.softmax(dim=-1).amax(dim=-1).log()
+        column = _argmax(floats)
+        place = column.unsqueeze(-1)
+        best = floats.gather(-1, place).squeeze(-1)
+        total = best - floats.softmax(dim=-1).gather(-1, place).squeeze(-1).log()
         parts.append((best, column, torch.where(best.isneginf(), best, total)))
     bests, columns, totals = zip(*parts, strict=True)
     return torch.cat(bests), torch.cat(columns), torch.cat(totals)
+
+
+def _argmax(floats: Tensor) -> Tensor:
+    """The first largest column [N] int64 of each row; on a CPU by numpy, which takes a tenth of torch's time."""
+    return torch.from_numpy(floats.numpy().argmax(-1)) if floats.device.type == "cpu" else floats.argmax(dim=-1)

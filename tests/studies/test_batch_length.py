@@ -19,8 +19,9 @@ from seqgpt_lab.studies.batch_length import (
     scenario_table,
     techniques_named,
 )
-from seqgpt_lab.studies.benchmark import Benchmark, Result
+from seqgpt_lab.studies.benchmark import Benchmark
 from seqgpt_lab.studies.sources import find_sources
+from seqgpt_lab.studies.turns import Result
 from seqgpt_lab.studies.workloads import Texts
 from tests.checkpoints import write_random_checkpoint
 

@@ -14,9 +14,10 @@ from seqgpt_lab.engine.reference import ReferenceEngine
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies import benchmark as module
-from seqgpt_lab.studies.benchmark import Benchmark, Result, describe_machine, run_benchmark
+from seqgpt_lab.studies.benchmark import Benchmark, describe_machine, run_benchmark
 from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants
 from seqgpt_lab.studies.sources import find_sources
+from seqgpt_lab.studies.turns import Result
 from seqgpt_lab.studies.workloads import Task, Texts, Workload
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests

@@ -8,8 +8,9 @@ import pytest
 
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.studies import roofline as module
-from seqgpt_lab.studies.benchmark import Benchmark, Result
+from seqgpt_lab.studies.benchmark import Benchmark
 from seqgpt_lab.studies.roofline import Roofline, about_roofline, distances, measure_phases, measure_roofline
+from seqgpt_lab.studies.turns import Result
 from tests.checkpoints import write_random_checkpoint
 
 

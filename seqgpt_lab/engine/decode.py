@@ -21,7 +21,7 @@ from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
 
-__all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
+__all__ = ["Completion", "Decoder", "Request", "Timing", "decode", "guesses_a_row"]
 
 PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
 POSITIONS_A_PASS = 64  # that guesses of all rows may fill
@@ -116,9 +116,8 @@ class Decoder:
 
     def _step(self) -> None:
         """Feed each row what it has not seen and its guesses, ask what comes next, keep what is right."""
-        least, most = GUESSES_A_ROW
         for row in self.rows:
-            row.plan(min(most, max(least, POSITIONS_A_PASS // len(self.rows))))
+            row.plan(guesses_a_row(len(self.rows)))
         questions, places, first = [], [], 0
         for row in self.rows:
             questions += row.questions
@@ -178,6 +177,12 @@ class Decoder:
                     self.rows[at] = last
         if gone:
             finish([index for index, _ in gone], [completion for _, completion in gone])
+
+
+def guesses_a_row(rows: int) -> int:
+    """How many ids each of so many rows may guess in a pass."""
+    least, most = GUESSES_A_ROW
+    return min(most, max(least, POSITIONS_A_PASS // rows))
 
 
 def _prefix(request: Request) -> tuple[int, ...]:

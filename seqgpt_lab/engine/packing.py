@@ -17,7 +17,7 @@ from seqgpt_lab.engine.kv_cache import KVCache
 
 _SMALL = 32  # tokens: rows with so few may be padded to each other; longer ones only when little is wasted
 _WASTE = 1.25
-_BLOCK = 256
+BLOCK = 256  # tokens of a long row by itself that attend at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,12 @@ def _runs(starts: Sequence[int], counts: Sequence[int], capacity: int) -> Iterat
 
 def _spans(run: range, starts: Sequence[int], counts: Sequence[int], device: torch.device) -> Iterator[Span]:
     """One span; of a single long row several, a block each, for a block need not look at the slots of those after it."""
-    if len(run) > 1 or counts[run.start] <= _BLOCK:
+    if len(run) > 1 or counts[run.start] <= BLOCK:
         yield _span(run, starts, counts, device)
         return
     first, last = starts[run.start], starts[run.start] + counts[run.start]
-    for begin in range(first, last, _BLOCK):
-        count = min(_BLOCK, last - begin)
+    for begin in range(first, last, BLOCK):
+        count = min(BLOCK, last - begin)
         yield Span(run.start, 1, count, Geometry(torch.tensor([begin]).to(device), count, begin + count), None)
 
 

@@ -36,7 +36,7 @@ def join_ranks(spec: WorkerSpec) -> MemoryExchange | None:
     met = torch.ones(1, device=device)
     exchange, how = None, choose_reduction(device)
     if how == "memory":
-        exchange = _share_memory(store, spec)
+        exchange = share_memory(store, spec.rank, spec.world_size)
         exchange.sum(met)
     else:
         _prepare_gloo() if how == "gloo" else _prepare_nccl(device)
@@ -59,18 +59,21 @@ def choose_reduction(device: torch.device) -> str:
     return wanted
 
 
-def _share_memory(store: Any, spec: WorkerSpec) -> MemoryExchange:
-    """Rank 0 makes the memory and tells the others where it is; it has no name, so it goes with the last process that holds it."""
-    if spec.rank == 0:
-        descriptor = create_memory(spec.world_size)
+def share_memory(store: Any, rank: int, world_size: int) -> MemoryExchange:
+    """Rank 0 makes the memory and tells the others where it is; it has no name, so it goes with the last process that holds it.
+
+    store: a torch.distributed store that all ranks share.
+    """
+    if rank == 0:
+        descriptor = create_memory(world_size)
         store.set("memory", f"/proc/{os.getpid()}/fd/{descriptor}")
     else:
         try:
             descriptor = os.open(store.get("memory").decode(), os.O_RDWR)
         except OSError as error:
             raise RuntimeError(f"the ranks cannot share memory here ({error}); set {REDUCTION}=gloo") from error
-    exchange = MemoryExchange(descriptor, spec.rank, spec.world_size)
-    if spec.rank != 0:
+    exchange = MemoryExchange(descriptor, rank, world_size)
+    if rank != 0:
         os.close(descriptor)  # rank 0 keeps its own open: that is the others' way in
     return exchange
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from seqgpt_lab.studies.costs import ITEM_BYTES, Machine, Pass, pass_seconds
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, Workload, best, compare, plan
+from seqgpt_lab.studies.costs import ITEM_BYTES, Machine, pass_seconds
+from seqgpt_lab.studies.passes import Group, Pass, Workload
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, best, compare, plan
 from seqgpt_lab.studies.rigs import Rig
 
 # Ids of a common answer: a few short fields.
@@ -111,7 +112,7 @@ def _fp16_share(rig: Rig, _claimed: Mapping[str, float]) -> Prediction:
 
 def _long_text(rig: Rig, _claimed: Mapping[str, float]) -> Prediction:
     """Ten thousand characters are more ids than the limit lets in, whatever the machine."""
-    window = pass_seconds(Machine(rig, SEQGPT_560M, "fp16"), Pass(4, 1024, 1024, 4)).total
+    window = pass_seconds(Machine(rig, SEQGPT_560M, "fp16"), Pass((Group(4, 1024, 1024),), 4, 4)).total
     return Prediction(
         f"1,024 ids hold some 1,000 to 2,000 characters, so five to ten windows a document, {window * 1e3:.0f} ms for the prompts of four; "
         "read in one piece, at most a fifth of the document would be seen"

@@ -5,6 +5,7 @@ Counts are of this engine's model (`engine/model.py`): four products, two reduct
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
@@ -13,30 +14,19 @@ import torch
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
+from seqgpt_lab.studies.passes import Group, Pass, interpolate
 from seqgpt_lab.studies.rigs import Rig
 
 ITEM_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 # Tensor operations that the engine dispatches, counted by a test: of a layer, and of a pass beside its layers.
 OPS_A_LAYER = 30
 OPS_A_PASS = 38
-# Hidden vectors that a layer reads or writes beside its products: two LayerNorms, two sums, heads put together, keys and values stored.
-_VECTORS_MOVED = 16
-# Bytes an element of the ALiBi bias costs while it is built: product, mask and rounding, each written and read again.
-_BIAS_BYTES = 18
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """Work of one pass. rows: sequences; fed: new tokens of each; slots: keys that each sees, its new ones included.
-
-    asked: hidden states that the LM head scores, in all; head_ids: vocabulary rows it scores them on, None for all.
-    """
-
-    rows: int
-    fed: int
-    slots: int
-    asked: int
-    head_ids: int | None = None
+# Hidden vectors that a layer reads or writes beside its products, by token: two LayerNorms (4), two sums (6), keys and values stored (4),
+# heads put together (2); calibration times just these.
+VECTORS_MOVED = 16
+# Bytes that the ALiBi bias reads and writes while it is built: of each distance of a slot from a token, and of each head's share of it.
+_DISTANCE_BYTES = 40
+_BIAS_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +105,40 @@ def _parameters(config: ModelConfig, ranks: int) -> int:
 def pass_seconds(machine: Machine, work: Pass) -> Seconds:
     """Time of one pass by what it is spent on; a rig whose reading and computing overlap pays the larger of the two, as a whole."""
     rig, config = machine.rig, machine.config
-    tokens = work.rows * work.fed
-    read = config.layers * machine.layer_bytes / _bandwidth(machine)
-    multiply = 2 * tokens * config.layers * machine.layer_bytes / machine.item_bytes / rig.flops[machine.dtype]
-    if rig.overlap:
-        read, multiply = (read, 0.0) if read > multiply else (0.0, multiply)
+    read, multiply = _products(machine, work.tokens)
     parts = Seconds(
         weights=read,
         products=multiply,
-        attention=config.layers * _attention(machine, work),
+        attention=config.layers * sum(_attention(machine, group) for group in work.groups),
         elementwise=_elementwise(machine, work),
         head=_head(machine, work),
-        sums=_sums(machine, tokens),
+        sums=_sums(machine, work.tokens),
     )
     starts = rig.op_seconds * (OPS_A_LAYER * config.layers + OPS_A_PASS)
     if rig.overlap:  # a card works while the next operations are started; what they take longer than its work is waited for
         starts = max(0.0, starts - parts.total)
-    return parts + Seconds(starts=starts + rig.pass_seconds)
+    return parts + Seconds(starts=starts + rig.pass_seconds + rig.row_seconds * work.rows)
+
+
+def _products(machine: Machine, tokens: int) -> tuple[float, float]:
+    """Reading the layers' weights, and multiplying them with so many tokens: as measured on the rig, else by its bandwidth and rate."""
+    rig, config = machine.rig, machine.config
+    curves = rig.product_seconds.get(machine.dtype)
+    if curves:
+        whole = config.layers * _between_widths(curves, config.hidden_size, tokens) / machine.ranks
+        read = min(whole, config.layers * _between_widths(curves, config.hidden_size, 1) / machine.ranks)
+        return read, whole - read
+    read = config.layers * machine.layer_bytes / _bandwidth(machine)
+    multiply = 2 * tokens * config.layers * machine.layer_bytes / machine.item_bytes / rig.flops[machine.dtype]
+    if rig.overlap:
+        return (read, 0.0) if read > multiply else (0.0, multiply)
+    return read, multiply
+
+
+def _between_widths(curves: Mapping[int, Mapping[int, float]], width: int, tokens: int) -> float:
+    """Seconds of one layer's products: of the width measured, or what lies between the two nearest, a weight's time on a straight line."""
+    a_weight = {measured: interpolate(curve, tokens) / measured**2 for measured, curve in sorted(curves.items())}
+    return interpolate(a_weight, min(max(width, min(a_weight)), max(a_weight))) * width**2
 
 
 def _bandwidth(machine: Machine) -> float:
@@ -140,33 +147,32 @@ def _bandwidth(machine: Machine) -> float:
     return machine.rig.cache_bandwidth if fits else machine.rig.bandwidth
 
 
-def _attention(machine: Machine, work: Pass) -> float:
-    """Of one layer: reading keys and values, and both products; a lone query a row takes another path through the library."""
+def _attention(machine: Machine, group: Group) -> float:
+    """Of one layer: laying out keys and values and asking one query a row, then both products of every further query."""
     rig, width = machine.rig, machine.heads * machine.config.head_dim
-    stored = 2 * work.rows * work.slots * width * machine.item_bytes
-    if work.fed == 1:
-        return stored / rig.single_query_bandwidth[machine.dtype]
-    read = stored / rig.bandwidth
-    multiply = 4 * work.rows * work.fed * work.slots * width / rig.attention_flops[machine.dtype]
+    stored = 2 * group.rows * group.slots * width * machine.item_bytes
+    read = stored / rig.single_query_bandwidth[machine.dtype]
+    multiply = 4 * group.rows * (group.fed - 1) * group.slots * width / rig.attention_flops[machine.dtype]
     return max(read, multiply) if rig.overlap else read + multiply
 
 
 def _elementwise(machine: Machine, work: Pass) -> float:
     rig, config = machine.rig, machine.config
-    tokens = work.rows * work.fed
-    moved = tokens * _VECTORS_MOVED * config.hidden_size * machine.item_bytes / rig.elementwise_bandwidth
-    mapped = tokens * 4 * config.hidden_size / machine.ranks / rig.map_rate[machine.dtype]
-    bias = work.rows * machine.heads * work.fed * work.slots * _BIAS_BYTES / rig.elementwise_bandwidth
+    moved = work.tokens * VECTORS_MOVED * config.hidden_size * machine.item_bytes / rig.elementwise_bandwidth
+    mapped = work.tokens * 4 * config.hidden_size / machine.ranks / rig.map_rate[machine.dtype]
+    biased = sum((1 if group.fresh else group.rows) * group.fed * group.slots for group in work.groups)
+    bias = biased * (_DISTANCE_BYTES + machine.heads * _BIAS_BYTES) / rig.elementwise_bandwidth
     return config.layers * (moved + mapped) + bias
 
 
 def _head(machine: Machine, work: Pass) -> float:
-    """Scoring, and the softmax over what was scored, in float32."""
+    """Scoring, and the choice among what was scored, in float32."""
     rig = machine.rig
     ids = machine.vocabulary if work.head_ids is None else min(work.head_ids, machine.vocabulary)
-    read = ids * machine.config.hidden_size * machine.item_bytes / rig.bandwidth
+    head_bytes = ids * machine.config.hidden_size * machine.item_bytes
+    read = head_bytes / (rig.cache_bandwidth if head_bytes <= rig.cache_bytes else rig.bandwidth)
     multiply = 2 * work.asked * ids * machine.config.hidden_size / rig.flops[machine.dtype]
-    choose = work.asked * ids / rig.map_rate["fp32"]
+    choose = work.asked * ids / rig.choice_rate
     return (max(read, multiply) if rig.overlap else read + multiply) + choose
 
 

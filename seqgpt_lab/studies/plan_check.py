@@ -8,7 +8,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,7 +24,8 @@ from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.display import Prose
-from seqgpt_lab.studies.planner import DRAFT_SLOTS, TECHNIQUES, Arrangement, Workload, plan
+from seqgpt_lab.studies.passes import TECHNIQUES, Workload
+from seqgpt_lab.studies.planner import Arrangement, plan
 from seqgpt_lab.studies.rigs import Rig
 
 Progress = Callable[[str, int, int], None]
@@ -36,13 +37,20 @@ _ALONE = Arrangement()
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One configuration of the grid; output: ids written by every row."""
+    """One configuration of the grid; output: ids written by every row. spread: how much shorter and longer than `length` prompts are, at
+    most, as a share of it; they are evenly spread."""
 
     batch: int
     length: int
     technique: str
     arrangement: Arrangement = _ALONE
     output: int = 12
+    spread: float = 0.0
+
+    def lengths(self, count: int) -> list[int]:
+        """Of so many prompts, `length` on average."""
+        steps = [2 * index / (count - 1) - 1 if count > 1 else 0.0 for index in range(count)]
+        return [round(self.length * (1 + self.spread * step)) for step in steps]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +166,7 @@ def _named(case: Case) -> dict[str, Any]:
         "technique": case.technique,
         "batch": case.batch,
         "length": case.length,
+        "spread": case.spread,
         "output": case.output,
     }
 
@@ -184,8 +193,8 @@ def _processor_seconds(engine: Engine) -> list[float]:
 def _workload(case: Case, written: Sequence[Completion]) -> Workload:
     passes = max(completion.timing.passes for completion in written)
     output = max(len(completion.token_ids) for completion in written)
-    fed, head_ids = (1, None) if case.technique == "plain" else (1 + DRAFT_SLOTS, None)
-    return Workload(case.batch, case.length, output, passes, fed, _HEAD_IDS if case.technique == "grounded" else head_ids)
+    head_ids = _HEAD_IDS if case.technique == "grounded" else None
+    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids)
 
 
 def _requests(engine: Engine, case: Case) -> list[Request]:
@@ -195,7 +204,7 @@ def _requests(engine: Engine, case: Case) -> list[Request]:
     least = min(_LEAST_ID, most // 2)
     few = FewIds(tuple(sorted(source.sample(range(least, most), min(_HEAD_IDS, most - least))))) if case.technique == "grounded" else None
     count = case.batch * case.arrangement.replicas
-    prompts = [tuple(source.randrange(least, most) for _ in range(case.length)) for _ in range(count)]
+    prompts = [tuple(source.randrange(least, most) for _ in range(length)) for length in case.lengths(count)]
     requests = [Request(ids, case.output, constraint=few) for ids in prompts]
     if case.technique == "plain":
         return requests
@@ -252,13 +261,18 @@ def worst_factor(frame: pandas.DataFrame) -> float:
 
 
 def every_case() -> Iterator[tuple[str, str, Case]]:
-    """The grid that the planner is held to: (`wide` or `tiny`, dtype, case). `wide` is a model of SeqGPT-560M's shape."""
+    """The grid that the planner is held to: (`wide` or `tiny`, dtype, case). `wide` is a model of SeqGPT-560M's shape.
+
+    Nothing of it is calibrated: `calibrate` times single operations, at other sizes.
+    """
     one, ranks, replicas = _ALONE, Arrangement(ranks=2), Arrangement(replicas=2)
-    for case in grid((1, 4, 16), (64, 256), TECHNIQUES, (one,)):
+    for case in grid((1, 3, 10), (96, 300), TECHNIQUES, (one,)):
         yield "wide", "bf16", case
-    for case in grid((1, 4), (64, 256), ("plain", "drafted"), (ranks, replicas)):
-        yield "wide", "bf16", case
-    for case in grid((1, 16), (64, 512), ("plain", "drafted"), (one,)):
+    for case in grid((6,), (150,), ("plain", "drafted"), (one,)):
+        yield "wide", "bf16", replace(case, spread=0.8)
+    for case in grid((1, 10), (96, 700), TECHNIQUES, (one,)):
         yield "tiny", "bf16", case
-    for case in grid((4,), (256,), ("plain", "drafted"), (one, replicas)):
+    for case in grid((5,), (200,), ("plain", "drafted"), (one, replicas)):
         yield "tiny", "fp32", case
+    for case in grid((1, 6), (96,), ("plain", "drafted"), (ranks, replicas)):
+        yield "wide", "bf16", case

@@ -1,60 +1,24 @@
-"""Predicts time, memory and throughput of a batch on a machine, and which arrangement of its cards suits; measures nothing.
-
-A technique is what it changes: passes an answer takes, ids fed a row and pass, ids the LM head scores, prompt ids already cached.
-"""
+"""Predicts time, memory and throughput of a batch on a machine, and which arrangement of its cards suits; measures nothing."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas
 
 from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.decode import POSITIONS_A_PASS, PROMPT_TOKENS_A_PASS
+from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import CapacityError, OptionError
-from seqgpt_lab.studies.costs import Machine, Pass, Seconds, pass_seconds
+from seqgpt_lab.studies.costs import Machine, Seconds, pass_seconds
+from seqgpt_lab.studies.passes import Pass, Workload, passes_of
 from seqgpt_lab.studies.rigs import Rig
 
 SEQGPT_560M = ModelConfig(vocab_size=250880, hidden_size=1024, layers=24, heads=16)
 """The shape of SeqGPT-560M, for plans without its files."""
-TECHNIQUES = ("plain", "drafted", "grounded")
 TARGETS = ("throughput", "latency", "memory")
-# Slots beyond prompt and answer that the engine keeps for guesses that turn out wrong.
-DRAFT_SLOTS = 15
-# Measured with structural drafts on the bundled documents' gold answers: answers of 46 ids took 5.4 passes with 15 ids drafted.
-_DRAFTED_IDS_A_PASS = 46 / 5.4
-_GROUNDED_HEAD_IDS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """A batch and how it is answered. length: prompt ids of each row, padding included; output: ids written, the end not counted.
-
-    passes: through the model for one batch, the prompt's included. fed: ids of the answer a row and pass, guesses included.
-    head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
-    """
-
-    batch: int
-    length: int
-    output: int
-    passes: int
-    fed: int = 1
-    head_ids: int | None = None
-    cached: int = 0
-
-    @classmethod
-    def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0) -> Workload:
-        """With the passes that a technique takes as a rule. Raises OptionError for counts below 1 and unknown techniques."""
-        if min(batch, length, output) < 1 or not 0 <= cached < length:
-            raise OptionError(f"batch {batch}, length {length} and output {output} must be at least 1, and cached {cached} below length")
-        if technique == "plain":
-            return cls(batch, length, output, output + 1, cached=cached)  # the end is a choice of its own
-        if technique not in TECHNIQUES:
-            raise OptionError(f"unknown technique {technique!r}; choose {', '.join(TECHNIQUES)}")
-        passes = math.ceil(output / _DRAFTED_IDS_A_PASS)
-        head_ids = _GROUNDED_HEAD_IDS if technique == "grounded" else None
-        return cls(batch, length, output, passes, 1 + DRAFT_SLOTS, head_ids, cached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +84,7 @@ class Plan:
             "rig": self.machine.rig.name,
             "dtype": self.machine.dtype,
             "arrangement": str(self.arrangement),
-            **{name: getattr(self.workload, name) for name in ("batch", "length", "output", "passes", "fed", "cached")},
+            **{name: getattr(self.workload, name) for name in ("batch", "length", "output", "passes", "drafted", "cached")},
             "seconds": self.seconds,
             "documents_a_second": self.documents_a_second,
             "limit": self.limit,
@@ -128,6 +92,10 @@ class Plan:
             "memory_bytes": {"total": self.memory.total, **_parts(self.memory)},
             "estimated_figures": self.machine.rig.uncertain,
         }
+
+
+# Of a distance between a token and a slot while the bias is made: as an integer, as a float, and masked.
+_DISTANCE_BYTES = 17
 
 
 def plan(
@@ -140,40 +108,42 @@ def plan(
     if rig.kind == "cuda" and arrangement.workers > rig.devices:
         raise OptionError(f"{arrangement} need {arrangement.workers} cards, {rig.name} has {rig.devices}; lower ranks or replicas")
     machine = Machine(rig, config, dtype, arrangement.ranks)
-    first, later = _passes(workload)
     # Workers on one CPU share its bandwidth and power; each on a card of its own keeps all of it.
     slower = 1 / rig.share_of_speed if arrangement.workers > 1 else 1.0
-    prompt = pass_seconds(machine, first).times(slower)
-    writing = pass_seconds(machine, later).times((workload.passes - 1) * slower)
+    prompt, writing = (_together(machine, some).times(slower) for some in passes_of(workload))
     found = Plan(machine, workload, arrangement, prompt, writing, memory(machine, workload))
     if check and found.memory.total > room(found):
         raise CapacityError(_too_large(found))
     return found
 
 
-def _passes(workload: Workload) -> tuple[Pass, Pass]:
-    """The prompt's pass, and a later one of middling length."""
-    batch, guesses = workload.batch, workload.fed - 1
-    new, asked = workload.length - workload.cached + guesses, batch * workload.fed
-    first = Pass(batch, new, workload.length + guesses, asked, workload.head_ids)
-    middle = workload.length + workload.output // 2 + workload.fed
-    return first, Pass(batch, workload.fed, middle, asked, workload.head_ids)
+def _together(machine: Machine, passes: Sequence[Pass]) -> Seconds:
+    return sum((pass_seconds(machine, one) for one in passes), Seconds())
 
 
 def memory(machine: Machine, workload: Workload) -> Memory:
-    """What one worker needs at its peak, which is the prompt's pass."""
-    config, item = machine.config, machine.item_bytes
-    slots = workload.length + workload.output + DRAFT_SLOTS
-    # A CPU gives memory when it is written to: slots that no answer reaches cost nothing there.
-    used = slots if machine.rig.kind == "cuda" else workload.length + workload.output
-    tokens = workload.batch * (workload.length - workload.cached)
-    ids = min(workload.head_ids or machine.vocabulary, machine.vocabulary)
-    bias = machine.heads * (workload.length - workload.cached) * workload.length * (workload.batch if workload.cached else 1)
-    inside = tokens * config.hidden_size * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
-    peak = max(10 * bias, inside + item * bias, workload.batch * ids * (item + 4))
-    # On a CPU in bf16 the LM head lies there twice, see Bloom.pack.
-    copied = machine.vocabulary * config.hidden_size * item if (machine.rig.kind, machine.dtype) == ("cpu", "bf16") else 0
-    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + copied, workload.batch * used * machine.token_bytes(), peak)
+    """What one worker needs at its peak. The cache has slots for prompt and answer; on a CPU those that are written to take memory."""
+    cache = workload.batch * (workload.length + workload.output) * machine.token_bytes()
+    return Memory(machine.rig.runtime_bytes, machine.weight_bytes, cache, _activations(machine, workload))
+
+
+def _activations(machine: Machine, work: Workload) -> float:
+    """The largest of three moments of a full pass: the bias in the making, the MLP of a layer beside the bias, the logits in the end.
+
+    Never less for more work, so that what fits can be searched for.
+    """
+    hidden, item, new = machine.config.hidden_size, machine.item_bytes, work.length - work.cached
+    asked = max(rows * (1 + work.guesses(rows)) for rows in {work.batch, *range(1, min(work.batch, POSITIONS_A_PASS))})
+    tokens = min(work.batch * new, max(PROMPT_TOKENS_A_PASS, new)) + asked
+    distances = float(new * (new + BLOCK) / 2 if new > BLOCK else new * new)  # of a prompt by itself, in blocks
+    if work.batch > 1:  # prompts side by side are one rectangle
+        distances = max(distances, float(min(new, PROMPT_TOKENS_A_PASS // 2) ** 2))
+    if work.cached:
+        distances = min(work.batch * new, max(PROMPT_TOKENS_A_PASS, new)) * work.length
+    inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
+    ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
+    making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
+    return max(making, inside + distances * machine.heads * item, asked * ids * item)
 
 
 def room(found: Plan) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,11 +32,15 @@ _LIMITS = {
     "map_rate": (1e6, 1e14),
     "op_seconds": (1e-8, 1e-2),
     "pass_seconds": (0, 1e-1),
+    "row_seconds": (0, 1e-2),
+    "choice_rate": (1e6, 1e14),
     "reduce_seconds": (1e-7, 1e-1),
     "link_bandwidth": (1e7, 2e12),
     "share_of_speed": (0.01, 1.0),
 }
 _BY_DTYPE = ("flops", "attention_flops", "single_query_bandwidth", "map_rate")
+# dtype: width of the hidden vectors: tokens: seconds
+Curves = Mapping[str, Mapping[int, Mapping[int, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ class Rig:
     memory_bytes: of one card, or of the whole machine for kind 'cpu'. runtime_bytes: what a process holds before any weights.
     cache_bytes, cache_bandwidth: weights that fit into the last cache are read from there. flops: of a large matrix product by dtype;
     attention_flops: of attention; single_query_bandwidth: of keys and values when each row has one new token.
-    elementwise_bandwidth: of operations that only move numbers; map_rate: elements a second of GELU and softmax.
-    op_seconds: to start one tensor operation; pass_seconds: what a pass costs beside its operations. reduce_seconds, link_bandwidth:
-    of a sum over two workers. share_of_speed: what each worker keeps when two run at once (1 where each has a card of its own).
-    overlap: whether reading and computing go on at the same time. published: the maker's bandwidth and flops, which nothing can
-    exceed; empty where unknown. expects: what the machine check wants. basis: where each figure comes from.
+    elementwise_bandwidth: of operations that only move numbers; map_rate: elements a second of GELU; choice_rate: logits a second that the
+    choice of an id looks at. op_seconds: to start one tensor operation; pass_seconds, row_seconds: what a pass costs beside its operations,
+    and each row in it. reduce_seconds, link_bandwidth: of a sum over two workers. share_of_speed: what each worker keeps when two run at
+    once (1 where each has a card of its own). overlap: whether reading and computing go on at the same time. published: the maker's
+    bandwidth and flops, which nothing can exceed; empty where unknown. product_seconds: of the four products of a layer, by dtype, width
+    and tokens, where they were measured; empty: bandwidth and flops tell. expects: what the machine check wants. basis: where each figure
+    comes from.
     """
 
     name: str
@@ -71,12 +77,15 @@ class Rig:
     map_rate: Mapping[str, float]
     op_seconds: float
     pass_seconds: float
+    row_seconds: float
+    choice_rate: float
     reduce_seconds: float
     link_bandwidth: float
     share_of_speed: float
     basis: Mapping[str, str]
     expects: Mapping[str, Any]
     published: Mapping[str, float]
+    product_seconds: Curves
 
     @classmethod
     def load(cls, source: str | Path) -> Rig:
@@ -98,7 +107,7 @@ class Rig:
     def from_dict(cls, found: Mapping[str, Any], where: str) -> Rig:
         """Checked figures. Raises RigError naming `where`, the figure, what it is and what could be."""
         wanted = {field.name for field in fields(cls)}
-        given = {"expects": {}, "published": {}, **found}
+        given = {"expects": {}, "published": {}, "product_seconds": {}, **found}
         missing, unknown = sorted(wanted - given.keys()), sorted(map(str, given.keys() - wanted))
         if missing or unknown:
             raise RigError(f"{where}: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}; a machine has {sorted(wanted)}")
@@ -111,8 +120,9 @@ class Rig:
             raise RigError(f"{where}: expects and basis must be mappings of names to values")
         checked = {name: _figure(given[name], name, where) for name in _LIMITS}
         _check_published(given | checked, where)
-        _check_basis(given["basis"], where)
-        return cls(**{**given, **checked, "devices": int(checked["devices"])})
+        curves = _curves(given["product_seconds"], where)
+        _check_basis(given["basis"], [*_LIMITS, *(["product_seconds"] if curves else [])], where)
+        return cls(**{**given, **checked, "devices": int(checked["devices"]), "product_seconds": curves})
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, plain, as `from_dict` reads them."""
@@ -166,9 +176,24 @@ def _number(value: object, name: str, shown: str, where: str) -> float:
     return float(value)
 
 
-def _check_basis(basis: Mapping[str, Any], where: str) -> None:
+def _curves(found: object, where: str) -> Curves:
+    """Seconds by dtype, width and tokens, each sorted."""
+    try:
+        assert isinstance(found, dict) and set(found) <= set(DTYPES), "dtypes"
+        curves = {
+            dtype: {int(width): {int(tokens): float(curve[tokens]) for tokens in sorted(curve)} for width, curve in sorted(widths.items())}
+            for dtype, widths in found.items()
+        }
+        seconds = [one for widths in curves.values() for curve in widths.values() for one in curve.values()]
+        assert all(0 < one < 1e4 for one in seconds) and all(curve for widths in curves.values() for curve in widths.values())
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise RigError(f"{where}: product_seconds is {found!r}; wanted seconds by dtype, width and tokens, or nothing") from error
+    return curves
+
+
+def _check_basis(basis: Mapping[str, Any], figures: Sequence[str], where: str) -> None:
     """Every figure says where it comes from."""
-    wrong = sorted(name for name in _LIMITS if not str(basis.get(name, "")).startswith(BASES))
+    wrong = sorted(name for name in figures if not str(basis.get(name, "")).startswith(BASES))
     if wrong:
         raise RigError(
             f"{where}: basis of {', '.join(wrong)} must begin with one of {', '.join(BASES)} and say where the figure comes from"

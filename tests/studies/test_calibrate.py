@@ -6,7 +6,8 @@ import time
 
 import torch
 
-from seqgpt_lab.studies.calibrate import best_of, calibrate
+from seqgpt_lab.studies.calibrate import calibrate
+from seqgpt_lab.studies.speeds import best_of
 
 
 def test_fp32_figures_of_this_machine_make_a_rig_without_estimates() -> None:

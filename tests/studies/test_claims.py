@@ -13,7 +13,8 @@ from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
 from seqgpt_lab.studies.claim_records import Record, load_records
 from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims
-from seqgpt_lab.studies.planner import SEQGPT_560M, Workload, plan
+from seqgpt_lab.studies.passes import Workload
+from seqgpt_lab.studies.planner import SEQGPT_560M, plan
 from seqgpt_lab.studies.rigs import Rig
 
 RIG = Rig.load("dual-4090")

@@ -17,8 +17,9 @@ from seqgpt_lab.engine.decode import Request, decode
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.errors import CapacityError, OptionError
-from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, Machine, Pass, Seconds, pass_seconds
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, Workload, best, compare, memory, plan, table
+from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, Machine, Seconds, pass_seconds
+from seqgpt_lab.studies.passes import Group, Pass, Workload
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, best, compare, memory, plan, table
 from seqgpt_lab.studies.rigs import Rig
 
 RIG = Rig.load("dual-4090")
@@ -69,7 +70,7 @@ def test_seqgpts_sizes_are_the_known_ones() -> None:
 
 
 def test_a_lone_decode_pass_on_a_4090_cannot_beat_its_bandwidth() -> None:
-    seconds = pass_seconds(Machine(RIG, SEQGPT_560M, "fp16"), Pass(1, 1, 256, 1))
+    seconds = pass_seconds(Machine(RIG, SEQGPT_560M, "fp16"), Pass((Group(1, 1, 256),), 1, 1))
     assert seconds.total >= 1.1e9 / RIG.published["bandwidth"]
     assert seconds.weights + seconds.head == pytest.approx(1.118e9 / RIG.bandwidth, rel=0.05)
 
@@ -101,7 +102,7 @@ def test_two_ranks_lose_and_two_replicas_win_where_sums_cost_more_than_they_save
 
 def test_drafts_pay_where_starting_and_reading_rule() -> None:
     plain, drafted, grounded = (plan(RIG, SEQGPT_560M, Workload.of(1, 256, 46, name)) for name in ("plain", "drafted", "grounded"))
-    assert drafted.seconds < plain.seconds / 3 and grounded.seconds <= drafted.seconds
+    assert drafted.seconds < plain.seconds / 3 and grounded.seconds <= drafted.seconds * (1 + 1e-9)
     assert drafted.workload.passes == 6
 
 
@@ -117,7 +118,7 @@ def test_phases_parts_and_table_add_up() -> None:
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
-    with pytest.raises(CapacityError, match=r"needs 518\.\d GB a worker and has 22\.8: 495\.\d GB too much; a batch of (\d+) in") as caught:
+    with pytest.raises(CapacityError, match=r"needs 422\.\d GB a worker and has 22\.8: 399\.\d GB too much; a batch of (\d+) in") as caught:
         compare(RIG, SEQGPT_560M, Workload.of(4000, 1024, 40), "fp16")
     fits = int(str(caught.value).split("a batch of ")[1].split()[0])
     plan(RIG, SEQGPT_560M, Workload.of(fits, 1024, 40))

@@ -1,0 +1,82 @@
+"""Times two processes at once on this machine: what each keeps of its speed, and what adding up over both costs. Knows no model."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from seqgpt_lab.engine.rendezvous import choose_reduction, share_memory
+from seqgpt_lab.studies.speeds import WIDTH, best_of, drawn
+
+_ROUNDS = 10
+
+
+def worker_speeds(where: torch.device) -> dict[str, Any]:
+    """Two processes at once: what each keeps of its speed alone, and what a sum over both costs; one where there is no second card."""
+    if where.type == "cuda" and torch.cuda.device_count() < 2:
+        return {"share_of_speed": 1.0, "reduce_seconds": 24e-6, "link_bandwidth": 10e9, "runtime_bytes": 0.6e9}
+    with TemporaryDirectory() as folder:
+        spawn = multiprocessing.get_context("spawn")
+        answers = [spawn.Pipe(duplex=False) for _ in range(2)]
+        processes = [
+            spawn.Process(target=_worker, args=(rank, folder, where.type, torch.get_num_threads(), answers[rank][1]), daemon=True)
+            for rank in range(2)
+        ]
+        for process in processes:
+            process.start()
+        found = [answer.recv() if answer.poll(120) else {} for answer, _ in answers]
+        for process in processes:
+            process.join(10)
+    if not all(found):
+        raise RuntimeError("a worker of the calibration did not answer within 120 s")
+    slowest = {name: max(one[name] for one in found) for name in found[0]}
+    link = slowest["large_bytes"] / max(1e-9, slowest["large"] - slowest["small"])
+    return {
+        "share_of_speed": min(1.0, slowest["alone"] / slowest["together"]) if where.type == "cpu" else 1.0,
+        "reduce_seconds": slowest["small"],
+        "link_bandwidth": link,
+        "runtime_bytes": slowest["runtime"],
+    }
+
+
+def _worker(rank: int, folder: str, kind: str, threads: int, answer: Any) -> None:
+    """One of two: alone in turn with all threads, then both at once with half of them each, then sums. Sends a mapping of figures."""
+    import torch.distributed as dist
+
+    where = torch.device(f"cuda:{rank}" if kind == "cuda" else "cpu")
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    dtype = torch.bfloat16 if kind == "cpu" else torch.float16
+    weights = [drawn((4 * WIDTH, WIDTH), dtype, where) for _ in range(12)]
+    rows = drawn((16, WIDTH), dtype, where)
+    figures: dict[str, float] = {"runtime": float(psutil.Process().memory_info().rss - sum(weight.nbytes for weight in weights))}
+
+    def work() -> object:
+        return [functional.linear(rows, weight) for weight in weights]
+
+    torch.set_num_threads(threads)
+    for turn in range(2):
+        dist.barrier()
+        if turn == rank:
+            figures["alone"] = best_of(work, waits=True)
+    torch.set_num_threads(max(1, threads // 2))
+    dist.barrier()
+    figures["together"] = best_of(work, _ROUNDS, waits=True)
+    add_up: Callable[[Tensor], object] = dist.all_reduce
+    if choose_reduction(where) == "memory":
+        add_up = share_memory(dist.FileStore(f"{folder}/sums", 2), rank, 2).sum  # type: ignore[attr-defined]
+    dist.barrier()
+    for name, numbers in (("small", WIDTH), ("large", 512 * WIDTH)):
+        summed = torch.zeros(numbers, dtype=dtype, device=where)
+        figures[name] = best_of(partial(add_up, summed), 30, waits=True)
+    figures["large_bytes"] = (512 - 1) * WIDTH * dtype.itemsize
+    answer.send(figures)
+    dist.barrier()
+    dist.destroy_process_group()

@@ -1,0 +1,66 @@
+"""The passes a plan counts are those that the engine makes: held against its own packing, batch by batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from seqgpt_lab.engine import decode as engine
+from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.decode import Decoder
+from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.requests import Request
+from seqgpt_lab.studies.passes import Group, Workload, ids_a_pass, interpolate, passes_of
+from seqgpt_lab.studies.plan_check import Replay
+
+
+def run(batch: int, length: int, output: int, drafted: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[list[list[Group]], int]:
+    """Groups of every pass that the engine makes, and how many passes a row takes."""
+    model = Bloom(ModelConfig(64, 64, 1, 1, eos_token_id=63)).eval()
+    with torch.no_grad():
+        model.word_embeddings.weight[63] = 0.0  # never the largest logit
+    requests = [Request(tuple(1 + (row + at) % 60 for at in range(length)), output) for row in range(batch)]
+    if drafted:
+        answers = [completion.token_ids for completion in engine.decode(model, requests)]
+        requests = [Request(one.prompt_ids, output, drafts=Replay(answer)) for one, answer in zip(requests, answers, strict=True)]
+    seen: list[list[Group]] = []
+
+    def record(*arguments: Any) -> Any:
+        packing = pack(*arguments)
+        seen.append([Group(span.rows, span.geometry.new_tokens, span.geometry.slots) for span in packing.spans])
+        return packing
+
+    pack = engine.pack
+    monkeypatch.setattr(engine, "pack", record)
+    done: dict[int, Any] = {}
+    Decoder(model, rows=batch, token_budget=1 << 30).run(requests, lambda places, found: done.update(zip(places, found, strict=True)))
+    return seen, max(completion.timing.passes for completion in done.values())
+
+
+@pytest.mark.parametrize(("batch", "length"), [(1, 40), (1, 700), (3, 300), (5, 900), (20, 200), (2, 2500)])
+def test_plain_passes_are_the_engines(batch: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, passes = run(batch, length, 6, False, monkeypatch)
+    prompts, writing = passes_of(Workload(batch, length, 6, passes))
+    assert [list(one.groups) for one in [*prompts, *writing]] == seen
+    assert all(one.asked == one.rows for one in [*prompts, *writing])
+
+
+@pytest.mark.parametrize(("batch", "length"), [(1, 300), (4, 100), (10, 300), (20, 60)])
+def test_drafted_passes_are_the_engines_but_for_the_last_guesses(batch: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, passes = run(batch, length, 48, True, monkeypatch)
+    prompts, writing = passes_of(Workload(batch, length, 48, passes, drafted=True))
+    planned = [*prompts, *writing]
+    assert len(planned) == len(seen)
+    # Towards the end of an answer there is less left to guess than a row may; until then everything is the same.
+    whole = 48 // (1 + Workload(batch, 1, 1, 1, drafted=True).guesses(batch))
+    for mine, theirs in list(zip(planned, seen, strict=True))[: whole - 1]:
+        assert mine.tokens == sum(group.rows * group.fed for group in theirs)
+        assert [(group.rows, group.fed) for group in mine.groups] == [(group.rows, group.fed) for group in theirs]
+
+
+def test_more_guesses_settle_more_and_lines_are_straight() -> None:
+    settled = [ids_a_pass(guesses) for guesses in range(17)]
+    assert settled == sorted(settled) and settled[0] == 1 and settled[15] == settled[16] == pytest.approx(46 / 5.4)
+    assert [interpolate({2: 10.0, 4: 30.0}, at) for at in (1, 2, 3, 4, 8)] == [10.0, 10.0, 20.0, 30.0, 60.0]

@@ -72,7 +72,7 @@ def measure_grid(
     if not batches or not lengths or min(*batches, *lengths, rounds) < 1:
         raise OptionError(f"batches {list(batches)}, lengths {list(lengths)} and rounds {rounds} must be whole numbers from 1")
     cells = dict.fromkeys([(batch, length) for length in lengths for batch in batches])
-    workloads = [texts.of_length(_cell(batch, length), batch=batch, tokens=length, rounds=rounds) for batch, length in cells]
+    workloads = [texts.of_length(cell_name(batch, length), batch=batch, tokens=length, rounds=rounds) for batch, length in cells]
     workloads.append(texts.one_text_many_labels(MANY_LABELS, tokens=max(lengths), rounds=rounds))
     return run_benchmark(model, workloads, contestants, dtype=dtype, record=record, progress=progress and _in_one(workloads, progress))
 
@@ -83,7 +83,8 @@ def _in_one(workloads: Sequence[Workload], progress: Progress) -> Progress:
     return lambda name, done, total: progress("cells", names.index(name) + (done == total), len(names))
 
 
-def _cell(batch: int, length: int) -> str:
+def cell_name(batch: int, length: int) -> str:
+    """The workload's name in what is measured."""
     return f"batch {batch}, {length} tokens"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ import torch
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies.batch_length import SCENARIOS, cell_name
 from seqgpt_lab.studies.precision_and_parallel import agreement, prompts_of
 from seqgpt_lab.studies.sources import Source
 
@@ -25,6 +27,10 @@ _RIG_CARD = "RTX 4090"
 # How the benchmark's notebook names what it measures on claims.
 _BENCHMARK_NAMES = {"embedding cache": "embedding-cache", "reuse of a text": "embedding-cache", "dynamic padding": "dynamic-padding"}
 _CLAIMED_WHOLE_BYTES = 28e9
+_CLAIMED_FP16_SHARE = 0.7
+_CLAIMED_WORDING_GAP, _CLAIMED_BRACKETS_GAP, _CLAIMED_LONG_F1 = 0.987 - 0.632, 0.994 - 0.81, 0.951
+_LONG_CHARACTERS = 10_000
+_GOOD_WORDS, _VAGUE_WORDS, _ALIAS = "供应商、金额、交货期", "公司、钱、时间", ("邮箱", "email")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,18 @@ class Record:
 
 
 def load_records(paths: Sequence[str | Path] = ()) -> list[Record]:
-    """Measurements on claims: the committed ones, then those in `paths`: JSON files with `claims`, or folders of runs.
+    """Measurements on claims: the committed ones, then those in `paths`: JSON files with `claims` (such as a run of notebook 07 leaves),
+    what `seqgpt-lab doctor --json` wrote, or folders of runs.
 
     Raises ClaimError for a file that cannot be read or a record that does not say where it was measured.
     """
     found = []
     for path in [bundled("claim_records.json"), *map(Path, paths)]:
-        found += _of_run(path) if path.is_dir() else [_record(entry, path) for entry in _read(path).get("claims", [])]
+        if path.is_dir():
+            found += _of_run(path)
+        else:
+            content = _read(path)
+            found += _of_doctor(content, path) if "lines" in content else [_record(entry, path) for entry in content.get("claims", [])]
     return found
 
 
@@ -74,44 +85,132 @@ def _record(entry: Any, source: Path) -> Record:
     return record
 
 
+def _of_doctor(content: Mapping[str, Any], path: Path) -> list[Record]:
+    """What the machine check says of the disk and of flash-attn. One disk, and one way to attend, tell of no factor between two."""
+    try:
+        lines = {line["name"]: line for line in content["lines"]}
+        cards, processor, disk, flash = (lines[name]["found"] for name in ("cards", "processor", "disk", "flash-attn"))
+        gpus = [cards] if lines["cards"]["status"] == "ok" else []
+    except (KeyError, TypeError) as error:
+        raise ClaimError(f"{path} is not what `seqgpt-lab doctor --json` writes ({error!r} is missing)") from error
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%d")
+    about = {"machine": f"{' + '.join(gpus) or 'no GPU'}, {processor}", "command": "seqgpt-lab doctor --json", "date": written}
+    return [
+        Record("storage", f"the model's disk: {disk}", **about, applies=False, holds=None),
+        Record("flash-attention", f"flash-attn here: {flash}", **about, applies=False, holds=None),
+    ]
+
+
 def _of_run(folder: Path) -> list[Record]:
-    """What a completed run measured on claims: of the benchmark, of the comparison of precisions, of this notebook itself."""
+    """What a completed run measured on claims."""
     run, metrics = _read(folder / RECORD), _read(folder / METRICS)
     if run.get("status") != "completed":
         raise ClaimError(f"{folder} is a run that is {run.get('status')!r}, not completed; its numbers are not used")
     machine = run.get("machine", {})
     words = "".join(f" -p {name} {run['parameters'][name]}" for name in run.get("given", []) if name != "run_dir")
     model = (run.get("model") or {}).get("source", "tiny")
+    on_the_rig = sum(_RIG_CARD in name for name in machine.get("gpus", [])) >= 2
+    weights = str((run.get("model") or {}).get("sha256", {}).get("model.safetensors", ""))[:8]
     about = {
-        "machine": describe(machine.get("cpu", "unknown"), machine.get("cores", 0), machine.get("gpus", [])) + f", model {model}",
+        "machine": describe(machine.get("cpu", "unknown"), machine.get("cores", 0), machine.get("gpus", []))
+        + f", model {model}{f' ({weights})' if weights else ''}",
         "command": f"seqgpt-lab run notebooks/{Path(str(run['notebook'])).name}{words}",
         "date": str(run.get("finished", ""))[:10],
-        # The claims are about SeqGPT-560M on two cards; anything else is shown beside them and decides nothing.
-        "applies": sum(_RIG_CARD in name for name in machine.get("gpus", [])) >= 2 and model != "tiny",
     }
-    return [*_of_benchmark(metrics, about), *_of_arrangements(metrics, about)]
+    # The claims are about SeqGPT-560M on two cards; anything else is shown beside them and decides nothing. What a model reads right does
+    # not depend on the machine.
+    timed, read = {**about, "applies": on_the_rig and model != "tiny"}, {**about, "applies": model != "tiny"}
+    return [
+        *_of_benchmark(metrics, timed),
+        *_of_precisions(metrics, timed),
+        *_of_wording(metrics, read),
+        *_of_preprocessing(metrics, read),
+        *_of_windows(metrics, run["parameters"], read),
+    ]
 
 
 def _of_benchmark(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
+    """Of notebook 04: the article's scenarios, caching and padding."""
     found = []
+    for claim, scenario in zip(("latency", "throughput"), SCENARIOS, strict=False):
+        rows = [row for row in metrics.get("table", []) if row["workload"] == cell_name(scenario.batch, scenario.length)]
+        if rows:
+            best = min(rows, key=lambda row: float(row["seconds_a_batch"]))
+            seconds, rate = float(best["seconds_a_batch"]), float(best["documents_a_second"])
+            text = f"{best['contestant']}: {seconds * 1000:.3g} ms a batch of {scenario.batch}, {rate:.3g} documents/s"
+            holds = seconds <= (scenario.claimed_seconds or math.inf) and rate >= (scenario.claimed_rate or 0.0)
+            found.append(Record(claim, f"{text} at {scenario.length} tokens", **about, holds=holds))
     for row in metrics.get("claims", []):
-        claim = _BENCHMARK_NAMES.get(row.get("claim", ""))
+        claim = _BENCHMARK_NAMES.get(row.get("claim", ""), "")
         numbers = re.findall(r"\d+(?:\.\d+)?", f"{row.get('measured', '')}"), re.findall(r"\d+(?:\.\d+)?", f"{row.get('article', '')}")
         if claim and all(numbers):
             # Half of what is claimed still counts as holding: conditions such as the lengths were not given.
             holds = float(numbers[0][0]) >= 0.5 * float(numbers[1][0])
-            found.append(Record(claim, f"{row['measured']} ({row['how']})", **about, holds=holds))
+            found.append(Record(claim, f"{row['claim']}: {row['measured']} ({row['how']})", **about, holds=holds))
     return found
 
 
-def _of_arrangements(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
+def _of_precisions(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
+    """Of notebook 08: what a rank holds of the weights, and what half precision gains."""
     found = []
     for row in metrics.get("arrangements", []):
         if row.get("weight_share", 1.0) < 1.0:
             whole = row["weight_bytes_a_process"] / row["weight_share"]
             text = f"{row['arrangement']} hold {row['weight_share']:.3f} of the weights each; the whole is {whole / 1e9:.3f} GB"
             found.append(Record("memory", text, **about, holds=abs(whole / _CLAIMED_WHOLE_BYTES - 1) < 0.2))
+    seconds = {row["dtype"]: row["seconds"] for row in metrics.get("precisions", []) if "seconds" in row}
+    for half in ("fp16", "bf16"):
+        if "fp32" in seconds and half in seconds:
+            saved = 1 - seconds[half] / seconds["fp32"]
+            text = f"{half} takes {saved:.0%} off fp32's time ({seconds['fp32']:.3g} s to {seconds[half]:.3g} s)"
+            found.append(Record("fp16-share", text, **about, holds=saved >= _CLAIMED_FP16_SHARE if half == "fp16" else None))
     return found
+
+
+def _of_wording(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
+    """Of notebook 02: the article's words, or 邮箱 asked for as email."""
+    variants = metrics.get("comparison", {}).get("variants", [])
+    if len(variants) != 2:
+        return []
+    good, other = variants
+    names = f"{good['variant']} / {other['variant']}"
+    text = f"strict micro F1 of {names}: {good['micro_f1']:.3f} / {other['micro_f1']:.3f}"
+    text += f", records wholly right {good['exact_record_rate']:.1%} / {other['exact_record_rate']:.1%}"
+    # An accuracy of unknown kind on one contract: only whether the words matter as much as claimed can be told.
+    gap = good["micro_f1"] - other["micro_f1"]
+    if good["variant"] == _GOOD_WORDS and other["variant"] == _VAGUE_WORDS:
+        return [Record("label-wording", text, **about, holds=gap >= 0.5 * _CLAIMED_WORDING_GAP)]
+    if (good["variant"], other["variant"]) == _ALIAS:
+        return [Record("aliases", text, **about, holds=gap < 0)]
+    return []
+
+
+def _of_preprocessing(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
+    """Of notebook 03: brackets kept and removed, on documents without noise."""
+    rows = {tuple(row["steps"]): row for row in metrics.get("none", {}).get("combinations", [])}
+    kept, removed = rows.get(()), rows.get(("remove_brackets",))
+    if kept is None or removed is None:
+        return []
+    text = f"strict micro F1 with brackets kept {kept['micro_f1']:.3f}, removed {removed['micro_f1']:.3f}"
+    text += f" ({removed['changed']} documents hold some): {removed['verdict']['sentence']}"
+    holds = kept["micro_f1"] - removed["micro_f1"] >= 0.5 * _CLAIMED_BRACKETS_GAP
+    return [Record("punctuation", text, **about, holds=holds)]
+
+
+def _of_windows(metrics: Mapping[str, Any], parameters: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
+    """Of notebook 09: long texts in windows."""
+    long = [row for row in metrics.get("windows", []) if row["read"] == "long"]
+    if not long or parameters.get("length", 0) < _LONG_CHARACTERS:
+        return []
+    scores = {id(row): _f1(row["precision"], row["recall"]) for row in long}
+    best = max(long, key=lambda row: scores[id(row)])
+    text = f"texts of {parameters['length']} characters: strict F1 {scores[id(best)]:.3f} (recall {best['recall']:.3f}, precision "
+    text += f"{best['precision']:.3f}) in windows of {best['max_length']} tokens, the best of {len(long)} settings"
+    return [Record("long-text", text, **about, holds=scores[id(best)] >= _CLAIMED_LONG_F1)]
+
+
+def _f1(precision: float, recall: float) -> float:
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def measure_determinism(model: str, sources: Sequence[Source], *, limit: int, dtype: str = "auto") -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -121,6 +121,10 @@ def about_claims(findings: Sequence[Finding]) -> Prose:
 
 
 def write_metrics(run_dir: str | Path, findings: Sequence[Finding]) -> None:
-    """Write the verdicts as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+    """Write the verdicts, and the records as `load_records` reads them, as `<run_dir>/metrics.json`, atomically.
+
+    An empty `run_dir` means nowhere. Raises OSError.
+    """
     if run_dir:
-        write_json(Path(run_dir) / METRICS, {"verdicts": claims_table(findings).to_dict("records")})
+        records = [asdict(record) for finding in findings for record in finding.records]
+        write_json(Path(run_dir) / METRICS, {"verdicts": claims_table(findings).to_dict("records"), "claims": records})

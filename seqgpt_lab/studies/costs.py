@@ -21,9 +21,12 @@ ITEM_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 # Tensor operations that the engine dispatches, counted by a test: of a layer, and of a pass beside its layers.
 OPS_A_LAYER = 30
 OPS_A_PASS = 38
+# Of a layer's, those that are within its time, and within attention's, where a rig has these measured.
+OPS_TIMED = 17
 # Hidden vectors that a layer reads or writes beside its products, by token: two LayerNorms (4), two sums (6), keys and values stored (4),
 # heads put together (2); calibration times just these.
 VECTORS_MOVED = 16
+_STORED_VECTORS = 4
 # Bytes that the ALiBi bias reads and writes while it is built: of each distance of a slot from a token, and of each head's share of it.
 _DISTANCE_BYTES = 40
 _BIAS_BYTES = 6
@@ -105,38 +108,42 @@ def _parameters(config: ModelConfig, ranks: int) -> int:
 def pass_seconds(machine: Machine, work: Pass) -> Seconds:
     """Time of one pass by what it is spent on; a rig whose reading and computing overlap pays the larger of the two, as a whole."""
     rig, config = machine.rig, machine.config
-    read, multiply = _products(machine, work.tokens)
+    curves = rig.layer_seconds.get(machine.dtype)
+    read, multiply = _measured_layers(machine, curves, work) if curves else _products(machine, work)
     parts = Seconds(
         weights=read,
         products=multiply,
         attention=config.layers * sum(_attention(machine, group) for group in work.groups),
-        elementwise=_elementwise(machine, work),
+        elementwise=_elementwise(machine, work, measured=bool(curves)),
         head=_head(machine, work),
         sums=_sums(machine, work.tokens),
     )
-    starts = rig.op_seconds * (OPS_A_LAYER * config.layers + OPS_A_PASS)
+    starts = rig.op_seconds * ((OPS_A_LAYER - (OPS_TIMED if curves else 0)) * config.layers + OPS_A_PASS)
     if rig.overlap:  # a card works while the next operations are started; what they take longer than its work is waited for
         starts = max(0.0, starts - parts.total)
     return parts + Seconds(starts=starts + rig.pass_seconds + rig.row_seconds * work.rows)
 
 
-def _products(machine: Machine, tokens: int) -> tuple[float, float]:
-    """Reading the layers' weights, and multiplying them with so many tokens: as measured on the rig, else by its bandwidth and rate."""
+def _products(machine: Machine, work: Pass) -> tuple[float, float]:
+    """The layers' products, reading and multiplying: by the rig's bandwidth and rate."""
     rig, config = machine.rig, machine.config
-    curves = rig.product_seconds.get(machine.dtype)
-    if curves:
-        whole = config.layers * _between_widths(curves, config.hidden_size, tokens) / machine.ranks
-        read = min(whole, config.layers * _between_widths(curves, config.hidden_size, 1) / machine.ranks)
-        return read, whole - read
     read = config.layers * machine.layer_bytes / _bandwidth(machine)
-    multiply = 2 * tokens * config.layers * machine.layer_bytes / machine.item_bytes / rig.flops[machine.dtype]
+    multiply = 2 * work.tokens * config.layers * machine.layer_bytes / machine.item_bytes / rig.flops[machine.dtype]
     if rig.overlap:
         return (read, 0.0) if read > multiply else (0.0, multiply)
     return read, multiply
 
 
+def _measured_layers(machine: Machine, curves: Mapping[int, Mapping[int, float]], work: Pass) -> tuple[float, float]:
+    """The layers without attention as measured on the rig: of one token, which is reading, and what all tokens take beyond that."""
+    config = machine.config
+    a_share = config.layers / machine.ranks
+    read, whole = (a_share * _between_widths(curves, config.hidden_size, tokens) for tokens in (1, work.tokens))
+    return min(read, whole), max(0.0, whole - read)
+
+
 def _between_widths(curves: Mapping[int, Mapping[int, float]], width: int, tokens: int) -> float:
-    """Seconds of one layer's products: of the width measured, or what lies between the two nearest, a weight's time on a straight line."""
+    """Seconds of one layer: of the width measured, or what lies between the two nearest, a weight's time on a straight line."""
     a_weight = {measured: interpolate(curve, tokens) / measured**2 for measured, curve in sorted(curves.items())}
     return interpolate(a_weight, min(max(width, min(a_weight)), max(a_weight))) * width**2
 
@@ -156,10 +163,12 @@ def _attention(machine: Machine, group: Group) -> float:
     return max(read, multiply) if rig.overlap else read + multiply
 
 
-def _elementwise(machine: Machine, work: Pass) -> float:
+def _elementwise(machine: Machine, work: Pass, measured: bool) -> float:
+    """Moving vectors, GELU and the bias. measured: the layers' time holds all of that but storing keys and values, and the bias."""
     rig, config = machine.rig, machine.config
-    moved = work.tokens * VECTORS_MOVED * config.hidden_size * machine.item_bytes / rig.elementwise_bandwidth
-    mapped = work.tokens * 4 * config.hidden_size / machine.ranks / rig.map_rate[machine.dtype]
+    vectors, wide = (_STORED_VECTORS, 0) if measured else (VECTORS_MOVED, 4 * config.hidden_size / machine.ranks)
+    moved = work.tokens * vectors * config.hidden_size * machine.item_bytes / rig.elementwise_bandwidth
+    mapped = work.tokens * wide / rig.map_rate[machine.dtype]
     biased = sum((1 if group.fresh else group.rows) * group.fed * group.slots for group in work.groups)
     bias = biased * (_DISTANCE_BYTES + machine.heads * _BIAS_BYTES) / rig.elementwise_bandwidth
     return config.layers * (moved + mapped) + bias

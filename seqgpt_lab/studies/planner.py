@@ -143,7 +143,7 @@ def _activations(machine: Machine, work: Workload) -> float:
     inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
     ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
     making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
-    return max(making, inside + distances * machine.heads * item, asked * ids * item)
+    return float(max(making, inside + distances * machine.heads * item, asked * ids * item))
 
 
 def room(found: Plan) -> float:

@@ -80,9 +80,10 @@ def compare_precisions(
 ) -> pandas.DataFrame:
     """One row a dtype, the first being what the others are held against.
 
-    Columns: dtype; weight_bytes; same_answers (share of prompts whose answer is token for token the first dtype's); same_tokens (share of
-    answer tokens before the first difference); largest_logit_difference (at the answers' first token, over the first 32 prompts); f1,
-    exact_record_rate (strict). Raises OptionError for no dtypes and for dtypes that do not exist.
+    Columns: dtype; weight_bytes; seconds (one call for all prompts, without drafts); same_answers (share of prompts whose answer is token
+    for token the first dtype's); same_tokens (share of answer tokens before the first difference); largest_logit_difference (at the
+    answers' first token, over the first 32 prompts); f1, exact_record_rate (strict). Raises OptionError for no dtypes and for dtypes that do
+    not exist.
     """
     if not dtypes:
         raise OptionError("no dtypes to compare; give at least one of fp32, bf16, fp16")
@@ -93,11 +94,15 @@ def compare_precisions(
         if progress:
             progress("precisions", done, len(dtypes))
         with Engine.load(model, dtype=dtype) as engine:
-            answers, logits = engine.generate(requests), first_logits(engine, requests[:_LOGIT_PROMPTS])
+            engine.generate(requests[:1])  # the first call is slower
+            begun = time.perf_counter()
+            answers = engine.generate(requests)
+            seconds = time.perf_counter() - begun
+            logits = first_logits(engine, requests[:_LOGIT_PROMPTS])
             study = evaluate_kinds(engine, sources, limit=limit)
             weight_bytes = _weight_bytes(engine)
         first = first or (answers, logits)
-        row = {"dtype": dtype, "weight_bytes": weight_bytes, **agreement(answers, first[0])}
+        row = {"dtype": dtype, "weight_bytes": weight_bytes, "seconds": seconds, **agreement(answers, first[0])}
         row["largest_logit_difference"] = float((logits - first[1]).abs().max())
         overall = study.to_dict()["overall"]
         rows.append({**row, "f1": overall["f1"], "exact_record_rate": overall["exact_record_rate"]})

@@ -54,8 +54,8 @@ class Rig:
     choice of an id looks at. op_seconds: to start one tensor operation; pass_seconds, row_seconds: what a pass costs beside its operations,
     and each row in it. reduce_seconds, link_bandwidth: of a sum over two workers. share_of_speed: what each worker keeps when two run at
     once (1 where each has a card of its own). overlap: whether reading and computing go on at the same time. published: the maker's
-    bandwidth and flops, which nothing can exceed; empty where unknown. product_seconds: of the four products of a layer, by dtype, width
-    and tokens, where they were measured; empty: bandwidth and flops tell. expects: what the machine check wants. basis: where each figure
+    bandwidth and flops, which nothing can exceed; empty where unknown. layer_seconds: of a layer without its attention, by dtype, width and
+    tokens, where that was measured; empty: bandwidth and flops tell. expects: what the machine check wants. basis: where each figure
     comes from.
     """
 
@@ -85,7 +85,7 @@ class Rig:
     basis: Mapping[str, str]
     expects: Mapping[str, Any]
     published: Mapping[str, float]
-    product_seconds: Curves
+    layer_seconds: Curves
 
     @classmethod
     def load(cls, source: str | Path) -> Rig:
@@ -107,7 +107,7 @@ class Rig:
     def from_dict(cls, found: Mapping[str, Any], where: str) -> Rig:
         """Checked figures. Raises RigError naming `where`, the figure, what it is and what could be."""
         wanted = {field.name for field in fields(cls)}
-        given = {"expects": {}, "published": {}, "product_seconds": {}, **found}
+        given = {"expects": {}, "published": {}, "layer_seconds": {}, **found}
         missing, unknown = sorted(wanted - given.keys()), sorted(map(str, given.keys() - wanted))
         if missing or unknown:
             raise RigError(f"{where}: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}; a machine has {sorted(wanted)}")
@@ -120,9 +120,9 @@ class Rig:
             raise RigError(f"{where}: expects and basis must be mappings of names to values")
         checked = {name: _figure(given[name], name, where) for name in _LIMITS}
         _check_published(given | checked, where)
-        curves = _curves(given["product_seconds"], where)
-        _check_basis(given["basis"], [*_LIMITS, *(["product_seconds"] if curves else [])], where)
-        return cls(**{**given, **checked, "devices": int(checked["devices"]), "product_seconds": curves})
+        curves = _curves(given["layer_seconds"], where)
+        _check_basis(given["basis"], [*_LIMITS, *(["layer_seconds"] if curves else [])], where)
+        return cls(**{**given, **checked, "devices": int(checked["devices"]), "layer_seconds": curves})
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, plain, as `from_dict` reads them."""
@@ -187,7 +187,7 @@ def _curves(found: object, where: str) -> Curves:
         seconds = [one for widths in curves.values() for curve in widths.values() for one in curve.values()]
         assert all(0 < one < 1e4 for one in seconds) and all(curve for widths in curves.values() for curve in widths.values())
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
-        raise RigError(f"{where}: product_seconds is {found!r}; wanted seconds by dtype, width and tokens, or nothing") from error
+        raise RigError(f"{where}: layer_seconds is {found!r}; wanted seconds by dtype, width and tokens, or nothing") from error
     return curves
 
 

@@ -1,4 +1,4 @@
-"""Times single operations of the engine on this machine, by dtype: products, attention, GELU, moves, the choice. Knows no whole runs."""
+"""Times parts of the engine's model on this machine, by dtype: layers, the head, attention, moves, the choice. Knows no whole runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqgpt_lab.engine.attention import Geometry, SdpaAttention, alibi_slopes
-from seqgpt_lab.engine.config import DTYPES
+from seqgpt_lab.engine.config import DTYPES, ModelConfig
+from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.studies.costs import VECTORS_MOVED
 
 WIDTH = 1024
 _HEADS, _DIM = 16, 64
 _ROUNDS = 5
-# Products are timed at these widths of the hidden vectors and numbers of tokens; what lies between is on a straight line.
-_WIDTHS = (256, 1024)
+# Layers are timed at these widths of the hidden vectors and numbers of tokens; what lies between is on a straight line.
+_WIDTHS = {256: 6, 1024: 8}  # layers: of a small model in the last cache, of a large one in memory
 _TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 512, 2048)
 _MANY = 128  # tokens from which multiplying hides where the weights lie: a layer is enough, and fewer rounds
-_LAYERS = {256: 6, 1024: 10}  # of a small model in the last cache, of a large one in memory
+_HEAD_ROWS = 1 << 16  # of the head that is timed: larger than any cache
+_SMALL_HEAD_ROWS = 1 << 12
 _VOCABULARY = 250880
 
 
@@ -51,46 +53,42 @@ def drawn(shape: tuple[int, ...], kind: torch.dtype, where: torch.device) -> Ten
 
 @torch.inference_mode()
 def speeds_of(dtype: str, where: torch.device) -> dict[str, Any]:
-    """Products, attention and GELU in one dtype. Reading is timed on one row over weights larger than any cache, multiplying on many
-    rows less that reading."""
+    """Layers, the head, attention and GELU in one dtype, by the engine's own model, laid out as it runs."""
     kind = DTYPES[dtype]
-    figures: dict[str, Any] = {}
-    count = 24 if where.type == "cpu" else 64
-    weights = [drawn((4 * WIDTH, WIDTH), kind, where) for _ in range(count)]
-    size = sum(weight.nbytes for weight in weights)
-    one, many = drawn((1, WIDTH), kind, where), drawn((256, WIDTH), kind, where)
-    reading = best_of(lambda: [functional.linear(one, weight) for weight in weights])
-    some = weights[:6]
-    multiplying = best_of(lambda: [functional.linear(many, weight) for weight in some], 3) - reading * len(some) / count
-    figures["flops"] = {dtype: 2 * 256 * sum(weight.numel() for weight in some) / multiplying}
-    if dtype in ("fp32", "bf16"):  # memory is memory; the dtype the CPU runs in is measured last and stays
-        figures["bandwidth"] = size / reading
-        small = [drawn((WIDTH, 256), kind, where) for _ in range(8)]
-        row = drawn((1, 256), kind, where)
-        figures["cache_bandwidth"] = sum(weight.nbytes for weight in small) / best_of(
-            lambda: [functional.linear(row, weight) for weight in small], 20
-        )
-    if where.type == "cpu":  # a card reads and multiplies at once, which its two speeds tell well enough
-        figures["product_seconds"] = {dtype: {width: _products(width, kind, where) for width in _WIDTHS}}
+    figures: dict[str, Any] = {"layer_seconds": {dtype: {}}}
+    for width, count in _WIDTHS.items():
+        large = width == WIDTH
+        model = Bloom(ModelConfig(_HEAD_ROWS if large else _SMALL_HEAD_ROWS, width, count, width // _DIM)).to(where, kind).eval()
+        figures["layer_seconds"][dtype][width] = _layers(model, kind, where)
+        one, many = drawn((1, width), kind, where), drawn((64, width), kind, where)
+        reading = best_of(lambda model=model, one=one: model.logits(one), 10)  # type: ignore[misc]
+        if large:
+            multiplying = best_of(lambda model=model, many=many: model.logits(many), 3) - reading  # type: ignore[misc]
+            figures["flops"] = {dtype: 2 * (64 - 1) * _HEAD_ROWS * width / max(1e-9, multiplying)}
+        if dtype in ("fp32", "bf16"):  # memory is memory; the dtype the CPU runs in is measured last and stays
+            figures["bandwidth" if large else "cache_bandwidth"] = model.word_embeddings.weight.nbytes / reading
+    if where.type != "cpu":
+        del figures["layer_seconds"]  # a card reads and multiplies at once, which its two speeds tell well enough
     wide = drawn((512, 4 * WIDTH), kind, where)
     figures["map_rate"] = {dtype: wide.numel() / best_of(lambda: functional.gelu(wide, approximate="tanh"))}
-    figures |= _attention(dtype, kind, where)
-    return figures
+    return figures | _attention(dtype, kind, where)
 
 
-def _products(width: int, kind: torch.dtype, where: torch.device) -> dict[int, float]:
-    """Seconds of the four products of a layer, by tokens."""
-    shapes = ((3 * width, width), (width, width), (4 * width, width), (width, 4 * width))
-    layers = [[(drawn(shape, kind, where), drawn(shape[:1], kind, where)) for shape in shapes] for _ in range(_LAYERS[width])]
+def _layers(model: Bloom, kind: torch.dtype, where: torch.device) -> dict[int, float]:
+    """Seconds of one layer without its attention, by tokens."""
+
+    def blind(_layer: int, query: Tensor, _key: Tensor, _value: Tensor) -> Tensor:
+        return query
+
     found = {}
     for tokens in _TOKENS:
-        entering = {inner: drawn((tokens, inner), kind, where) for inner in (width, 4 * width)}
-        some = layers if tokens < _MANY else layers[:1]
+        hidden = drawn((1, tokens, model.config.hidden_size), kind, where)
+        some = list(model.h)[: 1 if tokens >= _MANY else None]
 
-        def work(some: Any = some, entering: dict[int, Tensor] = entering) -> object:
-            return [functional.linear(entering[weight.shape[1]], weight, bias) for layer in some for weight, bias in layer]
+        def work(some: Any = some, hidden: Tensor = hidden) -> object:
+            return [layer(hidden, blind, 0) for layer in some]
 
-        found[tokens] = best_of(work, _ROUNDS if tokens < _MANY else 2) / len(some)
+        found[tokens] = best_of(work, 2 if tokens >= _MANY else _ROUNDS) / len(some)
     return found
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from seqgpt_lab.engine import decode as engine
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Decoder
+from seqgpt_lab.engine.decode import Decoder, decode
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.packing import pack
 from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.studies.passes import Group, Workload, ids_a_pass, interpolate, passes_of
 from seqgpt_lab.studies.plan_check import Replay
@@ -23,7 +23,7 @@ def run(batch: int, length: int, output: int, drafted: bool, monkeypatch: pytest
         model.word_embeddings.weight[63] = 0.0  # never the largest logit
     requests = [Request(tuple(1 + (row + at) % 60 for at in range(length)), output) for row in range(batch)]
     if drafted:
-        answers = [completion.token_ids for completion in engine.decode(model, requests)]
+        answers = [completion.token_ids for completion in decode(model, requests)]
         requests = [Request(one.prompt_ids, output, drafts=Replay(answer)) for one, answer in zip(requests, answers, strict=True)]
     seen: list[list[Group]] = []
 
@@ -32,8 +32,7 @@ def run(batch: int, length: int, output: int, drafted: bool, monkeypatch: pytest
         seen.append([Group(span.rows, span.geometry.new_tokens, span.geometry.slots) for span in packing.spans])
         return packing
 
-    pack = engine.pack
-    monkeypatch.setattr(engine, "pack", record)
+    monkeypatch.setattr("seqgpt_lab.engine.decode.pack", record)
     done: dict[int, Any] = {}
     Decoder(model, rows=batch, token_budget=1 << 30).run(requests, lambda places, found: done.update(zip(places, found, strict=True)))
     return seen, max(completion.timing.passes for completion in done.values())

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from seqgpt_lab.engine.attention import Geometry, SdpaAttention
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import Request, decode
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.errors import CapacityError, OptionError
-from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, Machine, Seconds, pass_seconds
+from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, OPS_TIMED, Machine, Seconds, pass_seconds
 from seqgpt_lab.studies.passes import Group, Pass, Workload
 from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, best, compare, memory, plan, table
 from seqgpt_lab.studies.rigs import Rig
@@ -49,6 +50,16 @@ def test_operations_are_as_many_as_the_engine_starts() -> None:
     a_pass = operations(1, 4) - operations(1, 3) - a_layer
     assert a_layer == pytest.approx(OPS_A_LAYER, rel=0.2)
     assert a_pass == pytest.approx(OPS_A_PASS, rel=0.4)
+
+
+def test_operations_within_what_is_timed() -> None:
+    model, attention = Bloom(ModelConfig(64, 64, 1, 1)).eval(), SdpaAttention()
+    hidden, query = torch.randn(1, 3, 64), torch.randn(1, 3, 1, 64)
+    prepared = attention.prepare(Geometry(torch.zeros(1, dtype=torch.int64), 3, 3), model.slopes, torch.float32)
+    with torch.inference_mode(), Counting() as counting:
+        model.h[0](hidden, lambda _layer, query, _key, _value: query, 0)
+        attention.attend(query, query, query, prepared)
+    assert counting.count == pytest.approx(OPS_TIMED, rel=0.2)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

@@ -27,6 +27,8 @@ OPS_TIMED = 17
 # heads put together (2); calibration times just these.
 VECTORS_MOVED = 16
 _STORED_VECTORS = 4
+# Of the last layer, the share that is computed for tokens that are asked only: all products after its attention.
+_ASKED_ONLY = 9 / 12
 # Bytes that the ALiBi bias reads and writes while it is built: of each distance of a slot from a token, and of each head's share of it.
 _DISTANCE_BYTES = 40
 _BIAS_BYTES = 6
@@ -126,9 +128,10 @@ def pass_seconds(machine: Machine, work: Pass) -> Seconds:
 
 def _products(machine: Machine, work: Pass) -> tuple[float, float]:
     """The layers' products, reading and multiplying: by the rig's bandwidth and rate."""
-    rig, config = machine.rig, machine.config
-    read = config.layers * machine.layer_bytes / _bandwidth(machine)
-    multiply = 2 * work.tokens * config.layers * machine.layer_bytes / machine.item_bytes / rig.flops[machine.dtype]
+    rig, layers = machine.rig, machine.config.layers
+    read = layers * machine.layer_bytes / _bandwidth(machine)
+    tokens = work.tokens * (layers - _ASKED_ONLY) + work.asked * _ASKED_ONLY
+    multiply = 2 * tokens * machine.layer_bytes / machine.item_bytes / rig.flops[machine.dtype]
     if rig.overlap:
         return (read, 0.0) if read > multiply else (0.0, multiply)
     return read, multiply
@@ -136,10 +139,10 @@ def _products(machine: Machine, work: Pass) -> tuple[float, float]:
 
 def _measured_layers(machine: Machine, curves: Mapping[int, Mapping[int, float]], work: Pass) -> tuple[float, float]:
     """The layers without attention as measured on the rig: of one token, which is reading, and what all tokens take beyond that."""
-    config = machine.config
-    a_share = config.layers / machine.ranks
-    read, whole = (a_share * _between_widths(curves, config.hidden_size, tokens) for tokens in (1, work.tokens))
-    return min(read, whole), max(0.0, whole - read)
+    layers, width = machine.config.layers, machine.config.hidden_size
+    one, many, asked = (_between_widths(curves, width, tokens) / machine.ranks for tokens in (1, work.tokens, work.asked))
+    whole = (layers - _ASKED_ONLY) * many + _ASKED_ONLY * asked
+    return min(layers * one, whole), max(0.0, whole - layers * one)
 
 
 def _between_widths(curves: Mapping[int, Mapping[int, float]], width: int, tokens: int) -> float:

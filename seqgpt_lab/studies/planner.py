@@ -124,7 +124,11 @@ def _together(machine: Machine, passes: Sequence[Pass]) -> Seconds:
 def memory(machine: Machine, workload: Workload) -> Memory:
     """What one worker needs at its peak. The cache has slots for prompt and answer; on a CPU those that are written to take memory."""
     cache = workload.batch * (workload.length + workload.output) * machine.token_bytes()
-    return Memory(machine.rig.runtime_bytes, machine.weight_bytes, cache, _activations(machine, workload))
+    # On a CPU in bf16 the LM head lies there twice, see Bloom.pack.
+    twice = (
+        machine.vocabulary * machine.config.hidden_size * machine.item_bytes if (machine.rig.kind, machine.dtype) == ("cpu", "bf16") else 0
+    )
+    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + twice, cache, _activations(machine, workload))
 
 
 def _activations(machine: Machine, work: Workload) -> float:

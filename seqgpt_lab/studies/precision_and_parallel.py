@@ -82,8 +82,8 @@ def compare_precisions(
 
     Columns: dtype; weight_bytes; seconds (one call for all prompts, without drafts); same_answers (share of prompts whose answer is token
     for token the first dtype's); same_tokens (share of answer tokens before the first difference); largest_logit_difference (at the
-    answers' first token, over the first 32 prompts); f1, exact_record_rate (strict). Raises OptionError for no dtypes and for dtypes that do
-    not exist.
+    answers' first token, over the first 32 prompts); f1, exact_record_rate (strict). Raises OptionError for no dtypes and for dtypes
+    that do not exist.
     """
     if not dtypes:
         raise OptionError("no dtypes to compare; give at least one of fp32, bf16, fp16")

@@ -59,6 +59,7 @@ def speeds_of(dtype: str, where: torch.device) -> dict[str, Any]:
     for width, count in _WIDTHS.items():
         large = width == WIDTH
         model = Bloom(ModelConfig(_HEAD_ROWS if large else _SMALL_HEAD_ROWS, width, count, width // _DIM)).to(where, kind).eval()
+        model.pack()
         figures["layer_seconds"][dtype][width] = _layers(model, kind, where)
         one, many = drawn((1, width), kind, where), drawn((64, width), kind, where)
         reading = best_of(lambda model=model, one=one: model.logits(one), 10)  # type: ignore[misc]

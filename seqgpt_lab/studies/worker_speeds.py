@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from seqgpt_lab.engine.linear import Linear
 from seqgpt_lab.engine.rendezvous import choose_reduction, share_memory
 from seqgpt_lab.studies.speeds import WIDTH, best_of, drawn
 
@@ -47,6 +47,7 @@ def worker_speeds(where: torch.device) -> dict[str, Any]:
     }
 
 
+@torch.inference_mode()
 def _worker(rank: int, folder: str, kind: str, threads: int, answer: Any) -> None:
     """One of two: alone in turn with all threads, then both at once with half of them each, then sums. Sends a mapping of figures."""
     import torch.distributed as dist
@@ -54,12 +55,14 @@ def _worker(rank: int, folder: str, kind: str, threads: int, answer: Any) -> Non
     where = torch.device(f"cuda:{rank}" if kind == "cuda" else "cpu")
     dist.init_process_group("nccl" if kind == "cuda" else "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     dtype = torch.bfloat16 if kind == "cpu" else torch.float16
-    weights = [drawn((4 * WIDTH, WIDTH), dtype, where) for _ in range(12)]
+    linears = [Linear(WIDTH, 4 * WIDTH, device=where, dtype=dtype) for _ in range(12)]
+    for linear in linears:
+        linear.pack()
     rows = drawn((16, WIDTH), dtype, where)
-    figures: dict[str, float] = {"runtime": float(psutil.Process().memory_info().rss - sum(weight.nbytes for weight in weights))}
+    figures: dict[str, float] = {"runtime": float(psutil.Process().memory_info().rss - sum(linear.weight.nbytes for linear in linears))}
 
     def work() -> object:
-        return [functional.linear(rows, weight) for weight in weights]
+        return [linear(rows) for linear in linears]
 
     torch.set_num_threads(threads)
     for turn in range(2):

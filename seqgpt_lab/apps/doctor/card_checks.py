@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from seqgpt_lab.apps.doctor.line import Line
 from seqgpt_lab.apps.doctor.nvml import Card, Cards, Holder
@@ -200,10 +200,8 @@ def _holders(card: Card) -> Line:
     """Who has memory on the card; nothing is ended here, the command is only shown."""
     name, shown = f"holders {card.index}", "; ".join(map(_describe, card.holders))
     if card.holders:
-        pids = " ".join(str(holder.pid) for holder in card.holders)
         why = "a process that was left behind keeps its memory and takes turns on the card, so runs are slower or do not fit"
-        fix = f"if it is yours and not needed: kill {pids} (then kill -9 {pids} if it stays); nobody did that for you"
-        return Line(name, "warning", shown, "no other process", why, fix)
+        return Line(name, "warning", shown, "no other process", why, "; ".join(_let_go(card.holders)))
     drawing = sum(holder.memory_bytes or 0 for holder in card.graphics)
     unseen = (card.used_bytes or 0) - drawing
     if unseen > _GIB:
@@ -212,6 +210,14 @@ def _holders(card: Card) -> Line:
             name, "warning", "none that can be seen", "no other process", why, "list who has the device open: sudo fuser -v /dev/nvidia*"
         )
     return Line(name, "ok", f"no computing process{f', {len(card.graphics)} that draw' if card.graphics else ''}", "no other process")
+
+
+def _let_go(holders: Sequence[Holder]) -> Iterator[str]:
+    """What to type. An id that names no process here is never put behind `kill`: it may be another container's numbering."""
+    if pids := " ".join(str(holder.pid) for holder in holders if holder.command):
+        yield f"if it is yours and not needed: kill {pids} (then kill -9 {pids} if it stays); nobody did that for you"
+    if unseen := " ".join(str(holder.pid) for holder in holders if not holder.command):
+        yield f"{unseen} cannot be seen from here: look on the host or as another user, sudo fuser -v /dev/nvidia*"
 
 
 def _describe(holder: Holder) -> str:

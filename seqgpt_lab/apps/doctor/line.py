@@ -41,7 +41,7 @@ def as_text(lines: Sequence[Line], rig: str) -> str:
     """For people: a line each, and below it why it matters and how to mend it unless all is well."""
     shown = [f"Compared with {rig}." if rig else "Compared with no rig; name one with --rig."]
     for line in lines:
-        expected = f"  (expected: {line.expected})" if line.expected and line.status != "ok" else ""
+        expected = f"  (expected: {line.expected})" if line.expected and line.status != "ok" and line.expected != line.found else ""
         shown.append(f"{_MARKS[line.status]}  {line.name}: {line.found}{expected}")
         if line.status in ("warning", "failed"):
             shown += [f"{_INDENT}{head} {text}" for head, text in (("why:", line.why), ("fix:", line.fix)) if text]

@@ -97,7 +97,8 @@ def test_a_card_held_by_a_stale_process(bus: Path, rig: Rig, rig_torch: Torch, r
     found = wrong(lines)
     assert found.keys() == {"holders 0", "memory 0"} and exit_code(lines) == 1
     assert f"pid {os.getpid()} (" in found["holders 0"].found and "15.0 GiB" in found["holders 0"].found
-    assert "not visible from here" in found["holders 0"].found and f"kill {os.getpid()} 999999999" in found["holders 0"].fix
+    assert "not visible from here" in found["holders 0"].found and f"kill {os.getpid()} (" in found["holders 0"].fix
+    assert "kill 999999999" not in found["holders 0"].fix and "999999999 cannot be seen" in found["holders 0"].fix
     assert found["memory 0"].status == "failed" and "holders 0" in found["memory 0"].fix
 
 
@@ -210,4 +211,5 @@ def test_text_names_what_to_do_and_hides_what_is_well() -> None:
     text = as_text(
         [Line("a", "ok", "fine", "fine", "never mind", "nothing"), Line("b", "failed", "odd", "even", "it matters", "do this")], "r"
     )
+    assert "expected" not in as_text([Line("c", "note", "no", "no")], "r")
     assert "never mind" not in text and "why: it matters" in text and "fix: do this" in text and text.endswith("1 ok, 1 failed")

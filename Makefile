@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # What `make rig` measures with: a directory with SeqGPT-560M, or tiny.
 MODEL ?= models/seqgpt-560m
+# The machine it is held against; `make rig MODEL=tiny RIG=none` rehearses the whole protocol anywhere.
+RIG ?= dual-4090
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
@@ -47,15 +49,19 @@ test-gpu: setup ## Run the tests that need a CUDA device
 	@$(BIN)/pytest -m gpu
 
 rig: setup ## On the rig with two RTX 4090: check it, test, calibrate, measure, and fill the table of claims
-	@$(BIN)/seqgpt-lab doctor --rig dual-4090
+	@$(BIN)/seqgpt-lab doctor --rig $(RIG)
 	@$(BIN)/pytest -m gpu
-	@mkdir -p runs && $(BIN)/seqgpt-lab calibrate runs/this-rig.yaml
-	@set -e; lab="$(BIN)/seqgpt-lab run"; model="$(abspath $(MODEL))"; \
-	four=$$($$lab notebooks/04_batch_length.ipynb -p model "$$model"); echo "$$four"; \
-	eight=$$($$lab notebooks/08_precision_and_parallel.ipynb -p model "$$model"); echo "$$eight"; \
+	@mkdir -p runs && $(BIN)/seqgpt-lab doctor --rig $(RIG) --json > runs/this-rig.json && $(BIN)/seqgpt-lab calibrate runs/this-rig.yaml
+	@set -e; lab="$(BIN)/seqgpt-lab run"; model="$(if $(wildcard $(MODEL)),$(abspath $(MODEL)),$(MODEL))"; found="\"$(CURDIR)/runs/this-rig.json\""; \
+	measure() { page=$$($$lab "$$@" -p model "$$model"); echo "$$page"; found="$$found, \"$$(realpath "$$(dirname "$$page")")\""; }; \
+	measure notebooks/04_batch_length.ipynb; \
+	measure notebooks/08_precision_and_parallel.ipynb; \
+	measure notebooks/02_label_phrasing.ipynb; \
+	measure notebooks/02_label_phrasing.ipynb -p kind resume -p wordings '["邮箱", "邮箱->email"]' -p budget 40; \
+	measure notebooks/03_preprocessing.ipynb -p limit 0; \
+	measure notebooks/09_long_documents.ipynb -p length 10000 -p max_lengths '[256, 1024]' -p overlaps '[64]'; \
 	$$lab notebooks/05_rig_planner.ipynb -p rigs '["dual-4090", "$(CURDIR)/runs/this-rig.yaml"]' -p check_model "$$model"; \
-	$$lab notebooks/07_claims.ipynb -p model "$$model" \
-	  -p runs "[\"$$(realpath "$$(dirname "$$four")")\", \"$$(realpath "$$(dirname "$$eight")")\"]"
+	$$lab notebooks/07_claims.ipynb -p model "$$model" -p runs "[$$found]"
 
 lab: setup ## Open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks

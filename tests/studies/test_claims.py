@@ -12,7 +12,7 @@ import pytest
 from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
 from seqgpt_lab.studies.claim_records import Record, load_records
-from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims
+from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims, write_metrics
 from seqgpt_lab.studies.passes import Workload
 from seqgpt_lab.studies.planner import SEQGPT_560M, plan
 from seqgpt_lab.studies.rigs import Rig
@@ -36,7 +36,7 @@ def write_run(folder: Path, gpus: list[str], model: str, metrics: dict[str, Any]
         "status": status,
         "notebook": "notebooks/08.ipynb",
         "given": ["limit"],
-        "parameters": {"limit": 2},
+        "parameters": {"limit": 2, "length": 10_000},
         "finished": "2026-11-24T22:00",
     }
     folder.mkdir()
@@ -98,6 +98,60 @@ def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:
     verdicts = {finding.claim.id: finding.verdict for finding in judge(load_claims(), there, RIG)}
     assert verdicts["memory"] == verdicts["dynamic-padding"] == "contradicted"
     assert not any(one.applies for one in load_records([write_run(tmp_path / "tiny", CARDS, "tiny", metrics)])[-2:])
+
+
+def test_every_notebooks_figures_become_records(tmp_path: Path) -> None:
+    cell = {"contestant": "ours", "seconds_a_batch": 0.1, "documents_a_second": 10.0}
+    names = {"供应商、金额、交货期": 0.9, "公司、钱、时间": 0.6, "邮箱": 0.5, "email": 0.4}
+    variants = [{"variant": name, "micro_f1": score, "exact_record_rate": 0.5} for name, score in names.items()]
+    words, alias = variants[:2], variants[2:]
+    brackets = [
+        {"steps": [], "changed": 0, "micro_f1": 0.9, "verdict": None},
+        {"steps": ["remove_brackets"], "changed": 7, "micro_f1": 0.89, "verdict": {"sentence": "no difference"}},
+    ]
+    window = {"read": "long", "max_length": 1024, "recall": 1.0, "precision": 0.95}
+    every: dict[str, dict[str, Any]] = {
+        "latency": {"table": [{**cell, "workload": "batch 1, 256 tokens"}]},
+        "throughput": {"table": [{**cell, "workload": "batch 16, 512 tokens"}]},
+        "fp16-share": {"precisions": [{"dtype": "fp32", "seconds": 10.0}, {"dtype": "fp16", "seconds": 2.0}]},
+        "label-wording": {"comparison": {"variants": words}},
+        "aliases": {"comparison": {"variants": alias}},
+        "punctuation": {"none": {"combinations": brackets}},
+        "long-text": {"windows": [{**window, "read": "alone"}, window]},
+    }
+    holds = {"latency": True, "throughput": False, "fp16-share": True, "label-wording": True, "aliases": False, "punctuation": False}
+    known = len(load_records())
+    for claim, metrics in every.items():
+        (record,) = load_records([write_run(tmp_path / claim, [], "/models/seqgpt", metrics)])[known:]
+        assert record.claim == claim and record.holds == holds.get(claim, True) and record.machine.startswith("no GPU")
+        # What a model reads right is the same on any machine; how quick it is, is not.
+        assert record.applies == (claim in ("label-wording", "aliases", "punctuation", "long-text"))
+        (of_tiny,) = load_records([write_run(tmp_path / f"{claim}-tiny", CARDS, "tiny", metrics)])[known:]
+        assert not of_tiny.applies
+    assert not load_records([write_run(tmp_path / "other", CARDS, "tiny", {"comparison": {"variants": words[::-1]}})])[known:]
+
+
+def test_what_the_machine_check_says_is_a_record_and_decides_nothing(tmp_path: Path) -> None:
+    lines = {
+        "cards": ("note", "no NVIDIA card"),
+        "processor": ("ok", "2 cores"),
+        "disk": ("ok", "nvme, 3.00 GB/s"),
+        "flash-attn": ("note", "no"),
+    }
+    content = {"lines": [{"name": name, "status": status, "found": found} for name, (status, found) in lines.items()]}
+    (tmp_path / "doctor.json").write_text(json.dumps(content), encoding="utf-8")
+    disk, flash = load_records([tmp_path / "doctor.json"])[-2:]
+    assert (disk.claim, flash.claim) == ("storage", "flash-attention") and "3.00 GB/s" in disk.found and disk.machine == "no GPU, 2 cores"
+    assert disk.holds is None and not disk.applies
+    (tmp_path / "doctor.json").write_text(json.dumps({"lines": content["lines"][:2]}), encoding="utf-8")
+    with pytest.raises(ClaimError, match="doctor --json"):
+        load_records([tmp_path / "doctor.json"])
+
+
+def test_a_run_of_the_claims_notebook_can_be_read_again(tmp_path: Path) -> None:
+    findings = judge(load_claims(), [record("storage")], RIG)
+    write_metrics(tmp_path, findings)
+    assert load_records([tmp_path / "metrics.json"])[-1] == record("storage")
 
 
 def test_committed_records_are_of_machines_without_a_gpu() -> None:

@@ -50,6 +50,11 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         ({"speed": 3}, r"unknown \['speed'\]"),
         ({"basis": {"bandwidth": "somebody said so"}}, "basis of attention_flops, bandwidth"),
         ({"expects": 3}, "must be mappings"),
+        ({"layer_seconds": {"fp8": {256: {1: 0.1}}}}, "layer_seconds is .*wanted seconds by dtype, width and tokens"),
+        ({"layer_seconds": {"bf16": {256: {}}}}, "layer_seconds is"),
+        ({"layer_seconds": {"bf16": {256: {1: -0.1}}}}, "layer_seconds is"),
+        ({"layer_seconds": {"bf16": {256: {"few": 0.1}}}}, "layer_seconds is"),
+        ({"layer_seconds": {"bf16": {256: {1: 0.1}}}}, "basis of layer_seconds must begin"),
     ],
 )
 def test_a_figure_that_cannot_be_is_named_with_its_limits(figures: dict[str, Any], change: dict[str, Any], told: str) -> None:

@@ -32,7 +32,7 @@ def calibrate(
 ) -> Rig:
     """This machine as a rig, each figure the best of several rounds: what it does when nothing else runs.
 
-    dtypes: those that are not asked for take fp32's figures. Takes about half a minute on two cores.
+    dtypes: those that are not asked for take fp32's figures. Takes about a minute.
     """
     where = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else torch.device(device)
     steps: list[Callable[[], dict[str, Any]]] = [partial(speeds_of, dtype, where) for dtype in dict.fromkeys(("fp32", *dtypes))]

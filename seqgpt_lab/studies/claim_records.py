@@ -6,6 +6,7 @@ import json
 import math
 import platform
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,7 +108,7 @@ def _of_run(folder: Path) -> list[Record]:
     if run.get("status") != "completed":
         raise ClaimError(f"{folder} is a run that is {run.get('status')!r}, not completed; its numbers are not used")
     machine = run.get("machine", {})
-    words = "".join(f" -p {name} {run['parameters'][name]}" for name in run.get("given", []) if name != "run_dir")
+    words = "".join(f" -p {name} {_typed(run['parameters'][name])}" for name in run.get("given", []) if name != "run_dir")
     model = (run.get("model") or {}).get("source", "tiny")
     on_the_rig = sum(_RIG_CARD in name for name in machine.get("gpus", [])) >= 2
     weights = str((run.get("model") or {}).get("sha256", {}).get("model.safetensors", ""))[:8]
@@ -127,6 +128,11 @@ def _of_run(folder: Path) -> list[Record]:
         *_of_preprocessing(metrics, read),
         *_of_windows(metrics, run["parameters"], read),
     ]
+
+
+def _typed(value: object) -> str:
+    """A parameter as it is typed in a shell."""
+    return shlex.quote(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _of_benchmark(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:

@@ -58,7 +58,7 @@ def calibrate(
 ) -> None:
     """Measure this machine's figures for `plan`.
 
-    Prints the path of the file. Takes less than a minute; let nothing else run meanwhile.
+    Prints the path of the file. Takes about a minute; let nothing else run meanwhile. Set OMP_NUM_THREADS as it will be when the lab runs.
     """
     from seqgpt_lab.errors import OptionError
 

@@ -76,12 +76,10 @@ def check_every(folder: Path, workers: bool) -> pandas.DataFrame:
     cases = [entry for entry in every_case() if (entry[2].arrangement.workers > 1) == workers]
     models = {"tiny": endless_copy("tiny", folder / "tiny"), "wide": endless_copy(widen("tiny", folder / "560m"), folder / "wide")}
     rig, clock = calibrate(dtypes=("bf16",)), "processor" if torch.get_num_threads() == 1 else "wall"
-    frames = [
-        check_times(
-            models[name], rig, [one for model, kind, one in cases if (model, kind) == (name, dtype)], dtype=dtype, rounds=2, clock=clock
-        )
-        for name, dtype in dict.fromkeys((model, dtype) for model, dtype, _ in cases)
-    ]
+    frames = []
+    for name, dtype in dict.fromkeys((model, dtype) for model, dtype, _ in cases):
+        mine = [case for model, kind, case in cases if (model, kind) == (name, dtype)]
+        frames.append(check_times(models[name], rig, mine, dtype=dtype, rounds=2, clock=clock))
     frame = pandas.concat(frames, ignore_index=True)
     print(frame.to_string(), about_times(frame), sep="\n")
     return frame

@@ -20,7 +20,7 @@ from seqgpt_lab.studies.rigs import Rig
 ITEM_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 # Tensor operations that the engine dispatches, counted by a test: of a layer, and of a pass beside its layers.
 OPS_A_LAYER = 30
-OPS_A_PASS = 38
+OPS_A_PASS = 60
 # Of a layer's, those that are within its time, and within attention's, where a rig has these measured.
 OPS_TIMED = 17
 # Hidden vectors that a layer reads or writes beside its products, by token: two LayerNorms (4), two sums (6), keys and values stored (4),

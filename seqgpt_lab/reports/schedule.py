@@ -95,9 +95,10 @@ class Job:
         )
 
     def crontab_line(self) -> str:
-        """The crontab line; a `%` would end a command there."""
+        """The crontab line; a `%` would end a command there. It makes the log's folder, without which cron could not start the command."""
         words = " ".join(map(shlex.quote, (*self.command, "--if-due", str(self.schedule))))
-        line = f"cd {shlex.quote(str(self.folder))} && {words} >> {shlex.quote(str(self.log))} 2>&1"
+        folder, log_folder, log = (shlex.quote(str(path)) for path in (self.folder, self.log.parent, self.log))
+        line = f"cd {folder} && mkdir -p {log_folder} && {words} >> {log} 2>&1"
         return f"*/10 * * * * {line.replace('%', chr(92) + '%')} {self.mark}"
 
     @property

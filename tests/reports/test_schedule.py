@@ -54,7 +54,7 @@ def job(tmp_path: Path) -> Job:
     program.write_text('#!/bin/sh\necho "$@" > ran\n')
     program.chmod(0o755)
     command = (str(program), "suite", "50% $x.yaml", "--runs-dir", str(tmp_path))
-    return Job("夜 1", command, tmp_path / "a b", tmp_path / "log", Schedule.parse("mon,sat 02:30"))
+    return Job("夜 1", command, tmp_path / "a b", tmp_path / "no such" / "log", Schedule.parse("mon,sat 02:30"))
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine: apt-get install systemd")

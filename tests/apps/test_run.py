@@ -44,6 +44,37 @@ def test_a_run_that_fails_exits_with_1_says_where_and_still_has_a_report(invoke:
     assert Path(record["report"]).is_file() and Path(record["report"]).parent == Path(record["folder"])
 
 
+WAIT = "import threading; threading.Event().wait()"
+KILL = "import os, signal; os.kill(os.{of}(), signal.{name})"
+
+
+@pytest.mark.parametrize(
+    ("status", "cell", "words"),
+    [
+        ("killed", KILL.format(of="getpid", name="SIGKILL"), ()),
+        ("interrupted", KILL.format(of="getppid", name="SIGTERM") + f"\n{WAIT}", ()),
+        ("timed out", WAIT, ("--timeout", "3")),
+    ],
+    ids=["killed", "interrupted", "timed out"],
+)
+def test_a_run_that_does_not_complete_exits_with_1_and_says_how_it_ended(
+    invoke: Invoke, status: str, cell: str, words: tuple[str, ...]
+) -> None:
+    result = invoke("run", write_notebook(cell), "--json", *words)
+    assert result.exit_code == 1 and f"error: the run {status}" in result.stderr
+    record = json.loads(result.stdout)
+    assert record["status"] == status and Path(record["report"]).is_file()
+
+
+def test_a_folder_that_cannot_be_made_and_a_notebook_without_parameters_are_wrong_use(invoke: Invoke) -> None:
+    result = invoke("run", write_notebook(WRITE), "--runs-dir", "toy.ipynb/runs")
+    assert (result.exit_code, result.stdout) == (2, "") and "error: no run folder can be made in" in result.stderr
+    nbformat.write(new_notebook(cells=[new_code_cell("a = 1")]), "bare.ipynb")
+    result = invoke("run", "bare.ipynb", "-p", "a", "2")
+    assert (result.exit_code, result.stdout) == (2, "") and "0 code cells tagged" in result.stderr
+    assert not Path("runs").exists()
+
+
 def test_a_run_is_repeated_from_its_record_and_goes_on_from_what_it_had(invoke: Invoke) -> None:
     keep = """import pathlib
 folder = pathlib.Path(run_dir, 'journals')

@@ -25,7 +25,7 @@ __all__ = ["Completion", "Decoder", "Request", "Timing", "decode", "guesses_a_ro
 
 PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
 POSITIONS_A_PASS = 64  # that guesses of all rows may fill
-GUESSES_A_ROW = (8, 16)  # at least, at most: on a CPU the time of an answer hardly depends on them between 6 and 16
+GUESSES_A_ROW = (8, 16)  # at least; and at most, where a pass over a few positions costs as much as one over one
 
 Finish = Callable[[list[int], list[Completion]], None]
 """Called with places in the list of requests and their completions, as soon as a pass has completed some."""
@@ -40,6 +40,7 @@ class Decoder:
     def __init__(self, model: Bloom, *, rows: int = 32, token_budget: int = 16384, reuse: ReuseCache | None = None) -> None:
         self.model, self.most_rows, self.token_budget = model, rows, token_budget
         self.device, self.reuse = model.slopes.device, reuse or ReuseCache()
+        self.positions_are_free = _positions_are_free(self.device)
         self.cache: KVCache | None = None
         self.waiting: deque[tuple[int, Request]] = deque()
         self.rows: list[Row] = []  # row r is at row r of the cache
@@ -117,7 +118,7 @@ class Decoder:
     def _step(self) -> None:
         """Feed each row what it has not seen and its guesses, ask what comes next, keep what is right."""
         for row in self.rows:
-            row.plan(guesses_a_row(len(self.rows)))
+            row.plan(guesses_a_row(len(self.rows), self.positions_are_free))
         questions, places, first = [], [], 0
         for row in self.rows:
             questions += row.questions
@@ -179,10 +180,18 @@ class Decoder:
             finish([index for index, _ in gone], [completion for _, completion in gone])
 
 
-def guesses_a_row(rows: int) -> int:
+def guesses_a_row(rows: int, positions_are_free: bool = True) -> int:
     """How many ids each of so many rows may guess in a pass."""
     least, most = GUESSES_A_ROW
-    return min(most, max(least, POSITIONS_A_PASS // rows))
+    return min(most, max(least, POSITIONS_A_PASS // rows)) if positions_are_free else least
+
+
+def _positions_are_free(device: torch.device) -> bool:
+    """Whether up to some 32 positions a pass cost what one does. Without matrix units they cost by the piece (docs/decoding.md).
+
+    Asked of the processor, not measured: guesses, and with them rounding, are then the same in every run.
+    """
+    return device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
 
 
 def _prefix(request: Request) -> tuple[int, ...]:

@@ -31,6 +31,8 @@ _PATTERN = re.compile("|".join(f"(?P<p{number}>{pattern})" for number, pattern i
 _KINDS = dict(zip((f"p{number}" for number in range(len(_PATTERNS))), _PATTERNS, strict=True))
 # Fingerprints and commits are digits and letters at random: no part of one is anybody's number.
 _HASH = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f]*[a-f])[0-9a-f]{32,64}(?![0-9A-Za-z])")
+# Documents are broken into lines anywhere, within a number too.
+_LINE_END = re.compile(r"(?<=[0-9A-Za-z@.+\-])[ \t]*\r?\n[ \t]*(?=[0-9A-Za-z@.])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " "}
 _SHORT = 7
@@ -76,11 +78,8 @@ class Masker:
     def hits(self, text: str) -> list[Hit]:
         """What to replace, in order, without overlaps: values that overlap are masked as one."""
         level = _level(text)
-        hashes = [found.span() for found in _HASH.finditer(level)]
         found = [(start, start + len(form), self._values[form], "") for start, form in self._named(level)]
-        for match in _PATTERN.finditer(level):
-            if not any(start <= match.start() and match.end() <= end for start, end in hashes):
-                found.append((*match.span(), match[0], _KINDS[match.lastgroup or ""]))
+        found += [(start, end, level[start:end], kind) for start, end, kind in _patterned(level)]
         return [Hit(start, end, self._mask(value, kind)) for start, end, value, kind in _joined(found)]
 
     def _named(self, level: str) -> Iterator[tuple[int, str]]:
@@ -109,6 +108,21 @@ def replace_hits(text: str, hits: Iterable[Hit]) -> str:
         pieces += [text[place : hit.start], hit.mask]
         place = hit.end
     return "".join([*pieces, text[place:]])
+
+
+def _patterned(level: str) -> list[tuple[int, int, str]]:
+    """(start, end, kind) of what has a pattern: what stands whole, and what one end of a line cuts where nothing whole stands."""
+    hashes = [found.span() for found in _HASH.finditer(level)]
+    matches = [(*match.span(), _KINDS[match.lastgroup or ""]) for match in _PATTERN.finditer(level)]
+    whole = [(start, end, kind) for start, end, kind in matches if not any(first <= start and end <= last for first, last in hashes)]
+    cuts = {place for found in _LINE_END.finditer(level) for place in range(*found.span())}
+    taken = [*hashes, *((start, end) for start, end, _ in whole)]
+    places = [place for place in range(len(level)) if place not in cuts]
+    for match in _PATTERN.finditer("".join(level[place] for place in places)):
+        start, end = places[match.start()], places[match.end() - 1] + 1
+        if level.count("\n", start, end) == 1 and not any(start < last and first < end for first, last in taken):
+            whole.append((start, end, _KINDS[match.lastgroup or ""]))
+    return whole
 
 
 def _forms(value: str) -> Iterator[str]:

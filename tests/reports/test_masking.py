@@ -52,6 +52,16 @@ def test_no_phone_id_card_or_mail_is_left_in_a_sentence(pieces: list[tuple[str, 
     assert not re.search(r"\d{5}|@", masked)
 
 
+@given(PHONES | IDS | CARDS, st.data(), st.sampled_from(["\n", "\r\n", " \n  "]))
+def test_a_number_that_the_end_of_a_line_cuts_is_masked_as_the_whole_one(number: str, data: st.DataObject, line_end: str) -> None:
+    place = data.draw(st.integers(1, len(number) - 1))
+    masked = Masker().mask(f"我的电话{number[:place]}{line_end}{number[place:]}。\n再写一遍：{number}\n12")
+    assert number not in re.sub(r"\s", "", masked)
+    if len(number) == 11:
+        first, second = re.findall(r"\[[^]]+\]", masked)
+        assert first == second and re.findall(r"\d+", re.sub(r"\[[^]]+\]", "", masked)) == ["12"]
+
+
 @given(PLANTED, PLANTED)
 def test_the_same_value_has_the_same_mask_and_another_has_another(first: str, second: str) -> None:
     left, middle, right = Masker().mask(f"{first}，{second}，{first}").split("，")
@@ -64,7 +74,7 @@ def test_the_same_value_has_the_same_mask_and_another_has_another(first: str, se
     [
         *("0.9238095238095239", "1.3800001111234567e-05", "13.812345678", "2024-03-15 14:22:33.123", "20240315-142233-123-9f3a12"),
         *("138****1234", "[1/9] 480 documents", "16,473,206,784 bytes", "8 × 1024 × 4096", "bos 1, eos 2, pad 3", "金额: 120,000.00元"),
-        *("110000199", "123456789012", "合同编号 HT-2024-000123"),
+        *("110000199", "123456789012", "合同编号 HT-2024-000123", "0  0.1234567\n1  0.7654321", "1024\n2048\n4096\n8192", "f1\n0.987\n"),
     ],
 )
 def test_other_numbers_stay(text: str) -> None:

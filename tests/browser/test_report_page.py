@@ -40,11 +40,14 @@ class Seen:
 def report(tmp_path: Path) -> Path:
     """A failed run's page with Chinese text, a figure, a table, and output that tries to run and load things."""
     drawing = label_scores(pandas.DataFrame({"label": ["姓名", "开户银行"], "f1": [0.99, 0.8], "support": [60, 12]}))
+    columns = ["kind", "documents", "precision", "recall", "string_f1", "exact_record_rate", "hallucination_rate", "parse_failure_rate"]
+    wide = pandas.DataFrame({name: ["medical_registration"] * 2 for name in columns})
     hostile = "<script>document.title='taken over'</script><img src='https://pics.example/a.png' onerror='x()'><b>粗体</b>"
     cells = [
         new_markdown_cell("# 评测报告\n\n## 各标签\n\n## 错误\n\n## 文档"),
         new_code_cell("draw()", outputs=[new_output("display_data", data={"text/html": drawing._repr_html_()})]),
         new_code_cell("show()", outputs=[new_output("display_data", data={"text/html": hostile})]),
+        new_code_cell("wide", outputs=[new_output("display_data", data={"text/html": wide.to_html()})]),
     ]
     run = Run(
         id="20240315-142233-123-9f3a12",
@@ -151,6 +154,8 @@ def test_it_fits_a_narrow_screen_and_a_sheet_of_paper(seen: Seen) -> None:
     seen.page.set_viewport_size({"width": 380, "height": 800})
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 380
     seen.page.emulate_media(media="print")
+    seen.page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins
+    assert max(seen.page.evaluate("[...document.querySelectorAll('table')].map(one => one.getBoundingClientRect().right)")) <= 718
     assert not seen.page.locator("details.input").first.is_visible()
     assert seen.page.pdf(format="A4").startswith(b"%PDF")
 

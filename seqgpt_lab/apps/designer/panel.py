@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import ipywidgets
 
 from seqgpt_lab.apps.designer import fragments
-from seqgpt_lab.apps.designer.contest import Contest
+from seqgpt_lab.apps.designer.contest import Contest, Progress
 from seqgpt_lab.apps.designer.export import Recipe
 from seqgpt_lab.apps.designer.export_box import ExportBox
 from seqgpt_lab.apps.designer.label_editor import LabelEditor
@@ -19,6 +20,8 @@ from seqgpt_lab.errors import OptionError
 
 # Not 100%: that leaves no room for the margins, and the right edge is cut.
 _WIDE = {"width": "auto"}
+# While the kernel still works on what was typed, the page holds the last letters back, but not a click; seconds.
+_JUST_TYPED, _LETTERS_ARRIVE = 0.3, 0.1
 _TABS = ("Marks", "Values", "Raw", "A/B", "History", "Export")
 _A_B = _TABS.index("A/B")
 
@@ -32,12 +35,14 @@ class Designer:
 
     def __init__(self, session: Session, recipe: Recipe | None = None) -> None:
         self.session, self.worker = session, Worker(self._told)
-        self._showing = False
+        self._showing, self._typed_at = False, 0.0
         self._build_inputs()
         self._build_buttons()
         self._build_results(recipe or Recipe())
         self.page = ipywidgets.VBox([self.text, self.sampling, self.labels.box, self.buttons, self.status, self.results])
         self.page.add_class("seqgpt-designer")
+        for box in (self.text, self.labels.line, self.rival.line, self.limit):
+            box.observe(self._heard, names="value")
         self._show_design()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -103,20 +108,30 @@ class Designer:
 
         return handler
 
+    def _heard(self, _change: object) -> None:
+        if not self._showing:
+            self._typed_at = time.monotonic()
+
     def _run(self, with_rival: bool = False) -> None:
         self._start(partial(self.session.run, with_rival=with_rival), self._show_trial)
 
     def _compare(self) -> None:
-        collection, limit = self.collection.value or "", self.limit.value
-        self._start(lambda progress: self.session.compare(collection, limit, progress), self._show_contest)
+        self._start(lambda told: self.session.compare(self.collection.value or "", self.limit.value, told), self._show_contest)
 
     def _start(self, work: Callable[..., Any], show: Callable[[Any], None]) -> None:
+        """Do the work in its thread, on what the boxes say by then: whatever was typed before the click has come."""
+
+        def settled(progress: Progress) -> Any:
+            if time.monotonic() - self._typed_at < _JUST_TYPED:
+                time.sleep(_LETTERS_ARRIVE)
+            return work(progress)
+
         def done(result: Any) -> None:
             show(result)
             self._set_busy(False)
 
         self._set_busy(True)
-        self.worker.start(work, done, self._fail)
+        self.worker.start(settled, done, self._fail)
 
     def _sample(self) -> None:
         document = self.session.next_document(self.collection.value or "")

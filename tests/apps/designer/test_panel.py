@@ -85,6 +85,20 @@ def test_label_sets_are_compared_on_the_text_and_on_documents(designer: Designer
     assert designer.results.selected_index == 0
 
 
+def test_letters_that_come_after_the_click_are_asked_too(designer: Designer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page holds back what is typed while the kernel is busy with the letters before, but not the click that follows."""
+    monkeypatch.setattr("seqgpt_lab.apps.designer.panel._LETTERS_ARRIVE", 0.5)
+    designer.labels.line.value = "姓"
+    designer.run_button.click()
+    designer.labels.line.value = "姓名，年龄，公司"
+    assert designer.worker.wait(10) and "3 of 3 fields found" in designer.status.value
+    click(designer, "Copy A to B")
+    designer.limit.value = 1
+    buttons(designer)["Compare on documents"].click()
+    designer.limit.value = 12
+    assert designer.worker.wait(10) and "on 12 documents" in designer.contest.value
+
+
 def test_history_leads_back_to_a_trial(designer: Designer) -> None:
     click(designer, "Run")
     designer.labels.line.value = "公司"

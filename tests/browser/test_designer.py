@@ -57,10 +57,6 @@ class Visit:
     def show(self, tab: str) -> None:
         self.page.get_by_role("tab", name=tab).click()
 
-    def settle(self) -> None:
-        """Until JupyterLab's kernel is idle: before that, ipywidgets holds back what a box says, but not a click."""
-        self.page.wait_for_function(f"!window.jupyterapp || ({KERNEL_READY})()")
-
     def photograph(self, name: str) -> None:
         folder = os.environ.get("SEQGPT_LAB_PICTURES")
         if folder:
@@ -152,10 +148,7 @@ def two_label_sets_are_compared(visit: Visit) -> None:
     visit.at("labels-b").locator("textarea").fill("姓名，年龄，邮箱→email")
     visit.at("compare-text").click()
     visit.at("contest").locator("mark").first.wait_for()
-    visit.settle()
     visit.page.locator(".seqgpt-designer input[type=number]").fill("8")
-    visit.page.keyboard.press("Tab")
-    visit.settle()
     visit.at("compare-documents").click()
     verdict = visit.at("contest").locator(".seqgpt-note")
     verdict.wait_for()

@@ -20,8 +20,9 @@ from seqgpt_lab.errors import OptionError
 
 # Not 100%: that leaves no room for the margins, and the right edge is cut.
 _WIDE = {"width": "auto"}
-# While the kernel still works on what was typed, the page holds the last letters back, but not a click; seconds.
-_JUST_TYPED, _LETTERS_ARRIVE = 0.3, 0.1
+# A kernel may hand what was typed and the click after it to two threads, and a page holds letters back while those before are being
+# read, but not a click: work waits so long, in seconds, for what was typed before.
+_LETTERS_ARRIVE = 0.05
 _TABS = ("Marks", "Values", "Raw", "A/B", "History", "Export")
 _A_B = _TABS.index("A/B")
 
@@ -35,14 +36,12 @@ class Designer:
 
     def __init__(self, session: Session, recipe: Recipe | None = None) -> None:
         self.session, self.worker = session, Worker(self._told)
-        self._showing, self._typed_at = False, 0.0
+        self._showing = False
         self._build_inputs()
         self._build_buttons()
         self._build_results(recipe or Recipe())
         self.page = ipywidgets.VBox([self.text, self.sampling, self.labels.box, self.buttons, self.status, self.results])
         self.page.add_class("seqgpt-designer")
-        for box in (self.text, self.labels.line, self.rival.line, self.limit):
-            box.observe(self._heard, names="value")
         self._show_design()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -108,10 +107,6 @@ class Designer:
 
         return handler
 
-    def _heard(self, _change: object) -> None:
-        if not self._showing:
-            self._typed_at = time.monotonic()
-
     def _run(self, with_rival: bool = False) -> None:
         self._start(partial(self.session.run, with_rival=with_rival), self._show_trial)
 
@@ -122,8 +117,7 @@ class Designer:
         """Do the work in its thread, on what the boxes say by then: whatever was typed before the click has come."""
 
         def settled(progress: Progress) -> Any:
-            if time.monotonic() - self._typed_at < _JUST_TYPED:
-                time.sleep(_LETTERS_ARRIVE)
+            time.sleep(_LETTERS_ARRIVE)
             return work(progress)
 
         def done(result: Any) -> None:

@@ -86,7 +86,7 @@ def test_label_sets_are_compared_on_the_text_and_on_documents(designer: Designer
 
 
 def test_letters_that_come_after_the_click_are_asked_too(designer: Designer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page holds back what is typed while the kernel is busy with the letters before, but not the click that follows."""
+    """Boxes and buttons do not share a line to the kernel: what was typed before a click may be heard after it."""
     monkeypatch.setattr("seqgpt_lab.apps.designer.panel._LETTERS_ARRIVE", 0.5)
     designer.labels.line.value = "姓"
     designer.run_button.click()

@@ -167,9 +167,9 @@ def _of_precisions(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list
     seconds = {row["dtype"]: row["seconds"] for row in metrics.get("precisions", []) if "seconds" in row}
     for half in ("fp16", "bf16"):
         if "fp32" in seconds and half in seconds:
-            saved = 1 - seconds[half] / seconds["fp32"]
-            text = f"{half} takes {saved:.0%} off fp32's time ({seconds['fp32']:.3g} s to {seconds[half]:.3g} s)"
-            found.append(Record("fp16-share", text, **about, holds=saved >= _CLAIMED_FP16_SHARE if half == "fp16" else None))
+            share = seconds[half] / seconds["fp32"]
+            text = f"{half} takes {share:.0%} of fp32's time ({seconds[half]:.3g} s of {seconds['fp32']:.3g} s)"
+            found.append(Record("fp16-share", text, **about, holds=share <= 1 - _CLAIMED_FP16_SHARE if half == "fp16" else None))
     return found
 
 
@@ -179,15 +179,18 @@ def _of_wording(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Re
     if len(variants) != 2:
         return []
     good, other = variants
+    (verdict,) = metrics["comparison"]["verdicts"]
     names = f"{good['variant']} / {other['variant']}"
-    text = f"strict micro F1 of {names}: {good['micro_f1']:.3f} / {other['micro_f1']:.3f}"
-    text += f", records wholly right {good['exact_record_rate']:.1%} / {other['exact_record_rate']:.1%}"
-    # An accuracy of unknown kind on one contract: only whether the words matter as much as claimed can be told.
+    text = (
+        f"strict micro F1 of {names}: {good['micro_f1']:.3f} / {other['micro_f1']:.3f} on {verdict['documents']} documents, records wholly "
+    )
+    text += f"right {good['exact_record_rate']:.1%} / {other['exact_record_rate']:.1%}; {_certainty(verdict)}"
     gap = good["micro_f1"] - other["micro_f1"]
     if good["variant"] == _GOOD_WORDS and other["variant"] == _VAGUE_WORDS:
-        return [Record("label-wording", text, **about, holds=gap >= 0.5 * _CLAIMED_WORDING_GAP)]
+        # An accuracy of unknown kind on one contract: only whether the words matter as much as claimed can be told.
+        return [Record("label-wording", text, **about, holds=bool(verdict["real"]) and gap >= 0.5 * _CLAIMED_WORDING_GAP)]
     if (good["variant"], other["variant"]) == _ALIAS:
-        return [Record("aliases", text, **about, holds=gap < 0)]
+        return [Record("aliases", text, **about, holds=gap < 0 if verdict["real"] else None)]
     return []
 
 
@@ -197,10 +200,14 @@ def _of_preprocessing(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> l
     kept, removed = rows.get(()), rows.get(("remove_brackets",))
     if kept is None or removed is None:
         return []
-    text = f"strict micro F1 with brackets kept {kept['micro_f1']:.3f}, removed {removed['micro_f1']:.3f}"
-    text += f" ({removed['changed']} documents hold some): {removed['verdict']['sentence']}"
-    holds = kept["micro_f1"] - removed["micro_f1"] >= 0.5 * _CLAIMED_BRACKETS_GAP
-    return [Record("punctuation", text, **about, holds=holds)]
+    verdict, gap = removed["verdict"], kept["micro_f1"] - removed["micro_f1"]
+    text = f"strict micro F1 with brackets kept {kept['micro_f1']:.3f}, removed {removed['micro_f1']:.3f} on {verdict['documents']} texts"
+    text += f", {removed['changed']} of which hold some; {_certainty(verdict)}"
+    return [Record("punctuation", text, **about, holds=bool(verdict["real"]) and gap >= 0.5 * _CLAIMED_BRACKETS_GAP)]
+
+
+def _certainty(verdict: Mapping[str, Any]) -> str:
+    return f"{'a real difference' if verdict['real'] else 'not more than chance'} (p = {verdict['adjusted_p']:.2g})"
 
 
 def _of_windows(metrics: Mapping[str, Any], parameters: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:

@@ -53,6 +53,7 @@ def test_every_claim_is_there_with_a_notebook_and_a_row() -> None:
     assert {claim.id for claim in claims} == IDS and len(claims) == len(IDS)
     assert list(frame["id"]) == [claim.id for claim in claims] and set(frame["verdict"]) <= set(VERDICTS)
     assert all(frame[column].str.len().min() > 0 for column in frame.columns)
+    assert not (frame["measured"] == "nothing yet").any()
 
 
 def test_what_the_hardware_rules_out() -> None:
@@ -104,18 +105,19 @@ def test_every_notebooks_figures_become_records(tmp_path: Path) -> None:
     cell = {"contestant": "ours", "seconds_a_batch": 0.1, "documents_a_second": 10.0}
     names = {"供应商、金额、交货期": 0.9, "公司、钱、时间": 0.6, "邮箱": 0.5, "email": 0.4}
     variants = [{"variant": name, "micro_f1": score, "exact_record_rate": 0.5} for name, score in names.items()]
-    words, alias = variants[:2], variants[2:]
+    real = {"documents": 60, "real": True, "adjusted_p": 0.001}
+    words, alias = ({"variants": some, "verdicts": [real]} for some in (variants[:2], variants[2:]))
     brackets = [
         {"steps": [], "changed": 0, "micro_f1": 0.9, "verdict": None},
-        {"steps": ["remove_brackets"], "changed": 7, "micro_f1": 0.89, "verdict": {"sentence": "no difference"}},
+        {"steps": ["remove_brackets"], "changed": 7, "micro_f1": 0.89, "verdict": real},
     ]
     window = {"read": "long", "max_length": 1024, "recall": 1.0, "precision": 0.95}
     every: dict[str, dict[str, Any]] = {
         "latency": {"table": [{**cell, "workload": "batch 1, 256 tokens"}]},
         "throughput": {"table": [{**cell, "workload": "batch 16, 512 tokens"}]},
         "fp16-share": {"precisions": [{"dtype": "fp32", "seconds": 10.0}, {"dtype": "fp16", "seconds": 2.0}]},
-        "label-wording": {"comparison": {"variants": words}},
-        "aliases": {"comparison": {"variants": alias}},
+        "label-wording": {"comparison": words},
+        "aliases": {"comparison": alias},
         "punctuation": {"none": {"combinations": brackets}},
         "long-text": {"windows": [{**window, "read": "alone"}, window]},
     }
@@ -128,7 +130,9 @@ def test_every_notebooks_figures_become_records(tmp_path: Path) -> None:
         assert record.applies == (claim in ("label-wording", "aliases", "punctuation", "long-text"))
         (of_tiny,) = load_records([write_run(tmp_path / f"{claim}-tiny", CARDS, "tiny", metrics)])[known:]
         assert not of_tiny.applies
-    assert not load_records([write_run(tmp_path / "other", CARDS, "tiny", {"comparison": {"variants": words[::-1]}})])[known:]
+    chance = {**alias, "verdicts": [{**real, "real": False}]}
+    assert load_records([write_run(tmp_path / "chance", [], "/models/seqgpt", {"comparison": chance})])[-1].holds is None
+    assert not load_records([write_run(tmp_path / "other", CARDS, "tiny", {"comparison": {**words, "variants": variants[1::-1]}})])[known:]
 
 
 def test_what_the_machine_check_says_is_a_record_and_decides_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ sharded model runs this same loop and agrees, because the choice of a token is r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -27,8 +27,14 @@ PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next 
 POSITIONS_A_PASS = 64  # that guesses of all rows may fill
 GUESSES_A_ROW = (8, 16)  # at least; and at most, where a pass over a few positions costs as much as one over one
 
+Numbered = tuple[int, Request]
+"""A request, and the number by which its completion is told."""
+
 Finish = Callable[[list[int], list[Completion]], None]
-"""Called with places in the list of requests and their completions, as soon as a pass has completed some."""
+"""Called with the numbers of requests and their completions, as soon as a pass has completed some."""
+
+More = Callable[[int], Sequence[Numbered]]
+"""Asked between passes for at most so many further requests, none where there are none now."""
 
 
 class Decoder:
@@ -47,15 +53,22 @@ class Decoder:
 
     @torch.inference_mode()
     def run(self, requests: Sequence[Request], finish: Finish, rows: int | None = None) -> None:
-        """Complete every request, longest prompts first. rows: at work at once in this call, as many as ever if None.
+        """Complete every request, longest prompts first; numbers are places in the list. rows: as for `work`."""
+        self.work([(index, requests[index]) for index in longest_first(requests)], finish, min(rows or self.most_rows, len(requests)))
 
-        After an error, out of memory for one, the next call starts afresh.
+    @torch.inference_mode()
+    def work(self, requests: Iterable[Numbered], finish: Finish, rows: int | None = None, more: More | None = None) -> None:
+        """Complete these requests, admitted in their order, and whatever `more` gives meanwhile, until nothing is left and it gives none.
+
+        rows: at work at once in this call, as many as ever if None. After an error, out of memory for one, the next call starts afresh.
         """
-        most_rows = min(rows or self.most_rows, len(requests))
-        self.waiting, self.rows = deque((index, requests[index]) for index in longest_first(requests)), []
-        if requests:
-            self._make_room(requests, most_rows)
-        while self.waiting or self.rows:
+        most_rows = rows or self.most_rows
+        self.waiting, self.rows = deque(requests), []
+        while True:
+            if more and (places := most_rows - len(self.rows) - len(self.waiting)) > 0:
+                self.waiting.extend(more(places))
+            if not self.waiting and not self.rows:
+                return
             self._admit(most_rows)
             self._leave(finish)  # a constraint may have forced a whole answer
             if self.rows:
@@ -68,15 +81,18 @@ class Decoder:
         self.cache, self.rows = None, []
         self.reuse.clear()
 
-    def _make_room(self, requests: Sequence[Request], rows: int) -> None:
-        """A cache with slots for the longest prompt and limit; the one there is, if it is large enough."""
-        slots = max(len(request.prompt_ids) + request.max_new_tokens for request in requests)
-        if self.cache and self.cache.rows >= rows and self.cache.slots >= slots:
-            return
+    def _has_room(self, request: Request, rows: int) -> bool:
+        """Whether the cache has so many rows, and slots for the prompt and its limit; where no row is at work, it is made so."""
+        if self.cache and self.cache.rows >= rows and self.cache.slots >= _slots(request):
+            return True
+        if self.rows:
+            return False
+        slots = max(_slots(request) for _, request in self.waiting)
         self.cache = None  # before the new one is made
         config, weight = self.model.config, self.model.word_embeddings.weight
         heads = len(self.model.shard.heads(config.heads))
         self.cache = KVCache(config.layers, rows, slots, heads, config.head_dim, dtype=weight.dtype, device=self.device)
+        return True
 
     def _admit(self, most_rows: int) -> None:
         """Requests that fit become rows. Those whose text a newcomer is about to compute wait a pass, and find it kept."""
@@ -84,6 +100,8 @@ class Decoder:
         longest = max((len(row.request.prompt_ids) for row in self.rows), default=0)
         while self.waiting and len(self.rows) < most_rows:
             index, request = self.waiting[0]
+            if not self._has_room(request, most_rows):
+                break
             count, prefix = len(request.prompt_ids), _prefix(request)
             longest = max(longest, count)
             if self.rows and (longest * (len(self.rows) + 1) > self.token_budget or (count > room and room < PROMPT_TOKENS_A_PASS)):
@@ -192,6 +210,10 @@ def _positions_are_free(device: torch.device) -> bool:
     Asked of the processor, not measured: guesses, and with them rounding, are then the same in every run.
     """
     return device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
+
+
+def _slots(request: Request) -> int:
+    return len(request.prompt_ids) + request.max_new_tokens
 
 
 def _prefix(request: Request) -> tuple[int, ...]:

@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 
 from seqgpt_lab.engine.attention import choose_attention
-from seqgpt_lab.engine.batching import plan_parts
+from seqgpt_lab.engine.batching import longest_first, plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
-from seqgpt_lab.engine.decode import Decoder
+from seqgpt_lab.engine.decode import Decoder, More, Numbered
 from seqgpt_lab.engine.memory import decode_within_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
@@ -47,6 +47,10 @@ class Runner(Protocol):
         """Decode every job, and hand completions to `finish` as they come."""
         ...
 
+    def serve(self, more: More, rows: int, finish: Finish) -> None:
+        """Decode what `more` gives, `rows` at once in each copy of the model, until it gives nothing and nothing is at work."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -62,15 +66,18 @@ class LocalRunner:
 
     def run(self, jobs: Iterable[Job], finish: Finish) -> None:
         """As Runner.run. Raises CapacityError for a request that does not fit into memory by itself."""
+        for job in jobs:
+            numbered = [(job.indices[at], job.requests[at]) for at in longest_first(job.requests)]
+            decode_within_memory(self._open(), numbered, min(job.rows, len(numbered)), finish)
+
+    def serve(self, more: More, rows: int, finish: Finish) -> None:
+        """As Runner.serve; rows are refilled as they finish. Raises as `run` does."""
+        decode_within_memory(self._open(), (), rows, finish, more)
+
+    def _open(self) -> Decoder:
         if self.decoder is None:
             raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
-        for job in jobs:
-            places = job.indices
-
-            def done(indices: list[int], completions: list[Completion], places: Sequence[int] = places) -> None:
-                finish([places[index] for index in indices], completions)
-
-            decode_within_memory(self.decoder, job.requests, job.rows, done)
+        return self.decoder
 
     def close(self) -> None:
         """Let go of the weights."""
@@ -178,6 +185,22 @@ class Engine:
 
         self._runner.run(self._jobs(requests), finish)
         return [found[index] for index in range(len(requests))]
+
+    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
+        """Complete what comes while other requests are at work, for whoever has a queue; until `more` gives nothing and all are complete.
+
+        more: called between passes with how many requests may come; gives them with numbers of the caller's, at once, as none if none
+        wait. finish: called with numbers and completions as they come. Neither may call this engine. Raises as `generate` does; then
+        those requests that were not told by `finish` are not complete.
+        """
+
+        def checked(places: int) -> Sequence[Numbered]:
+            found = more(places)
+            for number, request in found:
+                _check(number, request, self.config.vocab_size)
+            return found
+
+        self._runner.serve(checked, self.batch_size, finish)
 
     def stream(self, requests: Iterable[Request], window: int = 512) -> Iterator[Completion]:
         """Complete any number of requests in memory that does not grow with it; completions in input order.

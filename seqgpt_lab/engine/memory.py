@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
-from seqgpt_lab.engine.decode import Completion, Decoder, Finish, Request
+from seqgpt_lab.engine.decode import Completion, Decoder, Finish, More, Numbered, Request
 from seqgpt_lab.errors import CapacityError, EngineWarning
 
 
@@ -39,24 +39,29 @@ def halve(rows: int, requests: Sequence[Request], where: str) -> int:
     return first
 
 
-def decode_within_memory(decoder: Decoder, requests: Sequence[Request], rows: int, finish: Finish) -> None:
-    """As Decoder.run, with half as many rows at once as often as they do not fit. Raises CapacityError when one row does not."""
-    left, done = list(range(len(requests))), set[int]()
+def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: int, finish: Finish, more: More | None = None) -> None:
+    """As Decoder.work, with half as many rows at once as often as they do not fit. Raises CapacityError when one row does not."""
+    left: dict[int, Request] = dict(requests)
 
-    def note(indices: list[int], completions: list[Completion]) -> None:
-        places = [left[index] for index in indices]
-        done.update(places)
-        finish(places, completions)
+    def note(numbers: list[int], completions: list[Completion]) -> None:
+        for number in numbers:
+            del left[number]
+        finish(numbers, completions)
 
-    while left:
+    def take(places: int) -> Sequence[Numbered]:
+        found = more(places) if more else ()
+        left.update(found)
+        return found
+
+    while True:
         try:
-            decoder.run([requests[index] for index in left], note, rows)
+            decoder.work(list(left.items()), note, rows, take)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        left = [index for index in left if index not in done]
-        if left:  # outside the handler: the error's traceback would keep the failed pass's memory
-            decoder.forget()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            rows = halve(min(rows, len(left)), [requests[index] for index in left], str(decoder.device))
+        if not left:
+            return
+        decoder.forget()  # outside the handler: the error's traceback would keep the failed pass's memory
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        rows = halve(min(rows, len(left)), list(left.values()), str(decoder.device))

@@ -10,11 +10,14 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from seqgpt_lab.engine.decode import More
 from seqgpt_lab.engine.memory import halve
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
@@ -110,6 +113,17 @@ class WorkerPool:
         request that does not fit into memory by itself, and SeqGPTLabError when `finish` itself asks for more: it
         would wait for its own end.
         """
+        with self._at_work():
+            self._run(deque(jobs), finish)
+
+    def serve(self, more: More, rows: int, finish: Finish) -> None:
+        """Jobs of at most `rows` requests for whichever replica is free, as long as `more` gives any. Raises as `run` does."""
+        with self._at_work():
+            self._run(deque(), finish, partial(_job, more, rows))
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """One caller at a time, on replicas that are fit."""
         if self._caller == threading.get_ident():
             raise SeqGPTLabError("this engine is at work for the call that asks again; call generate after it, or load a second engine")
         with self._lock:
@@ -118,7 +132,7 @@ class WorkerPool:
             self._caller = threading.get_ident()
             try:
                 self._mend()
-                self._run(deque(jobs), finish)
+                yield
             except BaseException:
                 self._let_go()
                 raise
@@ -134,12 +148,14 @@ class WorkerPool:
             if replica.broken:
                 replica.stop(at_once=True)
 
-    def _run(self, waiting: deque[Job], finish: Finish) -> None:
+    def _run(self, waiting: deque[Job], finish: Finish, more: Callable[[], Job | None] = lambda: None) -> None:
         next_tick = time.monotonic() + TICK_SECONDS
-        while waiting or self._busy():
+        while True:
             for replica in self._own.replicas:
-                if replica.job is None and waiting:
-                    replica.send(waiting.popleft())
+                if replica.job is None and (job := waiting.popleft() if waiting else more()):
+                    replica.send(job)
+            if not self._busy():
+                return
             connections = [worker.connection for replica in self._busy() for worker in replica.workers]
             readable = wait(connections, max(0.0, next_tick - time.monotonic()))
             for replica in self._busy():
@@ -183,7 +199,7 @@ class WorkerPool:
             return
         names = ", ".join(replica.name for replica in unfit)
         self._start(unfit)
-        warnings.warn(f"the workers of {names} were started again after a failure or an interrupted batch", EngineWarning, stacklevel=4)
+        warnings.warn(f"the workers of {names} were started again after a failure or an interrupted batch", EngineWarning, stacklevel=6)
 
     def _start(self, replicas: list[Replica]) -> None:
         """All together, then wait for each. Raises WorkerError naming the rank, with its log; none of them is left half started."""
@@ -217,3 +233,9 @@ class WorkerPool:
             )
             for rank, device in enumerate(devices)
         ]
+
+
+def _job(more: More, rows: int) -> Job | None:
+    """What `more` gives now, as a job; None where that is nothing."""
+    found = more(rows)
+    return Job(tuple(number for number, _ in found), tuple(request for _, request in found), rows) if found else None

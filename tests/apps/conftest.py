@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from seqgpt_lab.apps.cli import app
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
-from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.engine.decode import Completion, More, Request, Timing
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from tests.checkpoints import write_random_checkpoint
@@ -33,6 +33,7 @@ class ScriptedEngine:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     loaded: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
+    batch_size: int = 8
 
     def load(self, source: str, **options: object) -> ScriptedEngine:
         self.loaded.append((source, options))
@@ -56,6 +57,11 @@ class ScriptedEngine:
             if progress:
                 progress(done, len(requests))
         return completions
+
+    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
+        """What comes together is answered together."""
+        while found := more(self.batch_size):
+            finish([number for number, _ in found], self.generate([request for _, request in found]))
 
 
 def _answer(text: str, task: str, labels: str) -> str:

@@ -34,7 +34,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> ScriptedEngine:
 
 @pytest.fixture(scope="module")
 def address(engine: ScriptedEngine) -> Iterator[str]:
-    batcher = Batcher(engine, batch_size=8, capacity=64)
+    batcher = Batcher(engine, capacity=64)
     studio = create_studio(Extractor(SharedEngine(batcher, engine.checkpoint)), sample_collections(kinds=["resume"]))
     port = free_port()
     guarded = Guard(studio, Limits(TOKEN, local_only=True, open_paths=OPEN_PATHS))

@@ -74,7 +74,7 @@ def serve(
     )
     metrics = Metrics(PATHS)
     with options.load() as (engine, extractor):
-        batcher = Batcher(engine, batch_size=batch_size * replicas, capacity=queue, observe=metrics.decoded)
+        batcher = Batcher(engine, capacity=queue, observe=metrics.decoded)
         try:
             app = create_app(Service(extractor, batcher, timeout), metrics)
             note(f"{model} listens on http://{host}:{port}")
@@ -115,7 +115,7 @@ def studio(
     check_address(host, token)
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, grounded=grounded)
     with options.load() as (engine, _):
-        batcher = Batcher(engine, batch_size=batch_size, capacity=_STUDIO_QUEUE)
+        batcher = Batcher(engine, capacity=_STUDIO_QUEUE)
         shared = SharedEngine(batcher, engine.checkpoint)
         try:
             extractor = Extractor(shared, max_length=max_length, max_new_tokens=max_new_tokens, grounded=grounded)

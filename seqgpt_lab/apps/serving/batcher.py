@@ -1,19 +1,33 @@
-"""Fills an engine's batches from many callers at once, in one thread: bounded, fair, and deaf to those who left. Knows ids only."""
+"""Keeps an engine busy with the requests of many callers, in one thread: bounded, fair, and deaf to those who left. Knows ids only.
+
+Requests join those at work as soon as a row of the engine is free, and each caller has his answer as soon as it is complete.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
 
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.decode import Completion, More, Request
 from seqgpt_lab.errors import SeqGPTLabError
-from seqgpt_lab.extraction.extractor import Generates
 
 _LONGEST_ADVICE = 60
+_REMEMBERED = 64  # completions, from which the rate is told
+
+
+class Serves(Protocol):
+    """What a batcher needs of an engine."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]: ...
+
+    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None: ...
 
 
 class BusyError(SeqGPTLabError):
@@ -30,7 +44,7 @@ class ClosedError(SeqGPTLabError):
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """A caller's requests; `taken` of them have gone into batches. A caller that lost interest cancels `future`."""
+    """A caller's requests; `taken` of them are at work or complete. A caller that lost interest cancels `future`."""
 
     requests: Sequence[Request]
     future: Future[list[Completion]] = field(default_factory=Future)
@@ -42,29 +56,39 @@ class _Job:
         return 0 if self.future.done() else len(self.requests) - self.taken
 
 
-_Place = tuple[_Job, int]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A request at work: the `at`th of a job, since `begun` (time.perf_counter)."""
+
+    job: _Job
+    at: int
+    begun: float
+
+    @property
+    def request(self) -> Request:
+        return self.job.requests[self.at]
 
 
 class Batcher:
-    """One thread that owns an engine. batch_size: most requests decoded together; capacity: most that wait.
+    """One thread that owns an engine. capacity: most requests that wait for a row of it.
 
-    observe: called with the size and the seconds of each batch.
+    observe: called with the seconds from a request's start to its completion, and how many are at work with it then.
     """
 
-    def __init__(
-        self, engine: Generates, *, batch_size: int, capacity: int, observe: Callable[[int, float], None] = lambda size, seconds: None
-    ) -> None:
-        self.engine, self.batch_size, self.capacity, self._observe = engine, batch_size, capacity, observe
-        self._jobs: list[_Job] = []
+    def __init__(self, engine: Serves, *, capacity: int, observe: Callable[[float, int], None] = lambda seconds, at_work: None) -> None:
+        self.engine, self.capacity, self._observe = engine, capacity, observe
+        self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._seconds_each = 0.0  # of the last batch
+        self._numbers = count()
+        self._at_work: dict[int, _Place] = {}
+        self._completed: deque[float] = deque(maxlen=_REMEMBERED)  # when, since the engine had nothing to do
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for a batch."""
+        """How many requests wait for a row."""
         with self._changed:
             return self._waiting()
 
@@ -82,7 +106,7 @@ class Batcher:
             if self._closing:
                 raise ClosedError("the server is shutting down; ask again when it is back")
             if waiting and waiting + len(requests) > self.capacity:
-                raise BusyError(waiting, self.capacity, min(_LONGEST_ADVICE, max(1, math.ceil(waiting * self._seconds_each))))
+                raise BusyError(waiting, self.capacity, min(_LONGEST_ADVICE, max(1, math.ceil(waiting * self._seconds_each()))))
             self._jobs.append(job)
             self._changed.notify()
         return job.future
@@ -97,47 +121,69 @@ class Batcher:
     def _waiting(self) -> int:
         return sum(job.waiting for job in self._jobs)
 
+    def _seconds_each(self) -> float:
+        """Between two of the last completions; 0.0 where there were too few to tell."""
+        times = list(self._completed)
+        return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
+
     def _work(self) -> None:
-        while batch := self._next_batch():
-            begun = time.perf_counter()
-            self._answer(batch)
-            seconds = time.perf_counter() - begun
-            self._seconds_each = seconds / len(batch)
-            self._observe(len(batch), seconds)
+        while self._something_waits():
+            self._completed.clear()
+            try:
+                self.engine.serve(self._next, self._finish)
+            except Exception:
+                # Each of those at work is asked alone, so that one caller's trouble is not another's; where the engine took
+                # nothing, the first of those that wait learns why.
+                if not self._at_work:
+                    self._next(1)
+                for number, place in list(self._at_work.items()):
+                    self._alone(number, place)
 
-    def _next_batch(self) -> list[_Place]:
-        """Requests of the callers in turn, so that a long document does not keep the others waiting; none after `close`."""
+    def _something_waits(self) -> bool:
+        """Once something does; False after `close`, when nothing is left."""
         with self._changed:
-            while True:
-                self._jobs = [job for job in self._jobs if job.waiting]
-                if self._jobs:
-                    break
-                if self._closing:
-                    return []
-                self._changed.wait()
-            batch: list[_Place] = []
-            while len(batch) < self.batch_size and (open_jobs := [job for job in self._jobs if job.waiting]):
-                for job in open_jobs[: self.batch_size - len(batch)]:
-                    batch.append((job, job.taken))
-                    job.taken += 1
-            self._jobs = self._jobs[1:] + self._jobs[:1]
-            return batch
+            self._changed.wait_for(lambda: self._closing or self._waiting())
+            return self._waiting() > 0
 
-    def _answer(self, batch: Sequence[_Place]) -> None:
-        """Decode a batch. Where it fails, each of its requests is tried alone, so that one caller's trouble is not another's."""
-        try:
-            completions = self.engine.generate([job.requests[at] for job, at in batch])
-        except Exception as error:
-            if len(batch) == 1:
-                _settle(batch[0][0], error)
-            else:
-                for place in batch:
-                    self._answer([place])
-            return
-        for (job, at), completion in zip(batch, completions, strict=True):
-            job.found[at] = completion
+    def _next(self, places: int) -> list[tuple[int, Request]]:
+        """At most so many requests, of the callers in turn, so that a long document does not keep the others waiting."""
+        taken: list[tuple[int, Request]] = []
+        with self._changed:
+            while self._jobs and len(taken) < places:
+                job = self._jobs.popleft()
+                if not job.waiting:
+                    continue
+                place, number = _Place(job, job.taken, time.perf_counter()), next(self._numbers)
+                self._at_work[number] = place
+                taken.append((number, place.request))
+                job.taken += 1
+                if job.waiting:
+                    self._jobs.append(job)
+        return taken
+
+    def _finish(self, numbers: Sequence[int], completions: Sequence[Completion]) -> None:
+        """Hand out what is complete."""
+        for number, completion in zip(numbers, completions, strict=True):
+            now, at_work = time.perf_counter(), len(self._at_work)
+            place = self._at_work.pop(number)
+            self._completed.append(now)
+            self._observe(now - place.begun, at_work)
+            job = place.job
+            job.found[place.at] = completion
             if len(job.found) == len(job.requests):
                 _settle(job, [job.found[index] for index in range(len(job.requests))])
+
+    def _alone(self, number: int, place: _Place) -> None:
+        """Complete a request that a fault left; the fault is its caller's where it meets it again."""
+        try:
+            completions = [] if place.job.future.done() else self.engine.generate([place.request])
+        except Exception as error:
+            completions = []
+            _settle(place.job, error)
+        if completions:
+            self._finish([number], completions)
+        else:
+            del self._at_work[number]
 
 
 def _settle(job: _Job, outcome: list[Completion] | Exception) -> None:

@@ -19,12 +19,14 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._answers = Counter("seqgpt_answers", "Answers sent", ["path", "status"], registry=self._registry)
         self._seconds = Histogram("seqgpt_answer_seconds", "Until the answer", ["path"], buckets=_SECONDS, registry=self._registry)
-        self._sizes = Histogram("seqgpt_batch_prompts", "Prompts decoded together", buckets=_SIZES, registry=self._registry)
-        self._batches = Histogram("seqgpt_batch_seconds", "Time of a batch", buckets=_SECONDS, registry=self._registry)
+        self._prompts = Histogram(
+            "seqgpt_prompt_seconds", "From a prompt's start to its completion", buckets=_SECONDS, registry=self._registry
+        )
+        self._together = Histogram("seqgpt_prompts_together", "Prompts at work when one completes", buckets=_SIZES, registry=self._registry)
 
     def watch_queue(self, waiting: Callable[[], int]) -> None:
         """Report the queue's length, asked for when metrics are."""
-        Gauge("seqgpt_waiting_prompts", "Prompts that wait for a batch", registry=self._registry).set_function(waiting)
+        Gauge("seqgpt_waiting_prompts", "Prompts that wait for a row of the engine", registry=self._registry).set_function(waiting)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count an answer; status 0: the client left before there was one."""
@@ -32,10 +34,10 @@ class Metrics:
         self._answers.labels(name, str(status or 499)).inc()
         self._seconds.labels(name).observe(seconds)
 
-    def decoded(self, size: int, seconds: float) -> None:
-        """Count a batch."""
-        self._sizes.observe(size)
-        self._batches.observe(seconds)
+    def decoded(self, seconds: float, at_work: int) -> None:
+        """Count a prompt that is complete, which was one of `at_work`."""
+        self._prompts.observe(seconds)
+        self._together.observe(at_work)
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""

@@ -60,15 +60,13 @@ class Served:
 
 @pytest.fixture
 def serve(random_model: Path) -> Iterator[Callable[..., Served]]:
-    """Starts a server in a thread; capacity and batch_size of its batcher, seconds a request may take, limits of its guard."""
+    """Starts a server in a thread; capacity of its batcher, batch_size of its engine, seconds a request may take, limits of its guard."""
     gate.set()
     ending: list[Callable[[], None]] = []
 
     def start(*, capacity: int = 64, batch_size: int = 8, seconds: float = 20.0, limits: Limits | None = None) -> Served:
-        engine, metrics = HeldEngine(find_checkpoint(random_model)), Metrics(PATHS)
-        service = Service(
-            Extractor(engine, max_length=128), Batcher(engine, batch_size=batch_size, capacity=capacity, observe=metrics.decoded), seconds
-        )
+        engine, metrics = HeldEngine(find_checkpoint(random_model), batch_size=batch_size), Metrics(PATHS)
+        service = Service(Extractor(engine, max_length=128), Batcher(engine, capacity=capacity, observe=metrics.decoded), seconds)
         port = free_port()
         app = Guard(create_app(service, metrics), limits or Limits(), metrics.answered)
         server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, lifespan="off", log_level="warning"))

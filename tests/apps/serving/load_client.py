@@ -36,7 +36,8 @@ async def load(url: str, asks: list[dict[str, Any]], clients: int, requests: int
     async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=clients)) as http:
         begun = time.perf_counter()
         await asyncio.gather(*(client(http) for _ in range(clients)))
-        return {"seconds": time.perf_counter() - begun, "each": seconds, "answers": answers, "busy": busy}
+        used = time.process_time()
+        return {"seconds": time.perf_counter() - begun, "each": seconds, "answers": answers, "busy": busy, "client_processor": used}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,112 @@
+"""Requests that come while others are at work are answered as if alone, however they come, and memory that runs out costs none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seqgpt_lab.engine.decode import Completion, Decoder, Numbered, Request
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import CapacityError, EngineWarning, OptionError
+from tests.checkpoints import write_random_checkpoint
+from tests.engine.oracles import random_requests
+
+ROWS = 4
+REQUESTS = random_requests(24, vocabulary=300)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_checkpoint(tmp_path_factory.mktemp("model"), hidden=64, heads=1, layers=2, vocabulary=300)
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Path) -> Engine:
+    return Engine.load(checkpoint, dtype="fp32", device="cpu", batch_size=ROWS)
+
+
+@pytest.fixture(scope="module")
+def replicas(checkpoint: Path) -> Iterator[Engine]:
+    with Engine.load(checkpoint, dtype="fp32", device="cpu", batch_size=ROWS, replicas=2) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def alone(engine: Engine) -> list[Completion]:
+    return [engine.generate([request])[0] for request in REQUESTS]
+
+
+def trickle(engine: Engine, coming: Sequence[int], requests: Sequence[Request] = REQUESTS) -> dict[int, Completion]:
+    """Serve the requests with numbers from 100 on, at most coming[i] of them at the i-th question, and as many as fit thereafter."""
+    left, found = list(enumerate(requests, 100)), dict[int, Completion]()
+    most = iter(coming)
+
+    def more(places: int) -> list[Numbered]:
+        assert places > 0
+        taken = left[: min(places, next(most, places))]
+        del left[: len(taken)]
+        return taken
+
+    def finish(numbers: Sequence[int], completions: Sequence[Completion]) -> None:
+        assert not found.keys() & set(numbers), "told twice"
+        found.update(zip(numbers, completions, strict=True))
+
+    while left:  # it ends whenever nothing waits and nothing is at work
+        engine.serve(more, finish)
+    return found
+
+
+def check(found: dict[int, Completion], alone: Sequence[Completion]) -> None:
+    assert sorted(found) == list(range(100, 100 + len(alone)))
+    assert [found[number].token_ids for number in sorted(found)] == [completion.token_ids for completion in alone]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(coming=st.lists(st.integers(0, ROWS), max_size=40), order=st.permutations(range(len(REQUESTS))))
+def test_whenever_they_come_they_are_answered_as_alone(
+    engine: Engine, alone: list[Completion], coming: list[int], order: list[int]
+) -> None:
+    engine._runner.decoder.forget()  # type: ignore[attr-defined]  # so that the cache has to grow while some are at work
+    check(trickle(engine, coming, [REQUESTS[at] for at in order]), [alone[at] for at in order])
+
+
+def test_free_rows_are_filled_while_others_write(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work = []
+    step = Decoder._step
+    monkeypatch.setattr(Decoder, "_step", lambda self: (at_work.append(len(self.rows)), step(self)))
+    trickle(engine, [], [Request((5, 6), 2 + 7 * (number == 0)) for number in range(13)])
+    assert at_work[:5] == [ROWS] * 5, "a row stood empty while requests waited for the longest of a batch"
+
+
+def test_workers_answer_the_same(replicas: Engine, alone: list[Completion]) -> None:
+    check(trickle(replicas, [1, 0, 3, 2]), alone)
+    check(trickle(replicas, []), alone)
+
+
+def test_running_out_of_memory_halves_the_rows_and_loses_none(
+    engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 2
+    step: Callable[[Decoder], None] = Decoder._step
+
+    def poor(self: Decoder) -> None:
+        if len(self.rows) > limit:
+            raise MemoryError
+        step(self)
+
+    monkeypatch.setattr(Decoder, "_step", poor)
+    with pytest.warns(EngineWarning, match="a batch of 4 prompts ran out of memory"):
+        check(trickle(engine, [2, 2]), alone)
+    limit = 0
+    with pytest.warns(EngineWarning), pytest.raises(CapacityError):
+        trickle(engine, [])
+
+
+def test_what_cannot_be_asked_is_refused_and_the_engine_goes_on(engine: Engine, alone: list[Completion]) -> None:
+    with pytest.raises(OptionError, match="request 101 holds token id 1000"):
+        trickle(engine, [], [REQUESTS[0], Request((5, 1000))])
+    check(trickle(engine, []), alone)

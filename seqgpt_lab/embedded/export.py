@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,9 @@ from seqgpt_lab.embedded.tokenizer import save_tokenizer
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.weights import stored_name
 from seqgpt_lab.files import write_json
+
+SEQ_LENGTH = 160
+"""What config.json says of the prompts' length: that of most in training, and by measurement that of the windows which find most."""
 
 
 def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
@@ -29,7 +33,7 @@ def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
             for name, parameter in model.named_parameters()
         }
         save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})
-        write_json(beside / "config.json", model.config.to_json())
+        write_json(beside / "config.json", replace(model.config, seq_length=SEQ_LENGTH).to_json())
         save_tokenizer(tokenizer, beside)
         directory.mkdir(parents=True, exist_ok=True)
         for path in beside.iterdir():

@@ -17,7 +17,10 @@ _ALIASES = {"float16": "fp16", "half": "fp16", "bfloat16": "bf16", "float32": "f
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """A BLOOM's shape. Sizes are counts; `head_dim` is hidden_size / heads; ids index the vocabulary."""
+    """A BLOOM's shape. Sizes are counts; `head_dim` is hidden_size / heads; ids index the vocabulary.
+
+    seq_length: tokens of the prompts that it was trained on, beyond which it reads worse; None where config.json does not say.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -29,6 +32,7 @@ class ModelConfig:
     eos_token_id: int = 2
     pad_token_id: int = 3
     tied_head: bool = True
+    seq_length: int | None = None
 
     @property
     def head_dim(self) -> int:
@@ -79,6 +83,7 @@ class ModelConfig:
             eos_token_id=token_id("eos_token_id", 2),
             pad_token_id=token_id("pad_token_id", 3),
             tied_head=bool(found.get("tie_word_embeddings", True)),
+            seq_length=None if found.get("seq_length") is None else size("seq_length"),
         )
         if config.hidden_size % config.heads:
             raise CheckpointError(f"{path}: hidden_size {config.hidden_size} is not a multiple of n_head {config.heads}")
@@ -107,6 +112,7 @@ class ModelConfig:
             "tie_word_embeddings": self.tied_head,
             "torch_dtype": dtype,
             "use_cache": True,
+            **({} if self.seq_length is None else {"seq_length": self.seq_length}),
         }
 
 

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar, overload
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
+from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
@@ -47,7 +48,9 @@ class Prepared(Generic[Result]):
 class Extractor:
     """Extracts fields with an engine. max_length: tokens of a prompt; max_new_tokens: of an answer; labels_per_prompt: at most.
 
-    overlap: code points that the windows of a text share, which is read in windows when it does not fit into max_length.
+    window_length: tokens of the prompts of a text that is read in windows, which happens when it does not fit into max_length or is more
+    than half as long again as a window; None: the length the model was trained on (`seq_length` in its config.json), else max_length.
+    overlap: code points that the windows of a text share.
     grounded: values can then only be parts of the text (`grounding.py`), and the labels of a classification only those asked.
     drafts: answers are guessed ahead (`drafting.py`), which makes them quicker, never different. learn: from earlier answers too, which
     is quicker still; but how the engine rounds, the last digits of a confidence, can then depend on what was asked before.
@@ -60,6 +63,7 @@ class Extractor:
         max_length: int = 1024,
         max_new_tokens: int = 256,
         labels_per_prompt: int = LABELS_PER_PROMPT,
+        window_length: int | None = None,
         overlap: int = OVERLAP,
         grounded: bool = False,
         drafts: bool = True,
@@ -73,6 +77,9 @@ class Extractor:
         self.engine = engine
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
         self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt
+        if window_length is None:
+            window_length = ModelConfig.read(engine.checkpoint.config).seq_length or max_length
+        self.window_length = min(window_length, max_length)
         self.overlap, self.grounded, self.learn = overlap, grounded, learn
         self._steering = Steering(engine.checkpoint, max_new_tokens=max_new_tokens, grounded=grounded, drafts=drafts)
 
@@ -93,7 +100,7 @@ class Extractor:
         """One text (or Document) gives an Extraction, a list gives a list in its order.
 
         labels: a LabelSet, a list of names, or a string with commas. progress: called with (prompts done, prompts in all).
-        A text that does not fit into max_length is read in overlapping windows (`windows.py`), whose values are merged by place.
+        A long text is read in overlapping windows (`windows.py`), whose values are merged by place.
         What happened to a text is told in its `problems`, never raised: empty text, half characters, text read in windows, an
         answer that was cut or cannot be read. Raises LabelError for labels that cannot be asked, OptionError when max_length
         leaves no room for a text beside them.
@@ -129,25 +136,28 @@ class Extractor:
         if not text.strip():
             return []
         token_starts = [start for start, _ in self.tokenizer.encode(text).offsets]
-        if len(token_starts) < self.max_length:
-            whole = self._part(text, Window(0, len(text)), groups)
+        # The instruction alone; where not even one token of text fits beside it, build_prompt says so.
+        instruction = max(len(self._prompt("", phrases, self.max_length).ids) for phrases in groups)
+        limit = min(self.max_length, max(self.window_length, instruction + self.window_length // 2))  # many labels leave it half a window
+        whole_limit = min(self.max_length, limit + self.window_length // 2)
+        if len(token_starts) < whole_limit:
+            whole = self._part(text, Window(0, len(text)), groups, whole_limit)
             if is_whole(whole):
                 return [whole]
-        # The instruction alone; where not even one token of text fits beside it, build_prompt says so.
-        room = self.max_length - max(len(self._prompt("", phrases).ids) for phrases in groups)
+        room = limit - instruction
         while True:
             windows = plan_windows(text, token_starts, room=max(1, room), overlap=self.overlap)
-            parts = [self._part(text, window, groups) for window in windows]
+            parts = [self._part(text, window, groups, limit) for window in windows]
             if room <= 1 or all(map(is_whole, parts)):
                 return parts
             room -= -(-room // 16)  # cut out of their text, some windows took more tokens than they had there
 
-    def _part(self, text: str, window: Window, groups: Sequence[Sequence[str]]) -> Part:
+    def _part(self, text: str, window: Window, groups: Sequence[Sequence[str]], limit: int) -> Part:
         piece = text[window.start : window.end]
-        return Part(window, tuple(self._prompt(piece, phrases) for phrases in groups) if piece.strip() else ())
+        return Part(window, tuple(self._prompt(piece, phrases, limit) for phrases in groups) if piece.strip() else ())
 
-    def _prompt(self, text: str, phrases: Sequence[str]) -> Prompt:
-        return build_prompt(self.tokenizer, text, phrases, max_length=self.max_length)
+    def _prompt(self, text: str, phrases: Sequence[str], limit: int) -> Prompt:
+        return build_prompt(self.tokenizer, text, phrases, max_length=limit)
 
     def classify(self, text: Text, labels: str | Sequence[str] | LabelSet) -> Classification:
         """Which of the labels fit the text (SeqGPT's `分类`); all labels go into one prompt, a text that is too long for it is cut.

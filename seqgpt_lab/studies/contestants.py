@@ -68,7 +68,9 @@ class Running:
 
     def __init__(self, contestant: Contestant, engine: Any) -> None:
         self.contestant, self.engine = contestant, engine
-        self._extractor = Extractor(engine, max_length=1 << 20, max_new_tokens=MOST_TOKENS, grounded=contestant.grounded)
+        self._extractor = Extractor(
+            engine, max_length=1 << 20, window_length=1 << 20, max_new_tokens=MOST_TOKENS, grounded=contestant.grounded
+        )
 
     def run(self, tasks: Sequence[Task], batch: int) -> list[Completion]:
         """Answers in the tasks' order, at most `batch` prompts decoded together; tokenisation and the making of drafts are part of it."""

@@ -95,7 +95,7 @@ def compare_windows(
     for done, (how, tokens, overlap) in enumerate(ways):
         if progress:
             progress("windows", done, len(ways))
-        extractor = Extractor(engine, max_length=tokens, overlap=overlap, max_new_tokens=max_new_tokens)
+        extractor = Extractor(engine, max_length=tokens, window_length=tokens, overlap=overlap, max_new_tokens=max_new_tokens)
         documents = planted.short if how == "alone" else planted.long
         begun = time.perf_counter()
         results = extractor.extract(documents, planted.labels)

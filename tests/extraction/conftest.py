@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from seqgpt_lab.embedded.tokenizer import BLOOM_SPLIT, SPECIAL_TOKENS, build_tokenizer, save_tokenizer
+from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 
 CORPUS = [
@@ -30,18 +32,23 @@ def trained_tokenizer(texts: list[str], size: int = 420) -> Tokenizer:
     return tokenizer
 
 
+def model_directory(directory: Path, tokenizer: Tokenizer) -> Path:
+    """All of a model but its weights; its tokenizer's file."""
+    save_tokenizer(tokenizer, directory)
+    (directory / "config.json").write_text(json.dumps(ModelConfig(500, 64, 1, 1).to_json()), encoding="utf-8")
+    return directory / "tokenizer.json"
+
+
 @pytest.fixture(scope="session")
 def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(build_tokenizer([]), directory)
-    return directory / "tokenizer.json"
+    return model_directory(directory, build_tokenizer([]))
 
 
 @pytest.fixture(scope="session")
 def merging_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("merging")
-    save_tokenizer(trained_tokenizer(CORPUS), directory)
-    return directory / "tokenizer.json"
+    return model_directory(directory, trained_tokenizer(CORPUS))
 
 
 @pytest.fixture(scope="session")

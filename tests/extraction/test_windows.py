@@ -120,6 +120,22 @@ def test_a_text_that_fits_is_asked_whole_in_the_models_order(lookup: Callable[..
     assert result.problems == () and [span.text for span in result.fields[0].spans] == ["编号2号", "编号1号"]
 
 
+def test_windows_are_as_long_as_the_model_likes_and_a_little_more_is_read_whole(lookup: Callable[..., Extractor]) -> None:
+    engine = lookup(1000).engine
+    extractor = Extractor(engine, max_length=1000, window_length=120)
+    for length, whole in ((100, True), (140, True), (400, False), (900, False)):
+        assert isinstance(engine, LookupEngine)
+        engine.asked.clear()
+        text = ("编号7号，" + "abc " * 300)[:length]  # as many tokens as characters, or fewer
+        result = extractor.extract(text, "编号")
+        assert (result.problems == ()) == whole == (engine.asked == [text]), length
+        assert max(map(len, engine.asked)) <= 180 and places(result) == planted(text)
+    many = [f"标签{number:02d}" * 6 for number in range(6)]  # an instruction longer than a window leaves text half a window all the same
+    engine.asked.clear()
+    assert places(extractor.extract("云" * 300 + "编号7号" + "云" * 300, many)) == [(300, 304)]
+    assert min(map(len, engine.asked)) > 15
+
+
 @pytest.mark.parametrize("overlap", [0, 8, 64])
 @pytest.mark.parametrize("text", ["云" * 1000, FILLER * 60, "a b " * 300, "😀" * 300, "一句。\n" * 200])
 def test_windows_cover_the_text_share_their_overlap_and_stay_within_their_room(text: str, overlap: int) -> None:

@@ -66,7 +66,7 @@ def test_requests_that_come_together_are_decoded_together_whatever_their_labels(
     gate.clear()
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(served.http.post, "/extract", json=ASK)
-        until(lambda: len(served.service.batcher._jobs) == 1 and served.service.batcher.waiting == 0)
+        until(lambda: len(served.service.batcher._at_work) == 1)
         others = [pool.submit(served.http.post, "/extract", json={**ASK, "labels": label}) for label in ("姓名", "年龄", "公司") * 2]
         until(lambda: served.service.batcher.waiting == 6)
         gate.set()
@@ -125,7 +125,7 @@ def test_time_that_runs_out_and_clients_that_leave_free_their_place(serve: Serve
     gate.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(served.http.post, "/extract", json=ASK)
-        until(lambda: len(served.service.batcher._jobs) == 1 and served.service.batcher.waiting == 0)
+        until(lambda: len(served.service.batcher._at_work) == 1)
         late = served.http.post("/extract", json={**ASK, "timeout_seconds": 0.1})
         assert late.status_code == 504
         until(lambda: served.service.batcher.waiting == 0)  # the place is given back just after the answer

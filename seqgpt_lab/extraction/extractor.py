@@ -116,12 +116,16 @@ class Extractor:
     def prepare(self, text: Text, labels: str | Sequence[str] | LabelSet) -> Prepared[Extraction]:
         """The requests of `extract` for one text, and what makes an Extraction of their completions. Raises as `extract` does."""
         label_set, document = LabelSet.of(labels), _document(text)
-        readable = _SURROGATE.sub("\ufffd", document.text)
-        parts = self._parts(readable, split_evenly(label_set.phrases, self.labels_per_prompt))
+        readable = _readable(document.text)
+        parts = self._parts(readable, label_set)
         requests = tuple(
             self._steering.fields(readable[part.window.start :], prompt, label_set) for part in parts for prompt in part.prompts
         )
         return Prepared(requests, partial(self._read, document, readable, label_set, parts))
+
+    def windows(self, text: Text, labels: str | Sequence[str] | LabelSet) -> list[Window]:
+        """In which windows `extract` reads a text: one that holds all of it where that fits, none for a blank text. Raises as `extract`."""
+        return [part.window for part in self._parts(_readable(_document(text).text), LabelSet.of(labels))]
 
     def _read(
         self, document: Document, text: str, label_set: LabelSet, parts: Sequence[Part], completions: Sequence[Completion]
@@ -131,10 +135,11 @@ class Extractor:
             self._steering.learn(label_set, extraction)
         return extraction
 
-    def _parts(self, text: str, groups: Sequence[Sequence[str]]) -> list[Part]:
+    def _parts(self, text: str, label_set: LabelSet) -> list[Part]:
         """The text as one part, or as windows where it does not fit; none for a blank text."""
         if not text.strip():
             return []
+        groups = split_evenly(label_set.phrases, self.labels_per_prompt)
         token_starts = [start for start, _ in self.tokenizer.encode(text).offsets]
         # The instruction alone; where not even one token of text fits beside it, build_prompt says so.
         instruction = max(len(self._prompt("", phrases, self.max_length).ids) for phrases in groups)
@@ -170,7 +175,7 @@ class Extractor:
     def prepare_classification(self, text: Text, labels: str | Sequence[str] | LabelSet) -> Prepared[Classification]:
         """The request of `classify` (none for a blank text), and what makes a Classification of its completion."""
         label_set, document = LabelSet.of(labels), _document(text)
-        readable = _SURROGATE.sub("\ufffd", document.text)
+        readable = _readable(document.text)
         prompts: tuple[Prompt, ...] = ()
         if readable.strip():
             prompts = (build_prompt(self.tokenizer, readable, label_set.phrases, task="分类", max_length=self.max_length),)
@@ -181,6 +186,10 @@ class Extractor:
 def _documents(texts: Sequence[Text]) -> list[Document]:
     """Bare texts get the ids text-1, text-2, …"""
     return [_document(text, number) for number, text in enumerate(texts, 1)]
+
+
+def _readable(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _document(text: Text, number: int = 1) -> Document:

@@ -20,11 +20,14 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.windows import Window
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Prose, counted
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source
 
+_NEAR = 20  # characters from a window's edge
+_NEARLY = 0.02  # of recall
 _FILLER = (
     "路边的树叶已经黄了。",
     "今天天气很好，大家都去公园散步。",
@@ -85,10 +88,10 @@ def compare_windows(
     max_new_tokens: int = 256,
     progress: Progress | None = None,
 ) -> pandas.DataFrame:
-    """One row for the documents alone, then one for each max_length with each overlap on the long texts.
+    """One row for the documents alone, then one for each length of windows with each overlap on the long texts.
 
-    Columns: read (alone or long); max_length, overlap (characters); windows; recall, precision (strict: label and place);
-    seconds_a_thousand (characters).
+    Columns: read (alone or long); max_length (tokens of a window's prompt), overlap (characters); windows; recall, precision (strict:
+    label and place); recall_at_edges (of the values that lie within 20 characters of a window's edge); seconds_a_thousand (characters).
     """
     ways = [("alone", max(max_lengths), 0), *(("long", tokens, overlap) for tokens in max_lengths for overlap in overlaps)]
     rows = []
@@ -100,39 +103,85 @@ def compare_windows(
         begun = time.perf_counter()
         results = extractor.extract(documents, planted.labels)
         seconds = time.perf_counter() - begun
-        windows = sum(len(extractor.prepare(document, "甲").requests) for document in documents)
+        windows = [extractor.windows(document, planted.labels) for document in documents]
         thousands = sum(len(document.text) for document in documents) / 1000
-        scored = _scores(documents, results, planted.labels)
-        row = {"read": how, "max_length": tokens, "overlap": overlap, "windows": windows, **scored}
+        scored = _scores(documents, results, planted.labels, windows)
+        row = {"read": how, "max_length": tokens, "overlap": overlap, "windows": sum(map(len, windows)), **scored}
         rows.append({**row, "seconds_a_thousand": seconds / thousands})
     if progress:
         progress("windows", len(ways), len(ways))
     return pandas.DataFrame(rows)
 
 
-def _scores(documents: Sequence[Document], results: Sequence[Extraction], labels: LabelSet) -> dict[str, float]:
-    """Strict recall and precision over all documents, of the labels that were asked."""
-    right = given = wanted = 0
-    for document, result in zip(documents, results, strict=True):
-        gold = {(entity.label, entity.start, entity.end) for entity in document.gold if entity.label in labels.names}
-        found = [(field.label, span.start, span.end) for field in result.fields for span in field.spans]
-        right, given, wanted = right + len(gold.intersection(found)), given + len(found), wanted + len(gold)
-    return {"recall": right / wanted if wanted else 1.0, "precision": right / given if given else 1.0}
+def _scores(
+    documents: Sequence[Document], results: Sequence[Extraction], labels: LabelSet, windows: Sequence[Sequence[Window]]
+) -> dict[str, float | None]:
+    """Strict recall and precision over all documents, of the labels that were asked; recall at the edges, None where there are none."""
+    wanted: set[tuple[int, str, int, int]] = set()
+    given: list[tuple[int, str, int | None, int | None]] = []
+    near: set[tuple[int, str, int, int]] = set()
+    for at, (document, result, read) in enumerate(zip(documents, results, windows, strict=True)):
+        gold = {(at, entity.label, entity.start, entity.end) for entity in document.gold if entity.label in labels.names}
+        edges = {edge for window in read for edge in (window.start, window.end)} - {0, len(document.text)}
+        near |= {value for value in gold if any(value[2] - _NEAR <= edge <= value[3] + _NEAR for edge in edges)}
+        wanted |= gold
+        given += [(at, field.label, span.start, span.end) for field in result.fields for span in field.spans]
+    right = wanted.intersection(given)
+    return {
+        "recall": len(right) / len(wanted) if wanted else 1.0,
+        "recall_at_edges": len(right & near) / len(near) if near else None,
+        "precision": len(right) / len(given) if given else 1.0,
+    }
 
 
 def about_windows(frame: pandas.DataFrame) -> Prose:
-    """The best of the ways, and what it loses against the documents alone."""
+    """The best of the ways, what it loses against the documents alone, and which ways lose nearly nothing."""
     alone, *long = frame.to_dict("records")
     best = max(long, key=lambda row: row["recall"])
+    near = [f"{row['max_length']} with {row['overlap']}" for row in long if row["recall"] >= alone["recall"] - _NEARLY]
     return Prose(
         f"Alone, **{alone['recall']:.3f}** of the gold values are found; in the long texts at best **{best['recall']:.3f}** "
-        f"({best['recall'] - alone['recall']:+.3f}), with max_length {best['max_length']} and an overlap of {best['overlap']} characters: "
-        f"{counted(int(best['windows']), 'window')}, precision {best['precision']:.3f} (alone {alone['precision']:.3f}). "
+        f"({best['recall'] - alone['recall']:+.3f}), with windows of {best['max_length']} tokens and an overlap of {best['overlap']} "
+        f"characters: {counted(int(best['windows']), 'window')}, precision {best['precision']:.3f} (alone {alone['precision']:.3f}). "
+        f"Not more than {_NEARLY} below the documents alone: {'; '.join(near) or 'none'}. "
         "Windows far longer than the texts a model was trained on show in recall; windows too short cost time, and ask where nothing is."
     )
 
 
-def write_metrics(run_dir: str | Path, frame: pandas.DataFrame) -> None:
-    """Write the table as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
+def compare_lengths(
+    engine: Engine, source: Source, lengths: Sequence[int], *, each: int, max_new_tokens: int = 256, progress: Progress | None = None
+) -> pandas.DataFrame:
+    """What a text costs by its length, at the windows that an extractor takes by itself: `each` documents in as many characters of text.
+
+    Columns: characters, windows, seconds, seconds_a_thousand (characters).
+    """
+    extractor = Extractor(engine, max_new_tokens=max_new_tokens)
+    rows = []
+    for done, length in enumerate(lengths):
+        if progress:
+            progress("lengths", done, len(lengths))
+        planted = plant(source, documents=each, each=each, length=length, seed=length)  # another seed: nothing is remembered
+        text = planted.long[0].text
+        begun = time.perf_counter()
+        extractor.extract(text, planted.labels)
+        seconds = time.perf_counter() - begun
+        windows = len(extractor.windows(text, planted.labels))
+        rows.append({"characters": len(text), "windows": windows, "seconds": seconds, "seconds_a_thousand": 1000 * seconds / len(text)})
+    if progress:
+        progress("lengths", len(lengths), len(lengths))
+    return pandas.DataFrame(rows)
+
+
+def about_lengths(frame: pandas.DataFrame) -> Prose:
+    """How the cost of a thousand characters differs between lengths."""
+    cost, characters = frame["seconds_a_thousand"], frame["characters"]
+    return Prose(
+        f"From {characters.iloc[0]:,} to {characters.iloc[-1]:,} characters a thousand of them takes {cost.min():.2f} to {cost.max():.2f} "
+        f"s, in the longest {cost.iloc[-1] / cost.iloc[0]:.2f} times what it takes in the shortest; 1 is a cost linear in the length."
+    )
+
+
+def write_metrics(run_dir: str | Path, windows: pandas.DataFrame, lengths: pandas.DataFrame) -> None:
+    """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
     if run_dir:
-        write_json(Path(run_dir) / METRICS, {"windows": frame.to_dict("records")})
+        write_json(Path(run_dir) / METRICS, {"windows": windows.to_dict("records"), "lengths": lengths.to_dict("records")})

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 from seqgpt_lab.apps.designer.samples import sample_collections
 from seqgpt_lab.apps.serving.batcher import Batcher
@@ -96,6 +100,43 @@ def test_samples_findings_and_errors_are_shown(visitors: tuple[Page, Page]) -> N
     expect(page.locator("#error [role=alert]")).to_be_visible()
     page.locator("#findings button").first.click()
     expect(page.locator("#labels")).to_have_value("姓名")
+
+
+@pytest.mark.full
+def test_two_visitors_of_a_real_studio_share_one_copy_of_the_weights(tmp_path: Path, browser: Browser) -> None:
+    """A quarter of a gigabyte of weights, so that a second copy would show in the memory of the process."""
+    model = write_random_checkpoint(tmp_path, hidden=512, heads=8, layers=8, vocabulary=60_000)
+    weights = (model / "model.safetensors").stat().st_size
+    port = free_port()
+    words = ["--port", str(port), "--model", str(model), "--dtype", "fp32", "--max-new-tokens", "8"]
+    studio = subprocess.Popen([sys.executable, "-m", "seqgpt_lab.apps.cli", "studio", *words], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        memory = [_resident(studio)]
+        for number in range(1, 5):
+            page = browser.new_context().new_page()
+            _open(page, f"http://127.0.0.1:{port}/", studio)
+            ask(page, f"张伟，{number}岁", "姓名，年龄")
+            expect(page.locator("#raw")).not_to_be_empty(timeout=120_000)
+            memory.append(_resident(studio))
+    finally:
+        studio.terminate()
+        assert studio.wait(60) == 0
+    assert memory[1] > weights and memory[4] - memory[1] < weights / 2, f"bytes after each visitor: {memory}; the weights: {weights}"
+
+
+def _open(page: Page, address: str, studio: subprocess.Popen[bytes]) -> None:
+    for _ in range(1200):
+        try:
+            page.goto(address)
+            break
+        except Error:
+            assert studio.poll() is None, "the studio did not start"
+            time.sleep(0.1)
+    expect(page.locator("#main")).to_be_visible()
+
+
+def _resident(process: subprocess.Popen[bytes]) -> int:
+    return int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_what_was_typed_is_never_markup(visitors: tuple[Page, Page]) -> None:

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.windows import Window
 from seqgpt_lab.reports.runner import run_notebook
 from seqgpt_lab.resources import bundled_notebook
-from seqgpt_lab.studies.long_documents import about_windows, compare_windows, plant
+from seqgpt_lab.studies.long_documents import _scores, about_lengths, about_windows, compare_lengths, compare_windows, plant
 from seqgpt_lab.studies.sources import Source, find_sources
 from tests.checkpoints import write_random_checkpoint
 
@@ -42,12 +46,34 @@ def test_each_way_of_reading_has_a_row(source: Source, model: Path) -> None:
         frame = compare_windows(engine, planted, [160, 256], [16], max_new_tokens=2)
     assert list(frame["read"]) == ["alone", "long", "long"] and list(frame["max_length"]) == [256, 160, 256]
     assert frame["windows"][1] > frame["windows"][2] > 1
-    frame["recall"], frame["precision"] = [0.9, 0.5, 0.88], [1.0, 1.0, 0.5]
-    assert "**0.880** (-0.020), with max_length 256" in str(about_windows(frame))
+    assert frame["recall_at_edges"].isna().tolist() == [True, False, False]
+    frame["recall"], frame["precision"] = [0.9, 0.5, 0.89], [1.0, 1.0, 0.5]
+    told = str(about_windows(frame))
+    assert "**0.890** (-0.010), with windows of 256 tokens" in told and "below the documents alone: 256 with 16." in told
+
+
+def test_edges_and_places_are_told_apart() -> None:
+    """Values at 0, 50 and 100; a window ends at 60; the one at 50 and one that is not there were found."""
+    text = f"张伟{'。' * 48}李娜{'。' * 48}王五{'。' * 48}"
+    gold = tuple(Entity("姓名", start, start + 2, text[start : start + 2]) for start in (0, 50, 100))
+    spans = tuple(Span(text[start : start + 2], start, start + 2, 0.5) for start in (50, 104))
+    found = Extraction("d", text, (Field("姓名", spans),), "", False, ())
+    windows = [Window(0, 60), Window(0, len(text))]
+    scored = _scores([Document("d", text, gold)], [found], LabelSet.of("姓名"), [windows])
+    assert scored == {"recall": pytest.approx(1 / 3), "recall_at_edges": 1.0, "precision": 0.5}
+
+
+def test_cost_by_length_is_told(source: Source, model: Path) -> None:
+    with Engine.load(model, dtype="fp32") as engine:
+        frame = compare_lengths(engine, source, [600, 2400], each=2, max_new_tokens=2)
+    assert frame["characters"].tolist() == [pytest.approx(600, abs=40), pytest.approx(2400, abs=40)]
+    frame["seconds_a_thousand"] = [0.5, 0.6]
+    assert "a thousand of them takes 0.50 to 0.60 s, in the longest 1.20 times" in str(about_lengths(frame))
 
 
 def test_the_notebook_runs(model: Path, tmp_path: Path) -> None:
-    given = {"model": str(model), "documents": 2, "each": 2, "length": 600, "max_lengths": [256], "overlaps": [16], "max_new_tokens": 2}
+    given = {"model": str(model), "documents": 2, "each": 2, "length": 600, "max_lengths": [256], "overlaps": [16]}
+    given |= {"lengths": [600, 900], "max_new_tokens": 2}
     run = run_notebook(bundled_notebook("09_long_documents.ipynb"), given, tmp_path)
     assert run.status == "completed", run.error
     assert "metrics.json" in run.artifacts

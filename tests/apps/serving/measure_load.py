@@ -23,11 +23,13 @@ import httpx
 import numpy
 
 from seqgpt_lab.embedded.bundle import documents
+from seqgpt_lab.embedded.corpus.kind import Kind
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.resources import bundled
 
 CLIENT = Path(__file__).with_name("load_client.py")
+_ROOT = CLIENT.parents[3]
 _MEBIBYTE = 2**20
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -35,11 +37,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def write_asks(path: Path, count: int) -> None:
     """So many different texts of all bundled kinds, kinds in turn, each with its kind's labels: lines {"text", "labels"}."""
     each = -(-count // len(KINDS))
-    labels = {kind.name: LabelSet.load(bundled("labels") / f"{kind.name}.yaml").labels for kind in KINDS}
-    streams = [((kind.name, document.text) for document in documents(kind, "test", each)) for kind in KINDS]
-    drawn = islice(((name, text) for stream in cycle(streams) for name, text in islice(stream, 1)), count)
-    lines = [{"text": text, "labels": [{"field": one.field, "phrase": one.phrase} for one in labels[name]]} for name, text in drawn]
+    streams = [(_labels(kind), documents(kind, "test", each)) for kind in KINDS]
+    lines = [{"text": next(stream).text, "labels": labels} for labels, stream in islice(cycle(streams), count)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def _labels(kind: Kind) -> list[dict[str, str]]:
+    return [{"field": one.field, "phrase": one.phrase} for one in LabelSet.load(bundled("labels") / f"{kind.name}.yaml").labels]
 
 
 def offline(asks: Sequence[dict[str, Any]], model: str, dtype: str) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def under_load(asks_file: Path, model: str, dtype: str, clients: int, requests: 
 
 
 def summary(alone: dict[str, Any], loaded: dict[str, Any]) -> dict[str, Any]:
-    """Rates (a second), their ratio, seconds at percentiles, what was lost or differs, resident MiB after a fifth and at the end."""
+    """Rates (a second), their ratio, seconds at percentiles, what was lost or differs, resident MiB after each tenth of the time."""
     served, wanted = loaded["answers"], alone["answers"]
     requests, at = len(served), [50, 95, 99]
     lost = sum(not isinstance(answer, dict) for answer in served)
@@ -131,8 +135,18 @@ def summary(alone: dict[str, Any], loaded: dict[str, Any]) -> dict[str, Any]:
         "lost": lost,
         "differ": requests - lost - same,
         "busy": loaded["busy"],
-        "memory": [round(memory[len(memory) // 5]), round(memory[-1]), round(max(memory))],
+        "memory": [round(memory[len(memory) * part // 10 - 1]) for part in range(1, 11)],
     }
+
+
+def measure(model: str, dtype: str, clients: int, requests: int, port: int, *words: str) -> dict[str, Any]:
+    """Offline first, then the server, each alone on the machine; see `summary`. words: further options of the server."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "asks.jsonl"
+        write_asks(file, requests)
+        command = [sys.executable, "-m", "tests.apps.serving.measure_load", model, "--dtype", dtype, "--offline-only", str(file)]
+        alone = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=_ROOT).stdout)
+        return summary(alone, under_load(file, model, dtype, clients, requests, port, *words))
 
 
 def main() -> None:
@@ -147,23 +161,8 @@ def main() -> None:
     if given.offline_only:
         asks = [json.loads(line) for line in given.offline_only.read_text(encoding="utf-8").splitlines()]
         print(json.dumps(offline(asks, given.model, given.dtype)))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "asks.jsonl"
-        write_asks(file, given.requests)
-        command = [
-            sys.executable,
-            "-m",
-            "tests.apps.serving.measure_load",
-            given.model,
-            "--dtype",
-            given.dtype,
-            "--offline-only",
-            str(file),
-        ]
-        alone = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        loaded = under_load(file, given.model, given.dtype, given.clients, given.requests, given.port, *words)
-    print(json.dumps(summary(alone, loaded), indent=1))
+    else:
+        print(json.dumps(measure(given.model, given.dtype, given.clients, given.requests, given.port, *words), indent=1))
 
 
 if __name__ == "__main__":

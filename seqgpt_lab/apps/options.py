@@ -21,7 +21,8 @@ BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Most prompt
 TensorParallel = Annotated[int, typer.Option("--tensor-parallel", min=1, help="Processes that share one copy of the weights.")]
 Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Copies of the model, each taking batches of its own.")]
 MaxLength = Annotated[
-    int, typer.Option("--max-length", min=16, help="Most tokens of a prompt; longer texts are read in overlapping windows, and say so.")
+    int,
+    typer.Option("--max-length", min=16, help="Most tokens of a prompt; texts too long for the model are read in overlapping windows."),
 ]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")]
 Grounded = Annotated[bool, typer.Option("--grounded", help="Let the model write only values that are parts of the text.")]

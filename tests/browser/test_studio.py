@@ -116,7 +116,7 @@ def test_two_visitors_of_a_real_studio_share_one_copy_of_the_weights(tmp_path: P
             page = browser.new_context().new_page()
             _open(page, f"http://127.0.0.1:{port}/", studio)
             ask(page, f"张伟，{number}岁", "姓名，年龄")
-            expect(page.locator("#raw")).not_to_be_empty(timeout=120_000)
+            expect(page.locator("#values")).not_to_be_empty(timeout=120_000)
             memory.append(_resident(studio))
     finally:
         studio.terminate()

@@ -10,6 +10,7 @@ import pytest
 
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.embedded.export import SEQ_LENGTH
 from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.reference import ReferenceEngine
@@ -86,4 +87,6 @@ def test_scores_are_those_on_the_model_card() -> None:
 def test_weights_fit_a_clone() -> None:
     size = sum(path.stat().st_size for path in MODEL.iterdir())
     assert size < 16 << 20
-    assert json.loads((MODEL / "config.json").read_text(encoding="utf-8"))["torch_dtype"] == "float16"
+    config = json.loads((MODEL / "config.json").read_text(encoding="utf-8"))
+    assert config["torch_dtype"] == "float16"
+    assert config["seq_length"] == SEQ_LENGTH, "without it long texts are read in windows far longer than any text in training"

@@ -77,7 +77,12 @@ def test_whenever_they_come_they_are_answered_as_alone(
 def test_free_rows_are_filled_while_others_write(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     at_work = []
     step = Decoder._step
-    monkeypatch.setattr(Decoder, "_step", lambda self: (at_work.append(len(self.rows)), step(self)))
+
+    def counted(self: Decoder) -> None:
+        at_work.append(len(self.rows))
+        step(self)
+
+    monkeypatch.setattr(Decoder, "_step", counted)
     trickle(engine, [], [Request((5, 6), 2 + 7 * (number == 0)) for number in range(13)])
     assert at_work[:5] == [ROWS] * 5, "a row stood empty while requests waited for the longest of a batch"
 

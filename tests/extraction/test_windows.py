@@ -122,9 +122,9 @@ def test_a_text_that_fits_is_asked_whole_in_the_models_order(lookup: Callable[..
 
 def test_windows_are_as_long_as_the_model_likes_and_a_little_more_is_read_whole(lookup: Callable[..., Extractor]) -> None:
     engine = lookup(1000).engine
+    assert isinstance(engine, LookupEngine)
     extractor = Extractor(engine, max_length=1000, window_length=120)
     for length, whole in ((100, True), (140, True), (400, False), (900, False)):
-        assert isinstance(engine, LookupEngine)
         engine.asked.clear()
         text = ("编号7号，" + "abc " * 300)[:length]  # as many tokens as characters, or fewer
         result = extractor.extract(text, "编号")

@@ -151,6 +151,14 @@ class Engine:
             raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
         return self._runner.decoder.model
 
+    def beside(self, *, cache: str = "prefix", cache_bytes: int = 512 << 20) -> Engine:
+        """Another engine on the same weights, which keeps what it keeps of texts for itself. cache, cache_bytes: as in `load`.
+
+        Raises SeqGPTLabError as `model` does, OptionError for a cache that does not exist.
+        """
+        decoder = Decoder(self.model, rows=self.batch_size, reuse=ReuseCache(cache, cache_bytes))
+        return Engine(LocalRunner(decoder), self.checkpoint, self.config, self.batch_size, self._dtype)
+
     @property
     def workers(self) -> tuple[WorkerInfo, ...]:
         """The worker processes, by replica and rank; empty when the model runs in this process."""

@@ -34,7 +34,7 @@ MOST_TOKENS = 64  # of an answer, the same for everyone
 class Contestant:
     """engine: `ours`, or a peer's name. without: techniques left out. grounded: values held to the text, by a constraint.
 
-    cache: what `Engine.load` keeps of texts; contestants that differ in it need weights of their own.
+    cache: what the engine keeps of texts, for this contestant alone.
     """
 
     name: str
@@ -90,19 +90,21 @@ class Running:
 
 @contextmanager
 def started(model: str | Path, contestants: Sequence[Contestant], dtype: str) -> Iterator[list[Running]]:
-    """All contestants loaded, those of the same engine on one copy of the weights, until the block ends."""
+    """All contestants loaded, until the block ends. Those of this engine share the weights and nothing that they keep of texts."""
     with ExitStack() as stack:
-        engines: dict[tuple[str, str], Any] = {}
+        engines: dict[str, Any] = {}
+        running = []
         for contestant in contestants:
-            key = (contestant.engine, contestant.cache)
-            if key not in engines:
-                engines[key] = _load(stack, model, *key, dtype)
-        yield [Running(contestant, engines[contestant.engine, contestant.cache]) for contestant in contestants]
+            if contestant.engine not in engines:
+                engines[contestant.engine] = _load(stack, model, contestant.engine, dtype)
+            engine = engines[contestant.engine]
+            running.append(Running(contestant, engine.beside(cache=contestant.cache) if isinstance(engine, Engine) else engine))
+        yield running
 
 
-def _load(stack: ExitStack, model: str | Path, engine: str, cache: str, dtype: str) -> Any:
+def _load(stack: ExitStack, model: str | Path, engine: str, dtype: str) -> Any:
     if engine == "ours":
-        return stack.enter_context(Engine.load(model, dtype=dtype, cache=cache))
+        return stack.enter_context(Engine.load(model, dtype=dtype))
     if engine == "transformers":
         return ReferenceEngine.load(model, dtype=dtype, probabilities=False)
     return CTranslate2Engine.load(model, quantization=PEERS[engine])

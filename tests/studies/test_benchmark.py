@@ -15,7 +15,7 @@ from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies import benchmark as module
 from seqgpt_lab.studies.benchmark import Benchmark, describe_machine, run_benchmark
-from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants
+from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants, started
 from seqgpt_lab.studies.sources import find_sources
 from seqgpt_lab.studies.turns import Result
 from seqgpt_lab.studies.workloads import Task, Texts, Workload
@@ -132,6 +132,18 @@ def test_an_interrupted_workload_goes_on_with_the_turns_that_are_missing(
     assert [found.results[turn["place"]].seconds[turn["round"]] for turn in turns] == [turn["seconds"] for turn in turns]
     assert [result.same_answers for result in found.results] == [1.0, 1.0]
     assert "interrupted" not in json.loads(record.read_text(encoding="utf-8"))
+
+
+def test_contestants_share_weights_and_no_texts(model: Path, workloads: list[Workload]) -> None:
+    """Else whoever comes second in a round would find the texts computed already."""
+    tasks = workloads[1].rounds[1]
+    with started(model, [Contestant("first"), Contestant("second"), Contestant("third", cache="embedding")], "fp32") as running:
+        first, second, third = (one.engine for one in running)
+        assert first.model is second.model is third.model
+        running[0].run(tasks, 3)
+        assert first.cache_info.entries == 3 and second.cache_info.entries == third.cache_info.entries == 0
+        running[1].run(tasks, 3)
+        assert second.cache_info.hits == 0 and third.cache_info.level == "embedding"
 
 
 def test_a_technique_left_out_leaves_the_requests_without_it(model: Path, workloads: list[Workload]) -> None:

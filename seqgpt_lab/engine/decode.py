@@ -21,7 +21,7 @@ from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
 
-__all__ = ["Completion", "Decoder", "Request", "Timing", "decode", "guesses_a_row"]
+__all__ = ["Completion", "Decoder", "Request", "Timing", "decode", "guesses_a_row", "positions_are_free"]
 
 PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
 POSITIONS_A_PASS = 64  # that guesses of all rows may fill
@@ -46,7 +46,7 @@ class Decoder:
     def __init__(self, model: Bloom, *, rows: int = 32, token_budget: int = 16384, reuse: ReuseCache | None = None) -> None:
         self.model, self.most_rows, self.token_budget = model, rows, token_budget
         self.device, self.reuse = model.slopes.device, reuse or ReuseCache()
-        self.positions_are_free = _positions_are_free(self.device)
+        self.positions_are_free = positions_are_free(self.device)
         self.cache: KVCache | None = None
         self.waiting: deque[tuple[int, Request]] = deque()
         self.rows: list[Row] = []  # row r is at row r of the cache
@@ -204,7 +204,7 @@ def guesses_a_row(rows: int, positions_are_free: bool = True) -> int:
     return min(most, max(least, POSITIONS_A_PASS // rows)) if positions_are_free else least
 
 
-def _positions_are_free(device: torch.device) -> bool:
+def positions_are_free(device: torch.device) -> bool:
     """Whether up to some 32 positions a pass cost what one does. Without matrix units they cost by the piece (docs/decoding.md).
 
     Asked of the processor, not measured: guesses, and with them rounding, are then the same in every run.

@@ -54,7 +54,8 @@ class Workload:
     """A batch and how it is answered. length: prompt ids of each row, padding included; output: ids written, the end not counted.
 
     passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed, as many as the engine allows.
-    head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
+    head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already. free_positions: as
+    the engine sees the machine, `Rig.free_positions`.
     """
 
     batch: int
@@ -64,9 +65,10 @@ class Workload:
     drafted: bool = False
     head_ids: int | None = None
     cached: int = 0
+    free_positions: bool = True
 
     @classmethod
-    def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0) -> Workload:
+    def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0, free_positions: bool = True) -> Workload:
         """With the passes that a technique takes as a rule. Raises OptionError for counts below 1 and unknown techniques."""
         if min(batch, length, output) < 1 or not 0 <= cached < length:
             raise OptionError(f"batch {batch}, length {length} and output {output} must be at least 1, and cached {cached} below length")
@@ -74,12 +76,13 @@ class Workload:
             raise OptionError(f"unknown technique {technique!r}; choose {', '.join(TECHNIQUES)}")
         if technique == "plain":
             return cls(batch, length, output, output + 1, cached=cached)  # the end is a choice of its own
-        passes = math.ceil(output / ids_a_pass(guesses_a_row(batch)))
-        return cls(batch, length, output, passes, True, _GROUNDED_HEAD_IDS if technique == "grounded" else None, cached)
+        passes = math.ceil(output / ids_a_pass(guesses_a_row(batch, free_positions)))
+        head_ids = _GROUNDED_HEAD_IDS if technique == "grounded" else None
+        return cls(batch, length, output, passes, True, head_ids, cached, free_positions)
 
     def guesses(self, rows: int) -> int:
         """Ids guessed a row and pass where so many rows are at work."""
-        return guesses_a_row(rows) if self.drafted else 0
+        return guesses_a_row(rows, self.free_positions) if self.drafted else 0
 
 
 def ids_a_pass(guesses: int) -> float:

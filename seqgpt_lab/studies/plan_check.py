@@ -20,7 +20,7 @@ from torch import Tensor
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.decode import Completion, Request, positions_are_free
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.display import Prose
@@ -182,7 +182,7 @@ def _run(engine: Engine, case: Case, rounds: int) -> tuple[float, float, Workloa
         engine.generate(requests)
         walls.append(time.perf_counter() - started)
         busy.append(max(after - earlier for after, earlier in zip(_processor_seconds(engine), before, strict=True)))
-    return min(walls), min(busy), _workload(case, written)
+    return min(walls), min(busy), _workload(case, written, engine.device)
 
 
 def _processor_seconds(engine: Engine) -> list[float]:
@@ -191,11 +191,12 @@ def _processor_seconds(engine: Engine) -> list[float]:
     return [one.user + one.system for one in times] or [time.process_time()]
 
 
-def _workload(case: Case, written: Sequence[Completion]) -> Workload:
+def _workload(case: Case, written: Sequence[Completion], device: torch.device) -> Workload:
+    free = positions_are_free(device)
     passes = max(completion.timing.passes for completion in written)
     output = max(len(completion.token_ids) for completion in written)
     head_ids = _HEAD_IDS if case.technique == "grounded" else None
-    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids)
+    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids, free_positions=free)
 
 
 def _requests(engine: Engine, case: Case) -> list[Request]:
@@ -250,7 +251,7 @@ def _peak(model: str | Path, dtype: str, case: Case, answer: Any) -> None:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         assert found, "Linux tells the peak of every process"
-        answer.send((int(found.group(1)) * 1024, _workload(case, written)))
+        answer.send((int(found.group(1)) * 1024, _workload(case, written, engine.device)))
 
 
 def about_times(frame: pandas.DataFrame) -> Prose:

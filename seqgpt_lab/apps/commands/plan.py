@@ -44,7 +44,9 @@ def plan(
 
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
-    plans = compare(Rig.load(rig), _shape(model), Workload.of(batch, length, output, technique, cached), dtype)
+    machine = Rig.load(rig)
+    work = Workload.of(batch, length, output, technique, cached, machine.free_positions)
+    plans = compare(machine, _shape(model), work, dtype)
     chosen, why = best(plans, target)
     if as_json:
         emit(json_line({"target": target, "chosen": str(chosen.arrangement), "why": why, "plans": [one.to_dict() for one in plans]}))

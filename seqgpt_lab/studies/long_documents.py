@@ -184,4 +184,5 @@ def about_lengths(frame: pandas.DataFrame) -> Prose:
 def write_metrics(run_dir: str | Path, windows: pandas.DataFrame, lengths: pandas.DataFrame) -> None:
     """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
     if run_dir:
-        write_json(Path(run_dir) / METRICS, {"windows": windows.to_dict("records"), "lengths": lengths.to_dict("records")})
+        known = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
+        write_json(Path(run_dir) / METRICS, {"windows": known.to_dict("records"), "lengths": lengths.to_dict("records")})

@@ -1,4 +1,4 @@
-"""The kinds of document the corpus knows, a file each, with more training templates in a second file."""
+"""The kinds of document the corpus knows, a file each, with more training templates in a second and third."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from seqgpt_lab.embedded.corpus.kinds import (
     invoice,
     invoice_prose,
     loan_form,
+    loan_form_more,
     loan_form_prose,
     medical_registration,
     medical_registration_prose,
@@ -31,7 +32,7 @@ def _with(kind: Kind, more: tuple[str, ...]) -> Kind:
 KINDS: tuple[Kind, ...] = (
     _with(resume.KIND, resume_prose.TEMPLATES),
     _with(purchase_contract.KIND, purchase_contract_prose.TEMPLATES),
-    _with(loan_form.KIND, loan_form_prose.TEMPLATES),
+    _with(loan_form.KIND, (*loan_form_prose.TEMPLATES, *loan_form_more.TEMPLATES)),
     _with(chat_log.KIND, chat_log_prose.TEMPLATES),
     _with(invoice.KIND, invoice_prose.TEMPLATES),
     _with(delivery_form.KIND, delivery_form_prose.TEMPLATES),

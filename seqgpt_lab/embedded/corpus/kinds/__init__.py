@@ -7,6 +7,7 @@ from seqgpt_lab.embedded.corpus.kinds import (
     chat_log,
     chat_log_prose,
     delivery_form,
+    delivery_form_more,
     delivery_form_prose,
     invoice,
     invoice_more,
@@ -36,7 +37,7 @@ KINDS: tuple[Kind, ...] = (
     _with(loan_form.KIND, (*loan_form_prose.TEMPLATES, *loan_form_more.TEMPLATES)),
     _with(chat_log.KIND, chat_log_prose.TEMPLATES),
     _with(invoice.KIND, (*invoice_prose.TEMPLATES, *invoice_more.TEMPLATES)),
-    _with(delivery_form.KIND, delivery_form_prose.TEMPLATES),
+    _with(delivery_form.KIND, (*delivery_form_prose.TEMPLATES, *delivery_form_more.TEMPLATES)),
     _with(medical_registration.KIND, medical_registration_prose.TEMPLATES),
     _with(meeting_notice.KIND, meeting_notice_prose.TEMPLATES),
 )

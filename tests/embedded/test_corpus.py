@@ -65,6 +65,13 @@ def test_held_out_templates_share_no_sentence_with_training(kind: Kind) -> None:
             assert not _runs(template) & trained
 
 
+def test_no_problem_of_a_held_out_chat_is_trained_on() -> None:
+    make = next(kind for kind in KINDS if kind.name == "chat_log").field("问题").make
+    train, dev, test = ({make(Random(seed), split) for seed in range(3000)} for split in ("train", "dev", "test"))
+    assert not train & (dev | test)
+    assert len(train) > 1000
+
+
 @every_kind
 def test_documents_and_questions_agree(kind: Kind) -> None:
     random = Random(5)

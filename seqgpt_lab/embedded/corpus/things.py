@@ -8,6 +8,7 @@ from seqgpt_lab.embedded.corpus import pools
 from seqgpt_lab.embedded.corpus.disjoint import open_class
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.embedded.corpus.organisations import brand, city_name
+from seqgpt_lab.embedded.corpus.topics import free_topic
 
 _GOODS = pools.words(
     "笔记本电脑 台式电脑 打印机 投影仪 显示器 服务器 交换机 路由器 平板电脑 智能手机 手机 耳机 蓝牙音箱 智能手表 充电宝 键盘 "
@@ -160,7 +161,9 @@ def project(random: Random, split: Split) -> str:
 
 @open_class
 def meeting_topic(random: Random, split: Split) -> str:
-    """What a meeting is about."""
+    """What a meeting is about; in training half of the topics are of the wider kinds in `topics.py`."""
+    if split == "train" and random.random() < 0.5:
+        return free_topic(random)
     head = random.choice(_TOPIC_HEADS)
     if random.random() < 0.25:
         head += random.choice(("与", "及", "暨")) + random.choice(_TOPIC_HEADS)

@@ -17,6 +17,7 @@ from seqgpt_lab.embedded.corpus.kinds import (
     loan_form_more,
     loan_form_prose,
     medical_registration,
+    medical_registration_more,
     medical_registration_prose,
     meeting_notice,
     meeting_notice_more,
@@ -44,6 +45,6 @@ KINDS: tuple[Kind, ...] = (
     _with(chat_log.KIND, (*chat_log_prose.TEMPLATES, *chat_log_more.TEMPLATES)),
     _with(invoice.KIND, (*invoice_prose.TEMPLATES, *invoice_more.TEMPLATES)),
     _with(delivery_form.KIND, (*delivery_form_prose.TEMPLATES, *delivery_form_more.TEMPLATES)),
-    _with(medical_registration.KIND, medical_registration_prose.TEMPLATES),
+    _with(medical_registration.KIND, (*medical_registration_prose.TEMPLATES, *medical_registration_more.TEMPLATES)),
     _with(meeting_notice.KIND, (*meeting_notice_prose.TEMPLATES, *meeting_notice_more.TEMPLATES)),
 )

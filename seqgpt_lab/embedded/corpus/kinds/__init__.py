@@ -23,8 +23,10 @@ from seqgpt_lab.embedded.corpus.kinds import (
     meeting_notice_more,
     meeting_notice_prose,
     purchase_contract,
+    purchase_contract_more,
     purchase_contract_prose,
     resume,
+    resume_more,
     resume_prose,
 )
 
@@ -39,8 +41,8 @@ def _with(kind: Kind, more: tuple[str, ...]) -> Kind:
 
 
 KINDS: tuple[Kind, ...] = (
-    _with(resume.KIND, resume_prose.TEMPLATES),
-    _with(purchase_contract.KIND, purchase_contract_prose.TEMPLATES),
+    _with(resume.KIND, (*resume_prose.TEMPLATES, *resume_more.TEMPLATES)),
+    _with(purchase_contract.KIND, (*purchase_contract_prose.TEMPLATES, *purchase_contract_more.TEMPLATES)),
     _with(loan_form.KIND, (*loan_form_prose.TEMPLATES, *loan_form_more.TEMPLATES)),
     _with(chat_log.KIND, (*chat_log_prose.TEMPLATES, *chat_log_more.TEMPLATES)),
     _with(invoice.KIND, (*invoice_prose.TEMPLATES, *invoice_more.TEMPLATES)),

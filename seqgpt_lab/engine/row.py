@@ -84,6 +84,8 @@ class Row:
             self.length += len(question.guess)
             tried -= len(question.guess)
         self._write_forced()
+        # What comes after the last id is asked where it is fed: again, if it was the last of a run of forced ids that a pass could not hold.
+        self.length = min(self.length, len(self.request.prompt_ids) + len(self.written) - 1)
 
     def _allowed(self) -> Tensor | None:
         allowed = self._constraint.allowed() if self._constraint else None

@@ -118,6 +118,35 @@ class Always:
         return self.ids[len(written) : len(written) + most]
 
 
+def test_a_run_of_forced_ids_longer_than_a_pass_holds_may_be_told_once_only(model: Bloom) -> None:
+    """After a part of the run this constraint forces nothing any more, though it still allows the next id alone."""
+    ids = tuple(range(10, 40))
+    (found,) = decode(model, [Request((5, 6), 30, constraint=ToldOnce(ids), drafts=Always(ids))])
+    assert found.token_ids == ids and found.finish_reason == "length"
+
+
+class ToldOnce:
+    """The one answer it allows, of which it says after the first id that the rest is forced."""
+
+    def __init__(self, ids: tuple[int, ...]) -> None:
+        self.ids, self.count = ids, 0
+
+    def start(self) -> ToldOnce:
+        return ToldOnce(self.ids)
+
+    def forced(self) -> tuple[int, ...]:
+        return self.ids[1:] if self.count == 1 else ()
+
+    def allowed(self) -> Tensor:
+        return torch.tensor(self.ids[self.count : self.count + 1])
+
+    def advance(self, token_ids: list[int]) -> None:
+        self.count += len(token_ids)
+
+    def rollback(self, count: int) -> None:
+        self.count -= count
+
+
 def test_a_constraint_that_allows_nothing_is_named(model: Bloom) -> None:
     with pytest.raises(OptionError, match="the constraint of request 0 allows nothing after 0 tokens"):
         decode(model, [Request((5, 6), 3, constraint=Nothing(0, VOCABULARY, END))])

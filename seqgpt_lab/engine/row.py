@@ -84,7 +84,7 @@ class Row:
             self.length += len(question.guess)
             tried -= len(question.guess)
         self._write_forced()
-        # What comes after the last id is asked where it is fed: again, if it was the last of a run of forced ids that a pass could not hold.
+        # What comes after the last id is asked where it is fed: again, if it was the last of the forced ids that a pass could hold.
         self.length = min(self.length, len(self.request.prompt_ids) + len(self.written) - 1)
 
     def _allowed(self) -> Tensor | None:

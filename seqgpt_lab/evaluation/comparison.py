@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.errors import DocumentError, LabelError
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 
 
 @dataclass(frozen=True, slots=True)

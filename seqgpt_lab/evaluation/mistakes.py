@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.evaluation.comparison import Answer, compare
-from seqgpt_lab.extraction.extraction import Extraction, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Span
 
 if TYPE_CHECKING:
     import pandas

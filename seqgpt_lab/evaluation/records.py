@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 
 
 def extraction_record(extraction: Extraction) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from seqgpt_lab.extraction.extraction import Match, Span
+from seqgpt_lab.extraction.spans import Match, Span
 
 Place = tuple[int, int]
 

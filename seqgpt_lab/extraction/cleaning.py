@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor, Progress
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.preprocess import Cleaned, check_steps, clean
+from seqgpt_lab.extraction.spans import Field, Span
 
 UNMAPPED_PROBLEM = "unmapped:"
 

@@ -13,10 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from seqgpt_lab.extraction.extraction import Field, Span
+from seqgpt_lab.extraction.spans import Field, Span
 
 # Paul Tol's "light" qualitative scheme (SRON technical note on colour schemes): meant to lie behind black text, and distinct
 # for readers with any of the common colour-vision deficiencies.

@@ -14,9 +14,10 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.decode import Completion
 from seqgpt_lab.extraction.align import Aligner
 from seqgpt_lab.extraction.answer import ABSENT, Value, parse_answer
-from seqgpt_lab.extraction.extraction import PARSE_PROBLEM, TRUNCATED_PROBLEM, Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import PARSE_PROBLEM, TRUNCATED_PROBLEM, Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import Prompt
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.tokenizer import Decoded, TextTokenizer
 from seqgpt_lab.extraction.windows import Window, merge_spans
 

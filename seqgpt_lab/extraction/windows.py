@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from seqgpt_lab.extraction.extraction import Span
+from seqgpt_lab.extraction.spans import Span
 
 OVERLAP = 64
 """Code points that neighbouring windows share at least: longer than nearly every value, with some of what stands before it."""

@@ -11,7 +11,8 @@ from seqgpt_lab.documents import Document, Entity
 from seqgpt_lab.evaluation.evaluate import Evaluation
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.outcome_file import write_outcomes
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.files import write_json
 from seqgpt_lab.reports.runs import Run, finish_run, start_run, write_run
 from tests.apps.conftest import Invoke

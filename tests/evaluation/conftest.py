@@ -8,7 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from seqgpt_lab.documents import Document, Entity
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 
 Place = tuple[int, int]
 Pair = tuple[Document, Extraction]

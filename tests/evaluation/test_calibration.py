@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.calibration import Calibration
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 
 SURE = st.lists(st.tuples(st.floats(0, 1, allow_subnormal=False), st.booleans()), min_size=1, max_size=60)
 

@@ -10,7 +10,8 @@ import pytest
 from seqgpt_lab.documents import Document, Entity
 from seqgpt_lab.errors import DocumentError, LabelError
 from seqgpt_lab.evaluation.evaluate import Progress, evaluate
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 
 DOCUMENTS = [Document("1", "甲乙", (Entity("A", 0, 1, "甲"),)), Document("2", "丙丁", (Entity("A", 1, 2, "丁"),))]
 

@@ -11,8 +11,9 @@ from seqgpt_lab.documents import Document
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.evaluate import Progress
 from seqgpt_lab.evaluation.journal import JournaledExtractor
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.spans import Field, Span
 
 LABELS = LabelSet.of("姓名")
 DOCUMENTS = [Document(f"d{number}", f"张伟{number}\ud800") for number in range(10)]

@@ -15,7 +15,8 @@ from seqgpt_lab.documents import Document
 from seqgpt_lab.errors import DocumentError, LabelError
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.metrics import Scores
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 
 Pair = tuple[Document, Extraction]
 Pairs = st.SearchStrategy[list[Pair]]

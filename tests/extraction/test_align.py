@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from seqgpt_lab.extraction.align import Aligner
-from seqgpt_lab.extraction.extraction import Match, Span
+from seqgpt_lab.extraction.spans import Match, Span
 
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BLANKS = " \n\u3000\t"

@@ -15,9 +15,10 @@ from seqgpt_lab import Engine, Extractor, LabelSet, load_documents
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.extraction.drafting import TextDrafts
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.guesses import Hints
 from seqgpt_lab.extraction.profiles import Example, Experience, shape, shape_origin
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.steering import Steering
 from seqgpt_lab.extraction.vocabulary import load_vocabulary
 from seqgpt_lab.resources import bundled

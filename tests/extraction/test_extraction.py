@@ -7,7 +7,8 @@ import json
 import pytest
 
 from seqgpt_lab.errors import LabelError
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 
 TEXT = "张伟和李娜，35岁"
 RESULT = Extraction(

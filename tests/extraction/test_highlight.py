@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqgpt_lab.extraction.extraction import Field, Span
 from seqgpt_lab.extraction.highlight import INK, PALETTE, highlight
+from seqgpt_lab.extraction.spans import Field, Span
 
 
 class Page(HTMLParser):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from seqgpt_lab.documents import Document
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.cleaning import UNMAPPED_PROBLEM, CleaningExtractor, restored
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.preprocess import STEPS, WHAT_STEPS_DO, Cleaned, clean
+from seqgpt_lab.extraction.spans import Field, Span
 
 # Characters that some step or other changes, drops, joins or splits, and plain ones.
 HARD = "張伟电話萬與0O5l1曰日间问年月：:，,（(【)> \t\u3000\n\r\u2028\ufffd\u200b\ue000□Ａ９ｶﾞ·*\x00\ud800😀后後发髮乾干"

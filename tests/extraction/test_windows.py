@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.decode import Completion, Request, Timing
-from seqgpt_lab.extraction.extraction import Extraction, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.extraction.windows import Window, merge_spans, plan_windows
 

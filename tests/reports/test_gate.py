@@ -15,7 +15,8 @@ from seqgpt_lab.evaluation.evaluate import Evaluation
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.outcome_file import KindOutcomes, write_outcomes
 from seqgpt_lab.evaluation.verdict import Settings
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.reports.gate import Gate, compare, compare_runs, latest_run
 from seqgpt_lab.reports.runs import Run, write_run
 

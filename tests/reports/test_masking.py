@@ -13,8 +13,8 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqgpt_lab.extraction.extraction import Field, Span
 from seqgpt_lab.extraction.highlight import highlight
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.reports.figures import label_scores
 from seqgpt_lab.reports.masked_page import mask_page
 from seqgpt_lab.reports.masking import Masker

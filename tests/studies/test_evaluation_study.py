@@ -12,8 +12,9 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.evaluate import Progress, evaluate
 from seqgpt_lab.evaluation.outcome_file import read_outcomes
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.studies.evaluation_study import EvaluationStudy, evaluate_kinds
 from seqgpt_lab.studies.sources import Source
 from tests.checkpoints import write_random_checkpoint

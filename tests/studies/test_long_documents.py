@@ -9,8 +9,9 @@ import pytest
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.windows import Window
 from seqgpt_lab.reports.runner import run_notebook
 from seqgpt_lab.resources import bundled_notebook

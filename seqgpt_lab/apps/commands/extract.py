@@ -28,10 +28,11 @@ from seqgpt_lab.apps.progress import Progress
 
 if TYPE_CHECKING:
     from seqgpt_lab.documents.document import Document
-    from seqgpt_lab.extraction.extraction import Extraction, Span
+    from seqgpt_lab.extraction.extraction import Extraction
     from seqgpt_lab.extraction.extractor import Extractor
     from seqgpt_lab.extraction.labels import LabelSet
     from seqgpt_lab.extraction.reading import Classification
+    from seqgpt_lab.extraction.spans import Span
 
 ABSENT = "-"
 

@@ -11,8 +11,9 @@ from seqgpt_lab.apps.designer.session import Trial
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import SeqGPTLabError
 from seqgpt_lab.extraction.drafts import Draft
-from seqgpt_lab.extraction.extraction import Extraction, Field
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.highlight import INK, PALETTE, escape
+from seqgpt_lab.extraction.spans import Field
 
 _CELL = "padding:.15em .6em;border-bottom:1px solid rgba(128,128,128,.4);text-align:left;vertical-align:top;overflow-wrap:anywhere"
 _WHOLE = "overflow-wrap:normal;word-break:keep-all"  # a head breaks between words only

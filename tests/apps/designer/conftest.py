@@ -12,8 +12,9 @@ from seqgpt_lab.apps.designer.samples import Collection
 from seqgpt_lab.apps.designer.session import Session
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.extraction.drafts import drafts_of
-from seqgpt_lab.extraction.extraction import Extraction, Field, Span
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.spans import Field, Span
 
 KNOWN = {"姓名": "张伟", "年龄": "35岁", "公司": "云智科技"}
 TEXT = "张伟，35岁，现任云智科技工程师"

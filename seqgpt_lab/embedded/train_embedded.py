@@ -60,7 +60,7 @@ def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None
 def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
     """Take over the weights of `found`; a model with fewer layers is grown. Raises OptionError when it differs in anything else."""
     config, wanted = ModelConfig.read(found.config), trainer.model.config
-    if replace(config, layers=wanted.layers) != wanted or config.layers > wanted.layers:
+    if replace(config, layers=wanted.layers, seq_length=wanted.seq_length) != wanted or config.layers > wanted.layers:
         raise OptionError(
             f"{found.directory} has the shape {config}, the recipe asks for {wanted}; only the number of layers may differ, and only "
             "be smaller: change one of them"

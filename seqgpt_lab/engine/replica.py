@@ -123,7 +123,8 @@ class Replica:
                 raise worker.error(f"has not answered for {worker.pulse.ticks_silent * TICK_SECONDS:g} s: it is stopped or starved")
         idle = min(worker.pulse.ticks_idle for worker in self.workers)
         still = min(worker.pulse.ticks_still for worker in self.workers)
-        if idle >= IDLE_TICKS or still >= STILL_TICKS:
+        answering = all(worker.pulse.ticks_silent < 2 for worker in self.workers)  # one that is not will be named for it
+        if (idle >= IDLE_TICKS and answering) or still >= STILL_TICKS:
             self.broken = True
             behind = min(self.workers, key=lambda worker: worker.pulse.layers)
             seconds = (idle if idle >= IDLE_TICKS else still) * TICK_SECONDS

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ping, Pong, Ready, Stop, Work, WorkerSpec, Written
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from seqgpt_lab.engine.model import Bloom
     from seqgpt_lab.engine.requests import Completion
     from seqgpt_lab.engine.worker_shard import WorkerShard
+
+_CLEAN_UP_SECONDS = 2.0  # a few files are removed; the processors may be busy
 
 
 def work(spec: WorkerSpec, connection: Connection) -> None:
@@ -54,7 +56,7 @@ class Mouth:
             with self._lock:
                 self._connection.send(message)
         except OSError:
-            _leave(1)
+            _leave_unheard()
 
 
 class Server:
@@ -86,7 +88,7 @@ class Server:
             try:
                 message = self._connection.recv()
             except (EOFError, OSError):
-                _leave(1)
+                _leave_unheard()
             if isinstance(message, Ping):
                 self._mouth.say(Pong(self._layers, time.process_time()))
             elif isinstance(message, Cancel):
@@ -185,7 +187,13 @@ def _leave_with_parent(spec: WorkerSpec) -> None:
     _leave(1)
 
 
-def _leave(code: int) -> None:
+def _leave_unheard() -> NoReturn:
+    """The pipe is closed. When the parent is gone, the thread that watches it cleans up and ends this process first."""
+    time.sleep(_CLEAN_UP_SECONDS)
+    _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
     """At once: no clean-up of torch's could finish while other ranks are gone."""
     sys.stdout.flush()
     sys.stderr.flush()

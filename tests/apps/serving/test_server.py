@@ -111,7 +111,9 @@ def test_a_full_queue_is_told_with_when_to_come_back(serve: Serve) -> None:
     served = serve(capacity=3, batch_size=1)
     gate.clear()
     with ThreadPoolExecutor(4) as pool:
-        taken = [pool.submit(served.http.post, "/extract", json=ASK) for _ in range(4)]
+        first = pool.submit(served.http.post, "/extract", json=ASK)
+        until(lambda: len(served.service.batcher._at_work) == 1)  # else it would take a place of the queue
+        taken = [first, *(pool.submit(served.http.post, "/extract", json=ASK) for _ in range(3))]
         until(lambda: served.service.batcher.waiting == 3)
         refused = served.http.post("/extract", json=ASK)
         assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1

@@ -19,7 +19,7 @@ from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kind import Kind, Split
-from seqgpt_lab.embedded.corpus.questions import Question, ask
+from seqgpt_lab.embedded.corpus.questions import Question, answer_line, ask
 from seqgpt_lab.embedded.guidance import Roles, copied_from, tokens_of_characters, value_tokens
 from seqgpt_lab.embedded.real_questions import ask_real, real_document
 from seqgpt_lab.embedded.recipe import Recipe
@@ -237,6 +237,6 @@ def form_drill(tokenizer: Tokenizer, random: Random) -> PackedRow:
         labels = random.sample(list(pairs), k=random.randint(1, min(5, len(pairs))))
         if random.random() < 0.3:
             labels.insert(random.randrange(len(labels) + 1), word(2, 4))
-        lines = "".join(f"{label}: {chr(9).join(dict.fromkeys(pairs.get(label, ['None'])))}\n" for label in labels)
+        lines = "".join(answer_line(label, pairs.get(label, ())) for label in labels)
         questions.append(Question(text, "抽取", tuple(labels), lines))
     return pack(tokenizer, text, questions)

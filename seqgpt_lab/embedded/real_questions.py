@@ -7,7 +7,7 @@ from random import Random
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import AnnotatedSet
 from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact, without_cues
-from seqgpt_lab.embedded.corpus.questions import Question, written
+from seqgpt_lab.embedded.corpus.questions import Question, answer_line, written
 
 _CONTACT_SHARE = 0.35
 _SAME_THING = {"联系人": "人名", "单位": "组织机构"}  # in a text whose people and organisations are all marked, these are some of them
@@ -35,10 +35,10 @@ def ask_real(source: AnnotatedSet, document: Document, random: Random) -> Questi
     present = random.sample(list(answers), k=min(len(answers), random.choice((1, 2, 2, 3, 4, 5))))
     absent = certainly_absent(source, document)
     some = random.sample(absent, k=min(len(absent), random.choice((0, 1, 1, 2)) if present else 2))
-    asked = {_wording(source, label, random): tuple(dict.fromkeys(answers.get(label, ()))) for label in [*present, *some]}
+    asked = {_wording(source, label, random): answers.get(label, ()) for label in [*present, *some]}
     phrases = list(asked)
     random.shuffle(phrases)
-    lines = "".join(f"{phrase}: {chr(9).join(asked[phrase]) or 'None'}\n" for phrase in phrases)
+    lines = "".join(answer_line(phrase, asked[phrase]) for phrase in phrases)
     return Question(document.text, "抽取", tuple(phrases), lines)
 
 

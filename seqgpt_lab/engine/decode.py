@@ -51,7 +51,6 @@ class Decoder:
         self.waiting: deque[tuple[int, Request]] = deque()
         self.rows: list[Row] = []  # row r is at row r of the cache
 
-    @torch.inference_mode()
     def run(self, requests: Sequence[Request], finish: Finish, rows: int | None = None) -> None:
         """Complete every request, longest prompts first; numbers are places in the list. rows: as for `work`."""
         self.work([(index, requests[index]) for index in longest_first(requests)], finish, min(rows or self.most_rows, len(requests)))

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 import seqgpt_lab
+from seqgpt_lab.studies.processor import processor_name
 
 _PACKAGES = (
     *("seqgpt-lab", "torch", "tokenizers", "safetensors", "transformers", "flash-attn"),
@@ -34,7 +35,7 @@ def describe_machine() -> dict[str, str | int | list[str]]:
     return {
         "host": platform.node(),
         "system": platform.platform(),
-        "cpu": _cpu_name(),
+        "cpu": processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": _gpu_names(),
@@ -64,16 +65,6 @@ def _git(directory: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _cpu_name() -> str:
-    """The processor's marketing name where Linux tells it, else the architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _gpu_names() -> list[str]:

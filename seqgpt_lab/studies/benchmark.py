@@ -24,6 +24,7 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import sha256_of
 from seqgpt_lab.studies.contestants import Contestant, Running, started
 from seqgpt_lab.studies.display import Prose, plain, short
+from seqgpt_lab.studies.processor import processor_name
 from seqgpt_lab.studies.turns import Record, Result, Turn, results_of
 from seqgpt_lab.studies.workloads import Workload
 
@@ -158,7 +159,7 @@ def describe_machine(model: str | Path, dtype: str) -> dict[str, Any]:
     """What a figure depends on: processor, threads, library versions, number format, and the model by its SHA-256."""
     checkpoint, device = find_checkpoint(model), resolve_device("auto")
     return {
-        "processor": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
+        "processor": torch.cuda.get_device_name() if device.type == "cuda" else processor_name(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "device": device.type,
@@ -176,10 +177,3 @@ def about_machine(machine: Mapping[str, Any]) -> str:
         f"Measured on {plain(machine['processor'])} ({machine['device']}), {machine['threads']} threads on {machine['cores']} cores, in "
         f"{machine['dtype']}; on another machine the figures are others."
     )
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

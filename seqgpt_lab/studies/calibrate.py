@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +16,7 @@ from seqgpt_lab.engine.config import DTYPES, ModelConfig
 from seqgpt_lab.engine.decode import Request, decode
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS
+from seqgpt_lab.studies.processor import processor_name
 from seqgpt_lab.studies.rigs import Rig
 from seqgpt_lab.studies.speeds import best_of, moves, speeds_of
 from seqgpt_lab.studies.worker_speeds import worker_speeds
@@ -72,7 +72,7 @@ def _record(name: str, where: torch.device, found: dict[str, Any]) -> dict[str, 
     cuda = where.type == "cuda"
     threads = torch.get_num_threads()
     properties = torch.cuda.get_device_properties(where) if cuda else None
-    device = properties.name if properties else _processor()
+    device = properties.name if properties else processor_name()
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     measured = f"measured: seqgpt-lab calibrate, {when}, torch {torch.__version__}" + ("" if cuda else f", {threads} thread(s)")
     for figure in ("flops", "attention_flops", "single_query_bandwidth", "map_rate"):
@@ -96,13 +96,3 @@ def _cache_bytes() -> int:
     """Of the last cache that the kernel names for the first processor; 0 where it names none."""
     sizes = [path.read_text(encoding="ascii").strip() for path in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"))]
     return max((int(text[:-1]) * {"K": 2**10, "M": 2**20}[text[-1]] for text in sizes), default=0)
-
-
-def _processor() -> str:
-    from contextlib import suppress
-
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.machine()

@@ -19,6 +19,8 @@ from seqgpt_lab.studies.rigs import Rig
 SEQGPT_560M = ModelConfig(vocab_size=250880, hidden_size=1024, layers=24, heads=16)
 """The shape of SeqGPT-560M, for plans without its files."""
 TARGETS = ("throughput", "latency", "memory")
+# Of a distance between a token and a slot while the bias is made: as an integer, as a float, and masked.
+_DISTANCE_BYTES = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,6 @@ class Plan:
             "memory_bytes": {"total": self.memory.total, **_parts(self.memory)},
             "estimated_figures": self.machine.rig.uncertain,
         }
-
-
-# Of a distance between a token and a slot while the bias is made: as an integer, as a float, and masked.
-_DISTANCE_BYTES = 17
 
 
 def plan(

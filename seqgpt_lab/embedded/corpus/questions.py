@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -45,8 +45,13 @@ def written(value: str) -> str:
 
 
 def answer(labels: Sequence[str], document: Document, kind: Kind) -> str:
-    """A line a label: `label: value\\tvalue`, `None` when the text has none; every line ends with a newline."""
-    return "".join(f"{label}: {chr(9).join(values(document, meaning(label, kind))) or 'None'}\n" for label in labels)
+    """The completion about these labels, a line each."""
+    return "".join(answer_line(label, values(document, meaning(label, kind))) for label in labels)
+
+
+def answer_line(label: str, found: Iterable[str]) -> str:
+    """`label: value\\tvalue`, or `None` without values, and a newline; a value that is found again is written once."""
+    return f"{label}: {chr(9).join(dict.fromkeys(found)) or 'None'}\n"
 
 
 def ask(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -> Question:

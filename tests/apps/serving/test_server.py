@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,13 @@ def until(true: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen within 10 s")
 
 
+def first_at_work(served: Served, pool: ThreadPoolExecutor) -> Future[httpx.Response]:
+    """A request that is at work, so that whatever comes after it waits as long as the gate is shut."""
+    first = pool.submit(served.http.post, "/extract", json=ASK)
+    until(lambda: len(served.service.batcher._at_work) == 1)
+    return first
+
+
 def test_it_gives_what_the_library_gives(serve: Serve) -> None:
     served = serve()
     labels = ["姓名", {"field": "岁数", "phrase": "年龄"}]
@@ -65,8 +72,7 @@ def test_requests_that_come_together_are_decoded_together_whatever_their_labels(
     served = serve(batch_size=8)
     gate.clear()
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(served.http.post, "/extract", json=ASK)
-        until(lambda: len(served.service.batcher._at_work) == 1)
+        first = first_at_work(served, pool)
         others = [pool.submit(served.http.post, "/extract", json={**ASK, "labels": label}) for label in ("姓名", "年龄", "公司") * 2]
         until(lambda: served.service.batcher.waiting == 6)
         gate.set()
@@ -111,8 +117,7 @@ def test_a_full_queue_is_told_with_when_to_come_back(serve: Serve) -> None:
     served = serve(capacity=3, batch_size=1)
     gate.clear()
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(served.http.post, "/extract", json=ASK)
-        until(lambda: len(served.service.batcher._at_work) == 1)  # else it would take a place of the queue
+        first = first_at_work(served, pool)
         taken = [first, *(pool.submit(served.http.post, "/extract", json=ASK) for _ in range(3))]
         until(lambda: served.service.batcher.waiting == 3)
         refused = served.http.post("/extract", json=ASK)
@@ -126,8 +131,7 @@ def test_time_that_runs_out_and_clients_that_leave_free_their_place(serve: Serve
     served = serve(batch_size=1)
     gate.clear()
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(served.http.post, "/extract", json=ASK)
-        until(lambda: len(served.service.batcher._at_work) == 1)
+        first = first_at_work(served, pool)
         late = served.http.post("/extract", json={**ASK, "timeout_seconds": 0.1})
         assert late.status_code == 504
         until(lambda: served.service.batcher.waiting == 0)  # the place is given back just after the answer

@@ -18,6 +18,7 @@ from torch import Tensor
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
+from seqgpt_lab.embedded.corpus.excerpts import excerpt
 from seqgpt_lab.embedded.corpus.kind import Kind, Split
 from seqgpt_lab.embedded.corpus.questions import Question, answer_line, ask
 from seqgpt_lab.embedded.guidance import Roles, copied_from, tokens_of_characters, value_tokens
@@ -195,7 +196,7 @@ class Batches:
             return repeat_drill(self.tokenizer, random) if random.random() < 0.7 else form_drill(self.tokenizer, random)
         if self.real is not None and random.random() < self.recipe.real_share:
             return self._real_row(self.real, random)
-        document, questions = document_questions(self.kinds, "train", random, self.recipe.questions)
+        document, questions = document_questions(self.kinds, "train", random, self.recipe.questions, self.recipe.excerpt_share)
         return pack(self.tokenizer, document.text, questions, document.gold, self.roles)
 
     def _real_row(self, real: AnnotatedSets, random: Random) -> PackedRow:
@@ -206,10 +207,14 @@ class Batches:
         return pack(self.tokenizer, document.text, [question for question in questions if question.labels], document.gold)
 
 
-def document_questions(kinds: Sequence[Kind], split: Split, random: Random, count: int) -> tuple[Document, list[Question]]:
-    """A document of a random kind with `count` questions about it."""
+def document_questions(
+    kinds: Sequence[Kind], split: Split, random: Random, count: int, excerpts: float = 0.0
+) -> tuple[Document, list[Question]]:
+    """A document of a random kind with `count` questions about it. excerpts: how often it is an excerpt among plain sentences."""
     kind = random.choice(kinds)
     document = compose(kind, split, random, 0)
+    if random.random() < excerpts:
+        document = excerpt(document, random)
     return document, [ask(document, kind, kinds, random) for _ in range(count)]
 
 

@@ -12,6 +12,7 @@ class Recipe:
     Copying forms in the first `drill_pools` steps, which are short random drills: the same tokens spent on documents do not form it.
     flat: share of the steps at the full rate, before it falls to zero.
     real_share: of the documents, drawn from annotated real texts where there are any.
+    excerpt_share: of the synthetic documents, shown in part or not at all among sentences that hold nothing.
     guide_weight: of the losses that say where to look, beside the answer's own; guide_head: the last layer's head that is
     told, by default its last one, which ALiBi binds least to what is near.
     """
@@ -21,7 +22,7 @@ class Recipe:
     questions: int = 3
     tokens: int = 5000
     hidden_size: int = 256
-    layers: int = 6
+    layers: int = 8
     muon_rate: float = 0.02
     adam_rate: float = 2e-3
     warmup: int = 30
@@ -30,6 +31,7 @@ class Recipe:
     drill_rows: int = 48
     drill_after: float = 0.05
     real_share: float = 0.4
+    excerpt_share: float = 0.12
     guide_weight: float = 0.3
     guide_head: int = -1
     seed: int = 1

@@ -29,7 +29,7 @@ _FORM_STYLES: tuple[tuple[str, str], ...] = (
 _CLAUSE_JOINTS = (("，", "。"), ("；", "。"), ("。", "。"), ("，", "；"), (",", "."), ("\n", "\n"))
 _NOISY_SHARE = 0.3
 # What stands between the values of a list, and how often a composed document has a field with one.
-_LIST_JOINTS = ("、", "、", "，", "；", " ", "/", "和", "及", " & ", ",")
+_LIST_JOINTS = ("、", "、", "，", "；", " ", "/", "和", "及", " & ", ",", "跟", "与", "，还有")
 _FORM_LIST_SHARE, _PROSE_LIST_SHARE = 0.15, 0.25
 
 

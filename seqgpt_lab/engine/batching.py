@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from seqgpt_lab.engine.requests import Request
 
+_ANSWER_WORK = 100  # writing an answer takes about as long as reading so many tokens of a prompt
+
 
 def longest_first(requests: Sequence[Request]) -> list[int]:
     """Indices by length, so that what is too large for memory shows at once; requests that share a text stand together."""
@@ -18,7 +20,27 @@ def longest_first(requests: Sequence[Request]) -> list[int]:
 
 
 def plan_parts(requests: Sequence[Request], *, replicas: int, most: int) -> list[list[int]]:
-    """Indices of the requests of each part, longest first: at most `most`, and no more than a replica's fair share of all."""
-    order = longest_first(requests)
-    size = max(1, min(most, -(-len(order) // replicas)))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    """Indices of the requests of each part, at most `most` and longest first; of so many parts in a row all take about as long.
+
+    Requests that share a text stay in one part as long as that is not more than a replica's fair share of the work.
+    """
+    order, size = longest_first(requests), most * replicas
+    blocks = [order[start : start + size] for start in range(0, len(order), size)]
+    return [part for block in blocks for part in _dealt(requests, block, replicas, most) if part]
+
+
+def _dealt(requests: Sequence[Request], block: Sequence[int], replicas: int, most: int) -> list[list[int]]:
+    """Longest first, each request to the part with the least work so far (Graham 1969): none is behind by more than one request."""
+    parts: list[list[int]] = [[] for _ in range(replicas)]
+    work, home = [0] * replicas, dict[tuple[int, ...], int]()
+    fair = sum(len(requests[index].prompt_ids) + _ANSWER_WORK for index in block) / replicas
+    for index in block:
+        ids, shared = requests[index].prompt_ids, requests[index].shared_prefix
+        at = home.get(ids[:shared], -1) if shared else -1
+        again = shared if at >= 0 else 0
+        if at < 0 or work[at] >= fair or len(parts[at]) == most:
+            at, again = min((part for part in range(replicas) if len(parts[part]) < most), key=lambda part: (work[part], part)), 0
+        parts[at].append(index)
+        work[at] += len(ids) - again + _ANSWER_WORK
+        home[ids[:shared]] = at
+    return parts

@@ -31,4 +31,22 @@ def test_every_request_is_in_one_part_that_leaves_no_replica_idle(lengths: list[
     parts = plan_parts(requests(lengths), replicas=replicas, most=most)
     assert sorted(index for part in parts for index in part) == list(range(len(lengths)))
     assert all(1 <= len(part) <= most for part in parts)
-    assert len(parts) >= min(replicas, len(lengths)) / 2  # a fair share rounded up leaves at most half of them without
+    assert len(parts) >= min(replicas, len(lengths))
+    assert all(longest_first([asked[index] for index in part]) == list(range(len(part))) for asked in [requests(lengths)] for part in parts)
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=50), st.integers(1, 5))
+def test_no_replica_gets_more_than_one_prompt_more_than_another(lengths: list[int], replicas: int) -> None:
+    """The longest and an answer, which counts as some more tokens."""
+    tokens = [sum(lengths[index] for index in part) for part in plan_parts(requests(lengths), replicas=replicas, most=50)]
+    counts = [len(part) for part in plan_parts(requests(lengths), replicas=replicas, most=50)]
+    work = [one + 100 * count for one, count in zip(tokens, counts, strict=True)]
+    assert len(lengths) < replicas or max(work) - min(work) <= max(lengths) + 100
+
+
+def test_requests_about_one_text_go_to_one_replica_unless_they_are_more_than_its_share() -> None:
+    asked = [Request((text,) * 300 + (8, end), shared_prefix=300) for end in range(2) for text in range(4)]
+    parts = plan_parts(asked, replicas=2, most=50)
+    assert sorted(sorted({asked[index].prompt_ids[0] for index in part}) for part in parts) == [[0, 2], [1, 3]]
+    lone = [Request((7,) * 300 + (8, end), shared_prefix=300) for end in range(8)]
+    assert all(part for part in plan_parts(lone, replicas=2, most=50)) and len(plan_parts(lone, replicas=2, most=50)) == 2

@@ -33,14 +33,15 @@ def _dealt(requests: Sequence[Request], block: Sequence[int], replicas: int, mos
     """Longest first, each request to the part with the least work so far (Graham 1969): none is behind by more than one request."""
     parts: list[list[int]] = [[] for _ in range(replicas)]
     work, home = [0] * replicas, dict[tuple[int, ...], int]()
-    fair = sum(len(requests[index].prompt_ids) + _ANSWER_WORK for index in block) / replicas
+    texts = {requests[index].prompt_ids[: requests[index].shared_prefix] for index in block}
+    alone = sum(len(requests[index].prompt_ids) - requests[index].shared_prefix + _ANSWER_WORK for index in block)
+    fair = (sum(map(len, texts)) + alone) / replicas
     for index in block:
         ids, shared = requests[index].prompt_ids, requests[index].shared_prefix
         at = home.get(ids[:shared], -1) if shared else -1
-        again = shared if at >= 0 else 0
         if at < 0 or work[at] >= fair or len(parts[at]) == most:
-            at, again = min((part for part in range(replicas) if len(parts[part]) < most), key=lambda part: (work[part], part)), 0
-        parts[at].append(index)
-        work[at] += len(ids) - again + _ANSWER_WORK
+            at = min((part for part in range(replicas) if len(parts[part]) < most), key=lambda part: (work[part], part))
+        work[at] += len(ids) + _ANSWER_WORK - (shared if home.get(ids[:shared]) == at else 0)
         home[ids[:shared]] = at
+        parts[at].append(index)
     return parts

@@ -24,7 +24,7 @@ def plan_parts(requests: Sequence[Request], *, replicas: int, most: int) -> list
 
     Requests that share a text stay in one part as long as that is not more than a replica's fair share of the work.
     """
-    order, size = longest_first(requests), most * replicas
+    order, size = longest_first(requests), max(1, most * replicas)
     blocks = [order[start : start + size] for start in range(0, len(order), size)]
     return [part for block in blocks for part in _dealt(requests, block, replicas, most) if part]
 

@@ -21,11 +21,10 @@ from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
 
-__all__ = ["Completion", "Decoder", "Request", "Timing", "decode", "guesses_a_row", "positions_are_free"]
+__all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
 
 PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
-POSITIONS_A_PASS = 64  # that guesses of all rows may fill
-GUESSES_A_ROW = (8, 16)  # at least; and at most, where a pass over a few positions costs as much as one over one
+GUESSES_A_ROW = 24  # ids at most that a row may guess in a pass; a drafter guesses fewer where it is not sure
 
 Numbered = tuple[int, Request]
 """A request, and the number by which its completion is told."""
@@ -46,7 +45,6 @@ class Decoder:
     def __init__(self, model: Bloom, *, rows: int = 32, token_budget: int = 16384, reuse: ReuseCache | None = None) -> None:
         self.model, self.most_rows, self.token_budget = model, rows, token_budget
         self.device, self.reuse = model.slopes.device, reuse or ReuseCache()
-        self.positions_are_free = positions_are_free(self.device)
         self.cache: KVCache | None = None
         self.waiting: deque[tuple[int, Request]] = deque()
         self.rows: list[Row] = []  # row r is at row r of the cache
@@ -135,7 +133,7 @@ class Decoder:
     def _step(self) -> None:
         """Feed each row what it has not seen and its guesses, ask what comes next, keep what is right."""
         for row in self.rows:
-            row.plan(guesses_a_row(len(self.rows), self.positions_are_free))
+            row.plan(GUESSES_A_ROW)
         questions, places, first = [], [], 0
         for row in self.rows:
             questions += row.questions
@@ -195,20 +193,6 @@ class Decoder:
                     self.rows[at] = last
         if gone:
             finish([index for index, _ in gone], [completion for _, completion in gone])
-
-
-def guesses_a_row(rows: int, positions_are_free: bool = True) -> int:
-    """How many ids each of so many rows may guess in a pass."""
-    least, most = GUESSES_A_ROW
-    return min(most, max(least, POSITIONS_A_PASS // rows)) if positions_are_free else least
-
-
-def positions_are_free(device: torch.device) -> bool:
-    """Whether up to some 32 positions a pass cost what one does. Without matrix units they cost by the piece (docs/decoding.md).
-
-    Asked of the processor, not measured: guesses, and with them rounding, are then the same in every run.
-    """
-    return device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
 
 
 def _slots(request: Request) -> int:

@@ -1,7 +1,7 @@
 """Drafts of answers as token ids, for the engine to verify: what is laid out beforehand, and guesses at values (`guesses.py`).
 
-A draft is the rest of the value being copied, a line break, the next label's name, a guess of its value, and so on. It is looked up by
-characters and encoded together with what is written, because the ids of a text depend on what stands beside it.
+A draft is the rest of the value being copied, a line break, the next label's name, its value where the text plainly says which, and so
+on. It is looked up by characters and encoded together with what is written, because the ids of a text depend on what stands beside it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,13 @@ class TextDrafter:
         return () if half else self.tokenizer.encode(draft).ids[:most]
 
     def _draft(self, answer: str, half: bytes, most: int) -> str:
-        """The text of a draft, of `most` characters or a line more, or to the end of the answer."""
+        """The text of a draft: of `most` characters or a line more, to the first value that would be a mere guess, or to the end."""
         *lines, begun = answer.split("\n")
         draft = ""
         for line in range(len(lines), len(self.names)):
+            name = self.names[line]
+            if len(begun) <= len(name) and not half and not self.guesser.is_sure(line):
+                return draft + name[len(begun) :] if name.startswith(begun) else draft
             rest = self._line(line, begun, half)
             if rest is None or len(draft) >= most:
                 break

@@ -20,6 +20,7 @@ _STOPS_BETWEEN_WORDS = frozenset(",. ")
 _LONGEST = 48  # characters of a guess
 _PLACES = 48  # looked at
 _LIKELY = 2.0  # least score of a place for a value
+_SURE = 4.0  # from here on a place is worth a guess before any of the value is written (counted: docs/decoding.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Guesser:
             return "" if best is None else self._until(label, best - len(begun), best)
         start = self._next_after(label, before[-1]) if before else self._first(label)
         return ABSENT if start is None else self._until(label, start, start)
+
+    def is_sure(self, label: int) -> bool:
+        """Whether the text says so plainly where the label's first value begins that guessing it pays."""
+        start = self._first(label)
+        return start is not None and self.starts(label)[start] >= _SURE
 
     def starts(self, label: int) -> dict[int, float]:
         """Where a value of the label may begin, with scores; the likeliest first, of equals the first in the text."""

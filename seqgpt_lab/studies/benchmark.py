@@ -30,6 +30,7 @@ from seqgpt_lab.studies.workloads import Workload
 
 Progress = Callable[[str, int, int], None]
 """Called with the workload, how many of its turns are done and how many there are."""
+_PAUSE_SECONDS = 0.5  # between turns: threads of OpenMP spin for a while after their work, on the cores of whoever is next
 _WARM_UP = 4  # tasks: enough to start threads and to touch the weights
 
 
@@ -110,6 +111,7 @@ def _measure(
         for place in _order(len(running), number + 1):
             if (number, place) in turns:
                 continue
+            time.sleep(_PAUSE_SECONDS)
             begun = time.perf_counter()
             completions = running[place].run(tasks, workload.batch)
             if number >= 0:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.engine.peer_ctranslate2 import CTranslate2Engine
-from seqgpt_lab.engine.reference import ReferenceEngine
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.studies.peer_process import PeerProcess
 from seqgpt_lab.studies.workloads import Task
 
 TECHNIQUES: Mapping[str, str] = {
@@ -90,7 +89,8 @@ class Running:
 
 @contextmanager
 def started(model: str | Path, contestants: Sequence[Contestant], dtype: str) -> Iterator[list[Running]]:
-    """All contestants loaded, until the block ends. Those of this engine share the weights and nothing that they keep of texts."""
+    """All contestants loaded, until the block ends: peers in processes of their own; those of this engine share the weights and nothing
+    that they keep of texts."""
     with ExitStack() as stack:
         engines: dict[str, Any] = {}
         running = []
@@ -105,6 +105,4 @@ def started(model: str | Path, contestants: Sequence[Contestant], dtype: str) ->
 def _load(stack: ExitStack, model: str | Path, engine: str, dtype: str) -> Any:
     if engine == "ours":
         return stack.enter_context(Engine.load(model, dtype=dtype))
-    if engine == "transformers":
-        return ReferenceEngine.load(model, dtype=dtype, probabilities=False)
-    return CTranslate2Engine.load(model, quantization=PEERS[engine])
+    return stack.enter_context(closing(PeerProcess(engine, model, dtype if PEERS[engine] == "auto" else PEERS[engine])))

@@ -14,7 +14,7 @@ import torch
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
-from seqgpt_lab.studies.passes import Group, Pass, interpolate
+from seqgpt_lab.studies.passes import Group, Pass
 from seqgpt_lab.studies.rigs import Rig
 
 ITEM_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
@@ -194,3 +194,15 @@ def _sums(machine: Machine, tokens: int) -> float:
         return 0.0
     once = machine.rig.reduce_seconds + tokens * machine.config.hidden_size * machine.item_bytes / machine.rig.link_bandwidth
     return (2 * machine.config.layers + 1) * once + machine.rig.reduce_seconds
+
+
+def interpolate(points: Mapping[int, float], at: float) -> float:
+    """On straight lines through points sorted by place; before the first and after the last, in proportion to that one's value."""
+    places = list(points)
+    if at >= places[-1]:
+        return points[places[-1]] * (at / places[-1] if places[-1] else 1.0)
+    if at <= places[0]:
+        return points[places[0]]
+    right = next(index for index, place in enumerate(places) if place > at)
+    low, high = places[right - 1], places[right]
+    return points[low] + (points[high] - points[low]) * (at - low) / (high - low)

@@ -6,17 +6,16 @@ Prompts of one length are admitted a few at a time; rows that came earlier write
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS, guesses_a_row
+from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
 from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import OptionError
 
 TECHNIQUES = ("plain", "drafted", "grounded")
 _GROUNDED_HEAD_IDS = 64
-# Ids of an answer that a pass settles, by guesses a row: measured with structural drafts on the bundled documents' answers of 46 ids.
-_SETTLED = {0: 1.0, 4: 46 / 11.4, 15: 46 / 5.4}
+GUESSED = 10  # ids that a row guesses in a pass, on average, and
+_SETTLED = 7.0  # ids that a pass settles, the prompt's included: counted on the bundled documents (docs/decoding.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,7 @@ class Workload:
     """A batch and how it is answered. length: prompt ids of each row, padding included; output: ids written, the end not counted.
 
     passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed, as many as the engine allows.
-    head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already. free_positions: as
-    the engine sees the machine, `Rig.free_positions`.
+    head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
     """
 
     batch: int
@@ -65,10 +63,9 @@ class Workload:
     drafted: bool = False
     head_ids: int | None = None
     cached: int = 0
-    free_positions: bool = True
 
     @classmethod
-    def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0, free_positions: bool = True) -> Workload:
+    def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0) -> Workload:
         """With the passes that a technique takes as a rule. Raises OptionError for counts below 1 and unknown techniques."""
         if min(batch, length, output) < 1 or not 0 <= cached < length:
             raise OptionError(f"batch {batch}, length {length} and output {output} must be at least 1, and cached {cached} below length")
@@ -76,30 +73,14 @@ class Workload:
             raise OptionError(f"unknown technique {technique!r}; choose {', '.join(TECHNIQUES)}")
         if technique == "plain":
             return cls(batch, length, output, output + 1, cached=cached)  # the end is a choice of its own
-        passes = math.ceil(output / ids_a_pass(guesses_a_row(batch, free_positions)))
+        passes = math.ceil(output / _SETTLED)
         head_ids = _GROUNDED_HEAD_IDS if technique == "grounded" else None
-        return cls(batch, length, output, passes, True, head_ids, cached, free_positions)
+        return cls(batch, length, output, passes, True, head_ids, cached)
 
-    def guesses(self, rows: int) -> int:
-        """Ids guessed a row and pass where so many rows are at work."""
-        return guesses_a_row(rows, self.free_positions) if self.drafted else 0
-
-
-def ids_a_pass(guesses: int) -> float:
-    """How many ids of an answer a pass settles with so many guesses a row: between what was measured, on a straight line."""
-    return interpolate(_SETTLED, min(guesses, max(_SETTLED)))
-
-
-def interpolate(points: Mapping[int, float], at: float) -> float:
-    """On straight lines through points sorted by place; before the first and after the last, in proportion to that one's value."""
-    places = list(points)
-    if at >= places[-1]:
-        return points[places[-1]] * (at / places[-1] if places[-1] else 1.0)
-    if at <= places[0]:
-        return points[places[0]]
-    right = next(index for index, place in enumerate(places) if place > at)
-    low, high = places[right - 1], places[right]
-    return points[low] + (points[high] - points[low]) * (at - low) / (high - low)
+    @property
+    def guesses(self) -> int:
+        """Ids guessed a row and pass."""
+        return GUESSED if self.drafted else 0
 
 
 def passes_of(work: Workload) -> tuple[list[Pass], list[Pass]]:
@@ -116,7 +97,7 @@ def passes_of(work: Workload) -> tuple[list[Pass], list[Pass]]:
 
 def _pass(work: Workload, cohorts: list[tuple[int, int]], new: int) -> Pass:
     rows = new + sum(count for _, count in cohorts)
-    guesses = work.guesses(rows)
+    guesses = work.guesses
     groups = []
     if cohorts:  # all in one rectangle, as wide as the row that is furthest
         written = round(work.output * cohorts[0][0] / work.passes)

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Completion, Request, positions_are_free
+from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.display import Prose
-from seqgpt_lab.studies.passes import TECHNIQUES, Workload
+from seqgpt_lab.studies.passes import GUESSED, TECHNIQUES, Workload
 from seqgpt_lab.studies.planner import Arrangement, plan
 from seqgpt_lab.studies.rigs import Rig
 
@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Drafts that are right: an answer known beforehand. Its own drafter, for it keeps no state."""
+    """Drafts that are right, as long as drafts are on average: an answer known beforehand. Its own drafter, for it keeps no state."""
 
     answer: tuple[int, ...]
 
@@ -64,7 +64,7 @@ class Replay:
         return self
 
     def propose(self, written: Sequence[int], most: int) -> Sequence[int]:
-        return self.answer[len(written) : len(written) + most]
+        return self.answer[len(written) : len(written) + min(most, GUESSED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def _run(engine: Engine, case: Case, rounds: int) -> tuple[float, float, Workloa
         engine.generate(requests)
         walls.append(time.perf_counter() - started)
         busy.append(max(after - earlier for after, earlier in zip(_processor_seconds(engine), before, strict=True)))
-    return min(walls), min(busy), _workload(case, written, engine.device)
+    return min(walls), min(busy), _workload(case, written)
 
 
 def _processor_seconds(engine: Engine) -> list[float]:
@@ -191,12 +191,11 @@ def _processor_seconds(engine: Engine) -> list[float]:
     return [one.user + one.system for one in times] or [time.process_time()]
 
 
-def _workload(case: Case, written: Sequence[Completion], device: torch.device) -> Workload:
-    free = positions_are_free(device)
+def _workload(case: Case, written: Sequence[Completion]) -> Workload:
     passes = max(completion.timing.passes for completion in written)
     output = max(len(completion.token_ids) for completion in written)
     head_ids = _HEAD_IDS if case.technique == "grounded" else None
-    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids, free_positions=free)
+    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids)
 
 
 def _requests(engine: Engine, case: Case) -> list[Request]:
@@ -251,7 +250,7 @@ def _peak(model: str | Path, dtype: str, case: Case, answer: Any) -> None:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         assert found, "Linux tells the peak of every process"
-        answer.send((int(found.group(1)) * 1024, _workload(case, written, engine.device)))
+        answer.send((int(found.group(1)) * 1024, _workload(case, written)))
 
 
 def about_times(frame: pandas.DataFrame) -> Prose:

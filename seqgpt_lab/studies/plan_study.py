@@ -29,7 +29,7 @@ def plan_grid(
     for length in lengths:
         for batch in batches:
             for technique in techniques:
-                work = Workload.of(batch, length, output, technique, free_positions=machine.free_positions)
+                work = Workload.of(batch, length, output, technique)
                 try:
                     frames.append(table(compare(machine, SEQGPT_560M, work, dtype)).assign(technique=technique))
                 except CapacityError:
@@ -53,7 +53,7 @@ def compare_machines(rigs: Sequence[str], batch: int, length: int, output: int, 
     for name in rigs:
         for technique in ("plain", "grounded"):
             machine = Rig.load(name)
-            work = Workload.of(batch, length, output, technique, free_positions=machine.free_positions)
+            work = Workload.of(batch, length, output, technique)
             plans = compare(machine, SEQGPT_560M, work, dtype)
             rows.append(table([best(plans, "throughput")[0]]).assign(technique=technique))
     return pandas.concat(rows, ignore_index=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas
 
+from seqgpt_lab.engine.choose import STATES_AT_ONCE
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import POSITIONS_A_PASS, PROMPT_TOKENS_A_PASS
+from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
 from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import Machine, Seconds, pass_seconds
@@ -135,7 +136,7 @@ def _activations(machine: Machine, work: Workload) -> float:
     Never less for more work, so that what fits can be searched for.
     """
     hidden, item, new = machine.config.hidden_size, machine.item_bytes, work.length - work.cached
-    asked = max(rows * (1 + work.guesses(rows)) for rows in {work.batch, *range(1, min(work.batch, POSITIONS_A_PASS))})
+    asked = work.batch * (1 + work.guesses)
     tokens = min(work.batch * new, max(PROMPT_TOKENS_A_PASS, new)) + asked
     distances = float(new * (new + BLOCK) / 2 if new > BLOCK else new * new)  # of a prompt by itself, in blocks
     if work.batch > 1:  # prompts side by side are one rectangle
@@ -145,7 +146,7 @@ def _activations(machine: Machine, work: Workload) -> float:
     inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
     ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
     making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
-    return float(max(making, inside + distances * machine.heads * item, asked * ids * item))
+    return float(max(making, inside + distances * machine.heads * item, min(asked, STATES_AT_ONCE) * ids * item))
 
 
 def room(found: Plan) -> float:

@@ -133,12 +133,6 @@ class Rig:
         write_atomically(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120))
 
     @property
-    def free_positions(self) -> bool:
-        """Whether a pass over some 32 tokens costs about as much as one over one: on a card, and on a CPU whose layers were measured so."""
-        curve = max(self.layer_seconds.get("bf16", {}).items(), default=(0, {}))[1]
-        return self.kind == "cuda" or (1 in curve and 32 in curve and curve[32] < 1.5 * curve[1])
-
-    @property
     def uncertain(self) -> list[str]:
         """Names of the figures that are estimates: nobody has measured or published them."""
         return [name for name, basis in self.basis.items() if basis.startswith("estimate")]

@@ -35,14 +35,19 @@ def drafts(file: Path, text: str, phrases: Sequence[str]) -> TextDrafts:
 
 
 def passes(source: TextDrafts, answer: Sequence[int], most: int) -> int:
-    """How many passes an engine needs that verifies at most `most` guesses a pass; the end token is chosen in the last one."""
-    drafter, written, count = source.start(), 0, 0
+    """How many passes an engine needs that verifies at most `most` guesses a pass."""
+    return verified(source, answer, most)[0]
+
+
+def verified(source: TextDrafts, answer: Sequence[int], most: int) -> tuple[int, int]:
+    """The passes, in the last of which the end token is chosen, and how many guesses were wrong or came after a wrong one."""
+    drafter, written, count, wrong = source.start(), 0, 0, 0
     while written <= len(answer):
         guess = drafter.propose(answer[:written], most)
         assert len(guess) <= most
         right = next((at for at, one in enumerate(guess) if [one] != list(answer[written + at : written + at + 1])), len(guess))
-        written, count = written + right + 1, count + 1
-    return count
+        written, count, wrong = written + right + 1, count + 1, wrong + len(guess) - right
+    return count, wrong
 
 
 def gold_answer(document: Document, phrases: Sequence[str]) -> str:
@@ -65,8 +70,9 @@ def test_a_form_is_drafted_whole_and_as_the_tokenizer_writes_it(file: Path) -> N
     ids = load_vocabulary(file).tokenizer.encode(answer).ids
     source = drafts(file, FORM.replace(" (甲方)", ""), ["姓名", "年龄", "公司", "手机号"])
     plain = load_vocabulary(file).tokenizer.encode(answer.replace(" (甲方)", "")).ids
-    assert list(source.start().propose([], 500)) == plain
-    assert passes(source, plain, 500) == 1 and passes(drafts(file, FORM, ["姓名", "年龄", "公司", "手机号"]), ids, 500) <= 4
+    known = load_vocabulary(file).tokenizer.encode(answer.replace(" (甲方)", "").removesuffix("None\n")).ids
+    assert list(source.start().propose([], 500)) == known, "but for the last value, of which the text says nothing"
+    assert passes(source, plain, 500) == 2 and passes(drafts(file, FORM, ["姓名", "年龄", "公司", "手机号"]), ids, 500) <= 5
 
 
 @MANY
@@ -104,9 +110,9 @@ def test_values_go_on_over_a_line_break_of_the_text(tokenizer_file: Path) -> Non
 
 
 def test_gold_answers_of_bundled_documents_take_few_passes(tokenizer_file: Path) -> None:
-    """The mark is what the simplest structural draft was measured to need: 5.0 passes for 46 ids with 31 drafted."""
+    """The simplest structural draft was measured to need 5.0 passes for 46 ids with 31 drafted, of which it wastes half and more."""
     encode = load_vocabulary(tokenizer_file).tokenizer.encode
-    counts = {False: 0, True: 0}
+    counts, wasted = {False: 0, True: 0}, {False: 0, True: 0}
     ids = 0
     for kind in KINDS:
         label_set = LabelSet.load(bundled("labels", f"{kind}.yaml"))
@@ -119,11 +125,13 @@ def test_gold_answers_of_bundled_documents_take_few_passes(tokenizer_file: Path)
             for learned in (False, True):
                 known = [experience.profile(phrase) if learned else None for phrase in phrases]
                 hints = tuple(Hints((label.phrase, *label.synonyms), one) for label, one in zip(labels, known, strict=True))
-                counts[learned] += passes(TextDrafts(document.text, tuple(phrases), hints, tokenizer_file), answer, 31)
+                needed, wrong = verified(TextDrafts(document.text, tuple(phrases), hints, tokenizer_file), answer, 31)
+                counts[learned], wasted[learned] = counts[learned] + needed, wasted[learned] + wrong
             for phrase in phrases:
                 places = [(entity.start, entity.end) for entity in document.gold if entity.label == phrase]
                 experience.add(phrase, [Example.at(document.text, *place) for place in places])
-    assert 46 * counts[False] / ids < 5.0 and counts[True] < 0.9 * counts[False]
+    assert 46 * counts[False] / ids < 5.2 and counts[True] < 0.75 * counts[False]
+    assert wasted[False] < 0.4 * ids
 
 
 def test_experience_is_bounded_and_what_it_gave_out_stays() -> None:

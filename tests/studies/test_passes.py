@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Decoder, decode, positions_are_free
+from seqgpt_lab.engine.decode import Decoder, decode
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.packing import pack
 from seqgpt_lab.engine.requests import Request
-from seqgpt_lab.studies.passes import Group, Workload, ids_a_pass, interpolate, passes_of
+from seqgpt_lab.studies.costs import interpolate
+from seqgpt_lab.studies.passes import GUESSED, Group, Workload, passes_of
 from seqgpt_lab.studies.plan_check import Replay
-
-FREE = positions_are_free(torch.device("cpu"))
 
 
 def run(batch: int, length: int, output: int, drafted: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[list[list[Group]], int]:
@@ -51,17 +50,15 @@ def test_plain_passes_are_the_engines(batch: int, length: int, monkeypatch: pyte
 @pytest.mark.parametrize(("batch", "length"), [(1, 300), (4, 100), (10, 300), (20, 60)])
 def test_drafted_passes_are_the_engines_but_for_the_last_guesses(batch: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, passes = run(batch, length, 48, True, monkeypatch)
-    prompts, writing = passes_of(Workload(batch, length, 48, passes, drafted=True, free_positions=FREE))
+    prompts, writing = passes_of(Workload(batch, length, 48, passes, drafted=True))
     planned = [*prompts, *writing]
     assert len(planned) == len(seen)
     # Towards the end of an answer there is less left to guess than a row may; until then everything is the same.
-    whole = 48 // (1 + Workload(batch, 1, 1, 1, drafted=True, free_positions=FREE).guesses(batch))
+    whole = 48 // (1 + GUESSED)
     for mine, theirs in list(zip(planned, seen, strict=True))[: whole - 1]:
         assert mine.tokens == sum(group.rows * group.fed for group in theirs)
         assert [(group.rows, group.fed) for group in mine.groups] == [(group.rows, group.fed) for group in theirs]
 
 
-def test_more_guesses_settle_more_and_lines_are_straight() -> None:
-    settled = [ids_a_pass(guesses) for guesses in range(17)]
-    assert settled == sorted(settled) and settled[0] == 1 and settled[15] == settled[16] == pytest.approx(46 / 5.4)
+def test_lines_are_straight_and_the_last_point_holds_in_proportion() -> None:
     assert [interpolate({2: 10.0, 4: 30.0}, at) for at in (1, 2, 3, 4, 8)] == [10.0, 10.0, 20.0, 30.0, 60.0]

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from seqgpt_lab.embedded.widen import widen
-from seqgpt_lab.engine.decode import guesses_a_row, positions_are_free
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.calibrate import calibrate
+from seqgpt_lab.studies.passes import GUESSED
 from seqgpt_lab.studies.plan_check import (
     Case,
     about_times,
@@ -40,7 +40,7 @@ def test_what_ran_is_what_was_planned(model: Path) -> None:
     cases = [Case(2, 40, "plain"), Case(2, 40, "drafted", output=48), Case(2, 40, "grounded", output=48), Case(1, 40, "plain", output=6)]
     seen: list[tuple[str, int, int]] = []
     frame = check_times(model, rig, cases, dtype="fp32", rounds=1, clock="processor", progress=lambda *step: seen.append(step))
-    drafted = math.ceil(48 / (1 + guesses_a_row(2, positions_are_free(torch.device("cpu")))))
+    drafted = math.ceil(48 / (1 + GUESSED))
     assert list(frame["passes"]) == [12, drafted, drafted, 6] and seen[-1] == ("configurations", 4, 4)
     assert (frame["measured"] == frame["busy"]).all() and (frame["measured"] > 0).all()
     # Twice the time a pass makes twice the prediction: what is compared moves with the rig.

@@ -23,15 +23,6 @@ def test_a_bundled_rig_loads_names_itself_and_survives_being_saved(name: str, tm
     assert rig.name == name and Rig.load(tmp_path / "copy.yaml") == rig
 
 
-def test_positions_are_free_on_cards_and_where_a_cpus_layers_say_so(figures: dict[str, Any]) -> None:
-    assert Rig.load("dual-4090").free_positions
-    basis = {**figures["basis"], "layer_seconds": "measured: here"}
-    for seconds, free in [(1.2e-3, True), (2.6e-3, False)]:
-        curves = {"bf16": {256: {1: 1e-4, 32: 9e-4}, 1024: {1: 1e-3, 32: seconds}}}
-        assert Rig.from_dict({**figures, "kind": "cpu", "layer_seconds": curves, "basis": basis}, "here.yaml").free_positions == free
-    assert not Rig.from_dict({**figures, "kind": "cpu"}, "here.yaml").free_positions
-
-
 def test_the_card_attains_no_more_than_is_published() -> None:
     rig = Rig.load("dual-4090")
     assert rig.bandwidth <= 1008e9 and rig.flops["fp16"] <= 165.2e12 and rig.memory_bytes <= 24 * 2**30

@@ -45,7 +45,7 @@ def plan(
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
     machine = Rig.load(rig)
-    work = Workload.of(batch, length, output, technique, cached, machine.free_positions)
+    work = Workload.of(batch, length, output, technique, cached)
     plans = compare(machine, _shape(model), work, dtype)
     chosen, why = best(plans, target)
     if as_json:

@@ -6,11 +6,12 @@ products instead of spinning, and everything that runs on torch takes up to 1.4 
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -24,47 +25,76 @@ from seqgpt_lab.errors import WorkerError
 
 _LOAD_SECONDS = 1800.0
 _BATCH_SECONDS = 3600.0
-_engine: Any = None  # of the peer's process, where `_load` put it
+_END_SECONDS = 5.0
 
 
 class PeerProcess:
-    """`peer`: transformers or ctranslate2. Ends with `close`; raises WorkerError when the process dies."""
+    """`peer`: transformers or ctranslate2. Ends with `close`, and by itself when this process is gone."""
 
     def __init__(self, peer: str, model: str | Path, number_format: str) -> None:
         """Waits until the model is loaded; raises what that raises. number_format: transformers' dtype, CTranslate2's quantization."""
         self.peer, self.checkpoint, self.batch_size = peer, find_checkpoint(model), 32
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        spawn = get_context("spawn")
+        self._connection, theirs = spawn.Pipe()
+        arguments = (theirs, peer, str(model), number_format, torch.get_num_threads())
+        self._process = spawn.Process(target=_serve, args=arguments, name=f"seqgpt-lab {peer}", daemon=True)
+        self._process.start()
+        theirs.close()  # now only the peer holds it, so its end is heard
         try:
-            self._ask(_LOAD_SECONDS, _load, peer, str(model), number_format, torch.get_num_threads())
+            self._answer(_LOAD_SECONDS)
         except BaseException:
             self.close()
             raise
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Complete every request; results in input order. Guesses stay here: a peer has no use for them."""
-        sent = [replace(request, drafts=None) for request in requests]
-        return self._ask(_BATCH_SECONDS, _generate, sent, self.batch_size)  # type: ignore[no-any-return]
+        """Complete every request; results in input order. Guesses stay here: a peer has no use for them.
+
+        Raises what the peer raises, and WorkerError when its process has died or does not answer.
+        """
+        with suppress(OSError):  # of a process that is gone: the answer tells
+            self._connection.send(([replace(request, drafts=None) for request in requests], self.batch_size))
+        return self._answer(_BATCH_SECONDS)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """End the process; harmless when called again."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._connection.close()
+        self._process.join(_END_SECONDS)
+        self._process.kill()
+        self._process.join(_END_SECONDS)
 
-    def _ask(self, seconds: float, work: Any, *arguments: Any) -> Any:
+    def _answer(self, seconds: float) -> Any:
         try:
-            return self._pool.submit(work, *arguments).result(timeout=seconds)
-        except BrokenProcessPool as error:
+            if not self._connection.poll(seconds):
+                raise WorkerError(f"the process of {self.peer} has not answered for {seconds:g} s; give it fewer prompts at once")
+            found = self._connection.recv()
+        except (EOFError, OSError) as error:
             raise WorkerError(f"the process of {self.peer} has died; was there enough memory for another copy of the model?") from error
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
-def _load(peer: str, model: str, number_format: str, threads: int) -> None:
-    global _engine
+def _serve(connection: Connection, peer: str, model: str, number_format: str, threads: int) -> None:
+    """The peer's process: says None when the model is loaded, then answers until the other end is closed; an error is an answer too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the benchmark, which then closes its end
     torch.set_num_threads(threads)
+    try:
+        engine = _load(peer, model, number_format)
+        connection.send(None)
+    except Exception as error:
+        connection.send(error)
+        return
+    with suppress(EOFError, OSError):
+        while True:
+            requests, engine.batch_size = connection.recv()
+            try:
+                found: object = engine.generate(requests)
+            except Exception as error:
+                found = error
+            connection.send(found)
+
+
+def _load(peer: str, model: str, number_format: str) -> Any:
     if peer == "transformers":
-        _engine = ReferenceEngine.load(model, dtype=number_format, probabilities=False)
-    else:
-        _engine = CTranslate2Engine.load(model, quantization=number_format)
-
-
-def _generate(requests: Sequence[Request], batch: int) -> list[Completion]:
-    _engine.batch_size = batch
-    return _engine.generate(requests)  # type: ignore[no-any-return]
+        return ReferenceEngine.load(model, dtype=number_format, probabilities=False)
+    return CTranslate2Engine.load(model, quantization=number_format)

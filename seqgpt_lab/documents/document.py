@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seqgpt_lab.documents.offsets import hint
@@ -18,6 +18,10 @@ class Entity:
     start: int
     end: int
     text: str
+
+    def moved(self, by: int) -> Entity:
+        """The same value, so many code points further on in a text."""
+        return replace(self, start=self.start + by, end=self.end + by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from random import Random
 
-from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.document import Document
 from seqgpt_lab.embedded.corpus import values
+from seqgpt_lab.embedded.corpus.excerpts import places_between_sentences
 from seqgpt_lab.embedded.corpus.template import choose, fill
 
 CONTACT_PHRASES: dict[str, tuple[str, ...]] = {
@@ -40,7 +41,6 @@ _SENTENCES = (
     "Tel {手机号}  E-mail {邮箱}  {联系人}",
     "{邮箱} / {手机号}",
 )  # fmt: skip
-_ENDS = re.compile(r"(?<=[。！？!?；;\n])")
 _CUES = re.compile("微信|电话|手机|邮箱")
 _LOOKS_LIKE_CONTACT = re.compile(rf"[@＠]|\d[\d\- ]{{5,}}|{_CUES.pattern}")
 
@@ -59,15 +59,10 @@ def with_contact(document: Document, random: Random) -> Document:
     """The document with one such sentence between two of its own, at its start or at its end, marked under CONTACT_PHRASES' labels."""
     sentence, entities = fill(choose(random.choice(_SENTENCES), random), lambda name: _MAKE[name](random, "train"))
     text = document.text
-    cuts = [0, len(text), *(match.start() for match in _ENDS.finditer(text))]
-    at = random.choice([cut for cut in cuts if not any(entity.start < cut < entity.end for entity in document.gold)])
+    at = random.choice(places_between_sentences(document))
     joint = "" if at == 0 or text[at - 1] in "。！？!?；;\n" else random.choice(("。", "，", " ", "\n"))
     lead, shift = at + len(joint), len(joint) + len(sentence)
-    inserted = [Entity(entity.label, entity.start + lead, entity.end + lead, entity.text) for entity in entities]
-    moved = [_moved(entity, shift if entity.start >= at else 0) for entity in document.gold]
+    inserted = [entity.moved(lead) for entity in entities]
+    moved = [entity.moved(shift) if entity.start >= at else entity for entity in document.gold]
     gold = sorted([*moved, *inserted], key=lambda entity: entity.start)
     return Document(document.id, text[:at] + joint + sentence + text[at:], tuple(gold), document.meta)
-
-
-def _moved(entity: Entity, by: int) -> Entity:
-    return Entity(entity.label, entity.start + by, entity.end + by, entity.text)

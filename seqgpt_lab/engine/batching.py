@@ -33,15 +33,14 @@ def _dealt(requests: Sequence[Request], block: Sequence[int], replicas: int, mos
     """Longest first, each request to the part with the least work so far (Graham 1969): none is behind by more than one request."""
     parts: list[list[int]] = [[] for _ in range(replicas)]
     work, home = [0] * replicas, dict[tuple[int, ...], int]()
-    texts = {requests[index].prompt_ids[: requests[index].shared_prefix] for index in block}
-    alone = sum(len(requests[index].prompt_ids) - requests[index].shared_prefix + _ANSWER_WORK for index in block)
-    fair = (sum(map(len, texts)) + alone) / replicas
-    for index in block:
-        ids, shared = requests[index].prompt_ids, requests[index].shared_prefix
-        at = home.get(ids[:shared], -1) if shared else -1
+    texts = {index: requests[index].prompt_ids[: requests[index].shared_prefix] for index in block}
+    alone = {index: len(requests[index].prompt_ids) - len(text) + _ANSWER_WORK for index, text in texts.items()}
+    fair = (sum(map(len, set(texts.values()))) + sum(alone.values())) / replicas
+    for index, text in texts.items():
+        at = home.get(text, -1) if text else -1
         if at < 0 or work[at] >= fair or len(parts[at]) == most:
             at = min((part for part in range(replicas) if len(parts[part]) < most), key=lambda part: (work[part], part))
-        work[at] += len(ids) + _ANSWER_WORK - (shared if home.get(ids[:shared]) == at else 0)
-        home[ids[:shared]] = at
+        work[at] += alone[index] + (0 if home.get(text) == at else len(text))
+        home[text] = at
         parts[at].append(index)
     return parts

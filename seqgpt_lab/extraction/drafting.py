@@ -51,20 +51,14 @@ class TextDrafter:
         draft = ""
         for line in range(len(lines), len(self.names)):
             name = self.names[line]
-            if len(begun) <= len(name) and not half and not self.guesser.is_sure(line):
-                return draft + name[len(begun) :] if name.startswith(begun) else draft
-            rest = self._line(line, begun, half)
-            if rest is None or len(draft) >= most:
+            if not (named := begun.startswith(name)) and not name.startswith(begun):
+                break  # not laid out as answers are
+            rest_of_name, written = name[len(begun) :], begun[len(name) :]
+            if not written and not half and not self.guesser.is_sure(line):
+                return draft + rest_of_name
+            if len(draft) >= most:
                 break
-            draft, begun, half = draft + rest, "", b""
+            *before, value = written.split("\t")
+            rest = self.guesser.rest(line, before, value, half if named else b"")
+            draft, begun, half = f"{draft}{rest_of_name}{rest}\n", "", b""
         return draft
-
-    def _line(self, line: int, begun: str, half: bytes) -> str | None:
-        """The rest of a line of which `begun` is written; None when it does not begin with its label's name."""
-        name = self.names[line]
-        if len(begun) < len(name):
-            return name[len(begun) :] + self.guesser.rest(line, [], "", b"") + "\n" if name.startswith(begun) else None
-        if not begun.startswith(name):
-            return None
-        *before, value = begun[len(name) :].split("\t")
-        return self.guesser.rest(line, before, value, half) + "\n"

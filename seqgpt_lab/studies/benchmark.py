@@ -30,7 +30,7 @@ from seqgpt_lab.studies.workloads import Workload
 
 Progress = Callable[[str, int, int], None]
 """Called with the workload, how many of its turns are done and how many there are."""
-_PAUSE_SECONDS = 0.5  # between turns: threads of OpenMP spin for a while after their work, on the cores of whoever is next
+_PAUSE_SECONDS = 0.5  # before another engine's turn: threads of OpenMP spin for a while after their work, on the cores of whoever is next
 _WARM_UP = 4  # tasks: enough to start threads and to touch the weights
 
 
@@ -106,12 +106,14 @@ def _measure(
     """before: what the record holds of earlier workloads, which is written again after each turn, with the turns of this one."""
     turns = kept.turns_of(workload)
     warm_up, *rounds = workload.rounds
-    total, done = len(running) * len(workload.rounds), len(turns)
+    total, done, last = len(running) * len(workload.rounds), len(turns), ""
     for number, tasks in enumerate((warm_up[:_WARM_UP], *rounds), -1):
         for place in _order(len(running), number + 1):
             if (number, place) in turns:
                 continue
-            time.sleep(_PAUSE_SECONDS)
+            if running[place].contestant.engine != last:
+                time.sleep(_PAUSE_SECONDS)
+            last = running[place].contestant.engine
             begun = time.perf_counter()
             completions = running[place].run(tasks, workload.batch)
             if number >= 0:

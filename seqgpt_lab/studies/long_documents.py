@@ -13,7 +13,7 @@ from random import Random
 
 import pandas
 
-from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
@@ -66,7 +66,7 @@ def _planted(name: str, documents: Sequence[Document], length: int, random: Rand
     text, gold = _filler(gap, random), []
     for document in documents:
         start = len(text) + 1
-        gold += [Entity(entity.label, start + entity.start, start + entity.end, entity.text) for entity in document.gold]
+        gold += [entity.moved(start) for entity in document.gold]
         text += f"\n{document.text}\n{_filler(gap, random)}"
     return Document(name, text, tuple(gold))
 

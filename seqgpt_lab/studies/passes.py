@@ -52,7 +52,7 @@ class Pass:
 class Workload:
     """A batch and how it is answered. length: prompt ids of each row, padding included; output: ids written, the end not counted.
 
-    passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed, as many as the engine allows.
+    passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed.
     head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
     """
 

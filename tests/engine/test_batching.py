@@ -38,9 +38,7 @@ def test_every_request_is_in_one_part_that_leaves_no_replica_idle(lengths: list[
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=50), st.integers(1, 5))
 def test_no_replica_gets_more_than_one_prompt_more_than_another(lengths: list[int], replicas: int) -> None:
     """The longest and an answer, which counts as some more tokens."""
-    tokens = [sum(lengths[index] for index in part) for part in plan_parts(requests(lengths), replicas=replicas, most=50)]
-    counts = [len(part) for part in plan_parts(requests(lengths), replicas=replicas, most=50)]
-    work = [one + 100 * count for one, count in zip(tokens, counts, strict=True)]
+    work = [sum(lengths[index] + 100 for index in part) for part in plan_parts(requests(lengths), replicas=replicas, most=50)]
     assert len(lengths) < replicas or max(work) - min(work) <= max(lengths) + 100
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.document import Document
 from seqgpt_lab.embedded.corpus.kind import FieldSpec, Kind, Split
 from seqgpt_lab.embedded.corpus.noise import corrupt
 from seqgpt_lab.embedded.corpus.template import choose, fill, slots
@@ -47,7 +47,7 @@ def compose(kind: Kind, split: Split, random: Random, index: int) -> Document:
         template = _form(kind, random)
     text, entities = fill(template, lambda name: kind.field(name).make(random, split))
     lead = len(text) - len(text.lstrip("\n"))
-    gold = tuple(Entity(entity.label, entity.start - lead, entity.end - lead, entity.text) for entity in entities)  # in text order
+    gold = tuple(entity.moved(-lead) for entity in entities)  # in text order
     document = Document(f"{kind.name}-{split}-{index}", text.strip("\n"), gold, {"kind": kind.name, "source": "clean"})
     return corrupt(document, random.choice(("typed", "pdf", "ocr")), random) if random.random() < _NOISY_SHARE else document
 

@@ -50,8 +50,14 @@ def excerpt(document: Document, random: Random) -> Document:
         return Document(document.id, before + after or plain_sentence(random), (), document.meta)
     joint = random.choice(_JOINTS)
     lead = f"{before}{joint}" if before else ""
-    moved = tuple(Entity(entity.label, entity.start + len(lead), entity.end + len(lead), entity.text) for entity in gold)
+    moved = tuple(entity.moved(len(lead)) for entity in gold)
     return Document(document.id, f"{lead}{text}{joint if after else ''}{after}", moved, document.meta)
+
+
+def places_between_sentences(document: Document) -> list[int]:
+    """Code points where a text may be cut or something put in: its start, its end, and behind each sentence, but in no value."""
+    places = [0, len(document.text), *(match.start() for match in _ENDS.finditer(document.text))]
+    return [place for place in places if not any(entity.start < place < entity.end for entity in document.gold)]
 
 
 def _part(document: Document, random: Random) -> tuple[str, tuple[Entity, ...]]:
@@ -61,9 +67,6 @@ def _part(document: Document, random: Random) -> tuple[str, tuple[Entity, ...]]:
         return "", ()
     if roll < _NOTHING_SHARE + _WHOLE_SHARE:
         return document.text, document.gold
-    ends = {0, len(document.text), *(match.start() for match in _ENDS.finditer(document.text))}
-    cuts = sorted(cut for cut in ends if not any(entity.start < cut < entity.end for entity in document.gold))
-    start, end = sorted(random.sample(cuts, k=2))
+    start, end = sorted(random.sample(sorted(set(places_between_sentences(document))), k=2))
     inside = [entity for entity in document.gold if start <= entity.start and entity.end <= end]
-    gold = tuple(Entity(entity.label, entity.start - start, entity.end - start, entity.text) for entity in inside)
-    return document.text[start:end], gold
+    return document.text[start:end], tuple(entity.moved(-start) for entity in inside)

@@ -210,8 +210,11 @@ class Batches:
 def document_questions(
     kinds: Sequence[Kind], split: Split, random: Random, count: int, excerpts: float = 0.0
 ) -> tuple[Document, list[Question]]:
-    """A document of a random kind with `count` questions about it. excerpts: how often it is an excerpt among plain sentences."""
-    kind = random.choice(kinds)
+    """A document of a random kind with `count` questions about it; of the kinds that have templates of the split.
+
+    excerpts: how often it is an excerpt among plain sentences.
+    """
+    kind = random.choice([kind for kind in kinds if kind.templates[split]])
     document = compose(kind, split, random, 0)
     if random.random() < excerpts:
         document = excerpt(document, random)

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
-from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
@@ -46,12 +46,12 @@ def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None
     """
     real = None if annotated is None else AnnotatedSets.load(annotated)
     if start is None:
-        trainer = Trainer(recipe, corpus_tokenizer(), KINDS, real)
+        trainer = Trainer(recipe, corpus_tokenizer(), TRAINED_KINDS, real)
     else:
         found = find_checkpoint(start)
         tokenizer = Tokenizer.from_file(str(found.tokenizer))
         tokenizer.encode_special_tokens = True
-        trainer = Trainer(recipe.from_trained(), tokenizer, KINDS, real)
+        trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real)
         _begin_from(trainer, found)
     train(trainer, out, report)
     return export(trainer.model, trainer.tokenizer, out / "model")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from seqgpt_lab.documents.document import Entity
@@ -16,6 +17,13 @@ from seqgpt_lab.documents.document import Entity
 _ALTERNATIVES = re.compile(r"\[\[(.*?)\]\]", re.S)
 _SLOT = re.compile(r"\{([^{}#]+)(#\d+)?\}")
 _DRAWS = 20
+_BETWEEN = re.compile(r"^====$", re.M)
+
+
+def read_templates(path: Path) -> tuple[str, ...]:
+    """The templates of a text file, as they stand between lines that are exactly `====`; none where there is no text."""
+    pieces = (piece.strip("\n") for piece in _BETWEEN.split(path.read_text(encoding="utf-8")))
+    return tuple(piece for piece in pieces if piece.strip())
 
 
 def choose(template: str, random: Random) -> str:

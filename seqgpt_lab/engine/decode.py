@@ -139,13 +139,14 @@ class Decoder:
             questions += row.questions
             places += [first + question.at for question in row.questions]
             first += len(row.feed)
+        places += places[-1:] * (self.model.whole_rows(len(places)) - len(places))
         asked = self._feed(torch.tensor(places).to(self.device))
         answers = iter(choose(self.model, asked, [question.allowed for question in questions]))
         for row in self.rows:
             row.take([next(answers) for _ in row.questions])
 
     def _feed(self, places: Tensor) -> Tensor:
-        """The pass: every row's feed side by side -> hidden states [K, C] of the tokens at `places` [K]."""
+        """The pass: every row's feed side by side, and spare tokens -> hidden states [K, C] of the tokens at `places` [K]."""
         assert self.cache is not None, "there is room before there are rows"
         packing = pack([row.length for row in self.rows], [len(row.feed) for row in self.rows], self.cache.slots, self.device)
         embedded = self._embed()
@@ -153,21 +154,24 @@ class Decoder:
         return self.model.run(embedded.unsqueeze(0), attend, places).squeeze(0)
 
     def _embed(self) -> Tensor:
-        """Every row's feed, embedded [N, C]; at level 'embedding' that of a known text is not computed again."""
+        """Every row's feed, embedded, and spare tokens [N or more, C]; at level 'embedding' that of a known text is not computed again."""
         reuse = self.reuse
         kept: list[tuple[Tensor, ...]] = [()] * len(self.rows)
         if reuse.level == "embedding":
             kept = [(reuse.find(_prefix(row.request)) or ()) if not row.passes and _prefix(row.request) else () for row in self.rows]
         known = [len(found[0]) if found else 0 for found in kept]
         ids = [token for row, count in zip(self.rows, known, strict=True) for token in row.feed[count:]]
+        fed = len(ids) + sum(known)
+        ids += [0] * (self.model.whole_rows(fed) - fed)
         fresh = self.model.embed(torch.tensor([ids]).to(self.device)).squeeze(0)
         if reuse.level != "embedding":
             return fresh
-        parts = torch.split(fresh, [len(row.feed) - count for row, count in zip(self.rows, known, strict=True)])
+        lengths = [len(row.feed) - count for row, count in zip(self.rows, known, strict=True)]
+        *parts, spare = torch.split(fresh, [*lengths, len(ids) - sum(lengths)])
         for row, part, count in zip(self.rows, parts, known, strict=True):
             if not row.passes and not count and (prefix := _prefix(row.request)):
                 reuse.keep(prefix, part[: len(prefix)].clone())
-        return torch.cat([piece for found, part in zip(kept, parts, strict=True) for piece in (*found, part)])
+        return torch.cat([*(piece for found, part in zip(kept, parts, strict=True) for piece in (*found, part)), spare])
 
     def _remember(self) -> None:
         """Keep the texts of rows that have just had their first pass."""

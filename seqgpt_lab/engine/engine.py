@@ -16,7 +16,7 @@ from seqgpt_lab.engine.batching import longest_first, plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.decode import Decoder, More, Numbered
-from seqgpt_lab.engine.memory import decode_within_memory
+from seqgpt_lab.engine.memory import decode_within_memory, keep_freed_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
@@ -138,6 +138,7 @@ class Engine:
                 torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
             model = load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen)
             model.pack()
+            keep_freed_memory()
             reuse = ReuseCache(cache, cache_bytes)
             runner = LocalRunner(Decoder(model, rows=batch_size, token_budget=token_budget, reuse=reuse))
         return cls(runner, checkpoint, config, batch_size, kind)

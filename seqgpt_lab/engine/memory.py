@@ -1,7 +1,9 @@
-"""Tells running out of memory from other errors, and decodes fewer rows at once when it happened; knows no processes."""
+"""Keeps freed memory for the next pass; tells running out of memory from other errors, and then decodes fewer rows at once."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -9,6 +11,24 @@ import torch
 
 from seqgpt_lab.engine.decode import Completion, Decoder, Finish, More, Numbered, Request
 from seqgpt_lab.errors import CapacityError, EngineWarning
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_LARGEST_FROM_HEAP = 32 << 20  # bytes; glibc takes no larger threshold on 64 bits
+_KEPT = 1 << 30
+
+
+def keep_freed_memory() -> None:
+    """Ask malloc to keep up to 1 GiB that is freed for what is allocated next, in this process, instead of giving it back at once.
+
+    Left alone it gives a pass's large tensors back to the system, which clears their pages before the next pass gets them: a fifth of
+    the time at batch 16. What does not have glibc's mallopt is left alone.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_FROM_HEAP)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -10,8 +11,11 @@ from torch import Tensor, nn
 from seqgpt_lab.engine.attention import Attention, Geometry, Prepared, SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.kv_cache import KVCache
-from seqgpt_lab.engine.linear import Linear, packable, packed_weight, product
+from seqgpt_lab.engine.linear import Linear, packable, packed_weight, product, whole_rows
 from seqgpt_lab.engine.parallel import Shard
+
+IDS_AT_ONCE = {"cpu": 1 << 14, "cuda": 1 << 16}
+"""Ids that are scored before their logits are looked at: on a CPU these then are still in its caches."""
 
 
 class Attend(Protocol):
@@ -93,7 +97,7 @@ class Bloom(nn.Module):
         self.h = nn.ModuleList(Layer(config, self.shard) for _ in range(config.layers))
         self.ln_f = nn.LayerNorm(config.hidden_size, config.layer_norm_epsilon)
         self.lm_head = None if config.tied_head else nn.Linear(config.hidden_size, len(self.vocabulary), bias=False)
-        self.packed_head: Tensor | None = None
+        self.packed_head: tuple[Tensor, ...] = ()  # the rows of IDS_AT_ONCE ids each
         heads = self.shard.heads(config.heads)
         self.register_buffer("slopes", alibi_slopes(config.heads)[heads.start : heads.stop], persistent=False)
 
@@ -125,7 +129,7 @@ class Bloom(nn.Module):
             if isinstance(module, Linear):
                 module.pack()
         if packable(self._head):
-            self.packed_head = packed_weight(self._head)
+            self.packed_head = tuple(packed_weight(rows) for rows in torch.split(self._head, _ids_at_once(self._head)))
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
         """hidden [N, C] -> this rank's block of the logits [N, block(vocab_size)]; pass only the rows that are needed.
@@ -133,8 +137,17 @@ class Bloom(nn.Module):
         ids: [K] of this rank's vocabulary, to score those alone: [N, K].
         """
         if ids is None:
-            return product(hidden, self._head if self.packed_head is None else self.packed_head)
+            return torch.cat(list(self.logit_blocks(hidden)), dim=-1)
         return product(hidden, self._head.index_select(0, ids - self.vocabulary.start))
+
+    def logit_blocks(self, hidden: Tensor) -> Iterator[Tensor]:
+        """What `logits` of all ids gives, as neighbouring columns [N, up to IDS_AT_ONCE] that are computed as they are asked for."""
+        for rows in self.packed_head or torch.split(self._head, _ids_at_once(self._head)):
+            yield product(hidden, rows)
+
+    def whole_rows(self, count: int) -> int:
+        """How many tokens or states to compute at once rather than `count`, where some numbers are faster to do."""
+        return whole_rows(count) if self.packed_head else count
 
     @property
     def _head(self) -> Tensor:
@@ -148,6 +161,10 @@ class Bloom(nn.Module):
         elsewhere = (local < 0) | (local >= len(self.vocabulary))
         embedded = self.word_embeddings(local.masked_fill(elsewhere, 0)).masked_fill(elsewhere[..., None], 0)
         return self.shard.sum(embedded)
+
+
+def _ids_at_once(head: Tensor) -> int:
+    return IDS_AT_ONCE.get(head.device.type, len(head)) or 1
 
 
 def _embedding(rows: int, width: int) -> nn.Embedding:

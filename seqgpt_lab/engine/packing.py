@@ -1,7 +1,8 @@
 """Rows of any number of new tokens in one pass: the tokens lie side by side, unpadded, and only attention sees rows. Knows no weights.
 
-Linears cost by the token, so a newcomer's prompt, a row with fifteen guesses and a row with none share a pass without padding. Attention
-works on spans: neighbouring rows of the cache with similar numbers of new tokens, as rectangles padded on the right.
+Linears cost by the token, so a newcomer's prompt, a row with fifteen guesses and a row with none share a pass without padding, but for a
+few spare tokens at its end that make it one of few lengths. Attention works on spans: neighbouring rows of the cache with similar numbers
+of new tokens, as rectangles padded on the right.
 """
 
 from __future__ import annotations
@@ -90,10 +91,16 @@ class PackedPass:
         self.prepared = [attention.prepare(span.geometry, slopes, dtype) for span in packing.spans]
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """query, key, value: [1, N, H, D] each -> [1, N, H, D]."""
-        self.cache.write(layer, key.squeeze(0), value.squeeze(0), self.packing.slots)
-        parts = torch.split(query.squeeze(0), [span.tokens for span in self.packing.spans])  # [tokens, H, D] each
+        """query, key, value: [1, N or more, H, D] each -> [1, as many, H, D]; spare tokens are not cached and attend to nothing."""
+        query, key, value = query.squeeze(0), key.squeeze(0), value.squeeze(0)
+        spare = len(query) - len(self.packing.slots)
+        if spare:
+            query, key, value = (each.narrow(0, 0, len(self.packing.slots)) for each in (query, key, value))
+        self.cache.write(layer, key, value, self.packing.slots)
+        parts = torch.split(query, [span.tokens for span in self.packing.spans])  # [tokens, H, D] each
         found = [self._attend(layer, *each) for each in zip(parts, self.packing.spans, self.prepared, strict=True)]
+        if spare:
+            found.append(query.new_zeros(spare, *query.shape[1:]))
         return (found[0] if len(found) == 1 else torch.cat(found)).unsqueeze(0)
 
     def _attend(self, layer: int, query: Tensor, span: Span, prepared: Prepared) -> Tensor:

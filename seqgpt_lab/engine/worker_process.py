@@ -123,6 +123,7 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
 
     from seqgpt_lab.engine.attention import choose_attention
     from seqgpt_lab.engine.config import ModelConfig, resolve_dtype
+    from seqgpt_lab.engine.memory import keep_freed_memory
     from seqgpt_lab.engine.rendezvous import join_ranks
     from seqgpt_lab.engine.weights import load_model
     from seqgpt_lab.engine.worker_shard import WorkerShard
@@ -142,6 +143,7 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
         attention=choose_attention(spec.attention, device),
     )
     model.pack()
+    keep_freed_memory()
     shard.meeting.exchange = join_ranks(spec)
     return model, shard
 

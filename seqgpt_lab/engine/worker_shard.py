@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -62,11 +63,12 @@ class WorkerShard(Shard):
         except RuntimeError as error:
             raise self._explained(error) from error
 
-    def argmax(self, logits: Tensor, vocabulary: int, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def argmax(self, blocks: Iterable[Tensor], vocabulary: int, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Shard.argmax. Raises CancelledError on every rank alike, PeerError when a collective fails."""
         if self.control.cancelled >= self.control.current:
-            logits, ids = logits.new_full((len(logits), 1), torch.nan), None  # a column of NaN also where none of ours was allowed
-        token, probability = Shard.argmax(self, logits, vocabulary, ids)
+            first = next(iter(blocks))
+            blocks, ids = [first.new_full((len(first), 1), torch.nan)], None  # a column of NaN also where none of ours was allowed
+        token, probability = Shard.argmax(self, blocks, vocabulary, ids)
         if bool(probability.isnan().any()):
             raise CancelledError("called off, or the model's logits are NaN")
         return token, probability

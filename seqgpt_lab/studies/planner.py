@@ -11,6 +11,7 @@ import pandas
 from seqgpt_lab.engine.choose import STATES_AT_ONCE
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
+from seqgpt_lab.engine.model import IDS_AT_ONCE
 from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import Machine, Seconds, pass_seconds
@@ -146,7 +147,8 @@ def _activations(machine: Machine, work: Workload) -> float:
     inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
     ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
     making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
-    return float(max(making, inside + distances * machine.heads * item, min(asked, STATES_AT_ONCE) * ids * item))
+    scored = min(asked, STATES_AT_ONCE) * min(ids, IDS_AT_ONCE[machine.rig.kind])
+    return float(max(making, inside + distances * machine.heads * item, scored * item))
 
 
 def room(found: Plan) -> float:

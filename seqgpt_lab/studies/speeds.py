@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from seqgpt_lab.engine.attention import Geometry, SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
-from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.model import IDS_AT_ONCE, Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.studies.costs import VECTORS_MOVED
 
@@ -131,5 +131,6 @@ def moves(where: torch.device) -> dict[str, Any]:
         mixed.reshape(tokens, WIDTH)
 
     logits = drawn((16, _VOCABULARY), kind, where)
-    choosing = best_of(lambda: Shard().argmax(logits, _VOCABULARY), 3)
+    blocks = torch.split(logits, IDS_AT_ONCE.get(where.type, _VOCABULARY), dim=-1)
+    choosing = best_of(lambda: Shard().argmax(blocks, _VOCABULARY), 3)
     return {"elementwise_bandwidth": VECTORS_MOVED * hidden.nbytes / best_of(work), "choice_rate": logits.numel() / choosing}

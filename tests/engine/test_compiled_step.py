@@ -26,7 +26,7 @@ def test_a_step_with_guesses_compiles_to_one_graph_with_the_same_result() -> Non
         span = Span(0, ROWS, sum(counts), Geometry(starts, max(counts), SLOTS), places)
         attend = PackedPass(model.attention, cache, Packing(slots, (span,)), model.slopes, torch.float32)
         hidden = model.run(model.embed(tokens), attend).squeeze(0)
-        return model.shard.argmax(model.logits(hidden), CONFIG.vocab_size)
+        return model.shard.argmax([model.logits(hidden)], CONFIG.vocab_size)
 
     torch._dynamo.reset()
     graphs: list[torch.fx.GraphModule] = []
@@ -67,7 +67,7 @@ def test_the_decode_step_compiles_to_one_graph_with_the_same_result() -> None:
     def step(tokens: Tensor, starts: Tensor, cache: KVCache) -> tuple[Tensor, Tensor]:
         """As Batch.step, over all slots: shapes are then the same at every token."""
         hidden = model(tokens, Geometry(starts, 1, SLOTS), cache)
-        return model.shard.argmax(model.logits(hidden[:, 0]), CONFIG.vocab_size)
+        return model.shard.argmax([model.logits(hidden[:, 0])], CONFIG.vocab_size)
 
     torch._dynamo.reset()
     graphs: list[torch.fx.GraphModule] = []

@@ -42,7 +42,7 @@ def test_prefill_and_decode_stay_on_the_device() -> None:
         starts = torch.zeros(3, dtype=torch.int64, device="cuda")
         ids = torch.zeros((3, 17), dtype=torch.int64, device="cuda")
         hidden = model(ids, Geometry(starts, 17, 17, fresh=True), cache)
-        token, probability = model.shard.argmax(model.logits(hidden.select(1, 16)), CONFIG.vocab_size)
+        token, probability = model.shard.argmax([model.logits(hidden.select(1, 16))], CONFIG.vocab_size)
         assert token.device.type == probability.device.type == "cuda"
         lengths = torch.full((3,), 17, device="cuda")
         hidden = model(token.unsqueeze(1), Geometry(lengths, 1, 18), cache)
@@ -69,10 +69,10 @@ def test_a_packed_pass_of_prompts_and_guesses_stays_on_the_device() -> None:
         attend = PackedPass(model.attention, cache, packing, model.slopes, torch.float16)
         hidden = model.run(model.embed(torch.zeros((1, 46), dtype=torch.int64, device="cuda")), attend).squeeze(0)
         asked = hidden.index_select(0, torch.empty(4, dtype=torch.int64, device="cuda"))
-        token, probability = model.shard.argmax(model.logits(asked), CONFIG.vocab_size)
+        token, probability = model.shard.argmax([model.logits(asked)], CONFIG.vocab_size)
         assert token.device.type == probability.device.type == "cuda" and token.shape == (4,)
         ids = torch.empty(3, dtype=torch.int64, device="cuda")
-        token, probability = model.shard.argmax(model.logits(asked, ids), CONFIG.vocab_size, ids)
+        token, probability = model.shard.argmax([model.logits(asked, ids)], CONFIG.vocab_size, ids)
         assert token.device.type == probability.device.type == "cuda" and token.shape == (4,)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
 from seqgpt_lab.engine.attention import Geometry
+from seqgpt_lab.engine.decode import decode
 from seqgpt_lab.engine.kv_cache import KVCache
-from seqgpt_lab.engine.linear import Linear, packable
+from seqgpt_lab.engine.linear import Linear, packable, whole_rows
 from seqgpt_lab.engine.model import AttentionPass, Bloom, fresh_geometry
 from tests.engine.oracles import Oracle, load, random_requests
 
@@ -66,15 +69,36 @@ def test_other_dtypes_stay_as_they_are(dtype: torch.dtype) -> None:
 def test_a_packed_model_scores_as_the_plain_one(oracle: Oracle) -> None:
     plain, packed = load(oracle.directory, dtype="bf16"), load(oracle.directory, dtype="bf16")
     packed.pack()
-    assert packed.packed_head is not None and sum(one.nbytes for one in packed.parameters()) == sum(
-        one.nbytes for one in plain.parameters()
-    )
+    assert packed.packed_head and sum(one.nbytes for one in packed.parameters()) == sum(one.nbytes for one in plain.parameters())
     with torch.inference_mode():
         wanted, found = (model(IDS, fresh_geometry(IDS)) for model in (plain, packed))
         assert float((found.float() - wanted.float()).norm() / wanted.float().norm()) < 0.03  # GELU rounds otherwise
         assert torch.equal(packed.logits(wanted), plain.logits(wanted))
         some = torch.tensor([0, 3, 999])
         assert torch.equal(packed.logits(wanted, some), plain.logits(wanted, some))
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_whole_rows_are_few_sizes_and_little_more(count: int, other: int) -> None:
+    whole = whole_rows(count)
+    assert count <= whole == whole_rows(whole) and whole - count < max(16, 1 + count / 8)
+    assert (count <= other) <= (whole <= whole_rows(other))
+    assert len({whole_rows(each) for each in range(1, 2049)}) <= 42
+
+
+@multiplies_bf16
+def test_what_is_computed_besides_changes_no_answer(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed products are given more rows than there are tokens and states; answers and probabilities are those of just as many."""
+    requests = [*random_requests(9, longest=30), *random_requests(1, longest=200)]
+    found = []
+    for more in (True, False):
+        model = load(oracle.directory, dtype="bf16")
+        model.pack()
+        if not more:
+            monkeypatch.setattr(model, "whole_rows", lambda count: count)
+        found.append(decode(model, requests))
+    assert [one.token_ids for one in found[0]] == [one.token_ids for one in found[1]]
+    assert [one.token_probabilities for one in found[0]] == [one.token_probabilities for one in found[1]]
 
 
 def _pass(model: Bloom, cache: KVCache, geometry: Geometry) -> AttentionPass:

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqgpt_lab.engine.attention import alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import decode
-from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.engine.model import IDS_AT_ONCE, Bloom, fresh_geometry
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.errors import OptionError
 from tests.engine.oracles import Oracle, load, make_oracle, random_requests
@@ -92,20 +92,40 @@ def test_every_rank_writes_the_text_of_the_whole(odd: Oracle, world: int) -> Non
             assert ours.token_probabilities == pytest.approx(theirs.token_probabilities, abs=1e-4)
 
 
-@given(st.sampled_from((1, 2, 3, 4)), st.lists(st.lists(st.integers(-2, 2), min_size=11, max_size=11), min_size=1, max_size=4))
+@given(
+    st.sampled_from((1, 2, 3, 4)),
+    st.lists(st.lists(st.integers(-2, 2), min_size=11, max_size=11), min_size=1, max_size=4),
+    st.integers(1, 11),
+)
 @settings(max_examples=40, deadline=None)
-def test_the_choice_over_ranks_is_the_first_best_of_all(world: int, rows: list[list[int]]) -> None:
-    """Few distinct values, so that most rows have ties, within a rank and across ranks."""
+def test_the_choice_over_ranks_is_the_first_best_of_all(world: int, rows: list[list[int]], at_once: int) -> None:
+    """Few distinct values, so that most rows have ties, within what a rank looks at at once, across these and across ranks."""
     logits = torch.tensor(rows, dtype=torch.float32)
 
     def choose(rank: int) -> tuple[Tensor, Tensor]:
         shard = Shard(rank, world)
         block = shard.block(11)
-        return shard.argmax(logits[:, block.start : block.stop], 11)
+        return shard.argmax(torch.split(logits[:, block.start : block.stop], at_once, dim=1), 11)
 
     for token, probability in RankThreads(world).run(choose):
         assert token.tolist() == [row.index(max(row)) for row in rows]
         torch.testing.assert_close(probability, logits.softmax(-1).amax(-1), atol=1e-6, rtol=0)
+
+
+def test_a_vocabulary_scored_a_part_at_a_time_gives_the_same_text(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = random_requests(6, longest=15, most=5)
+    wanted = decode(load(oracle.directory), requests)
+    monkeypatch.setitem(IDS_AT_ONCE, "cpu", 37)
+    model = load(oracle.directory)
+    hidden = torch.randn(3, model.config.hidden_size)
+    assert [block.shape[1] for block in model.logit_blocks(hidden)] == [
+        *[37] * (model.config.vocab_size // 37),
+        model.config.vocab_size % 37,
+    ]
+    torch.testing.assert_close(model.logits(hidden), hidden @ model.word_embeddings.weight.T)
+    for ours, theirs in zip(decode(model, requests), wanted, strict=True):
+        assert ours.token_ids == theirs.token_ids
+        assert ours.token_probabilities == pytest.approx(theirs.token_probabilities, abs=1e-5)
 
 
 @given(st.integers(1, 300_000), st.integers(1, 8))

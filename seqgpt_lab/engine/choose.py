@@ -16,35 +16,33 @@ STATES_AT_ONCE = 1024  # scored on the whole vocabulary, a block of it at a time
 def choose(model: Bloom, hidden: Tensor, allowed: Sequence[Tensor | None]) -> list[tuple[int, float]]:
     """The likeliest id after each hidden state, and its probability. allowed: sorted ids [K] to choose from, or None for all.
 
-    hidden: [N or more, C]; what comes after the N that `allowed` speaks of is let go. Where ids are given, the LM head is computed on those
+    hidden: [N or more, C]; states after the N that `allowed` speaks of are let go. Where ids are given, the LM head is computed on those
     alone, and the probability is the softmax over those alone.
     """
     answers: list[tuple[int, float]] = [(-1, 0.0)] * len(allowed)
     free = [at for at, ids in enumerate(allowed) if ids is None]
     bound = [(at, ids) for at, ids in enumerate(allowed) if ids is not None]
-    if free:
-        states = hidden if not bound else _states(model, hidden, free)
-        for start in range(0, len(free), STATES_AT_ONCE):
-            blocks = model.logit_blocks(states[start : start + STATES_AT_ONCE])
-            _put(answers, free[start : start + STATES_AT_ONCE], model.shard.argmax(blocks, model.config.vocab_size))
+    for start in range(0, len(free), STATES_AT_ONCE):
+        some = free[start : start + STATES_AT_ONCE]
+        states = _states(hidden, [*some, *some[-1:] * model.spare(len(some))])
+        blocks = (block[: len(some)] for block in model.logit_blocks(states))  # used up before `some` is another
+        _put(answers, some, model.shard.argmax(blocks, model.config.vocab_size))
     if bound:
         places = [at for at, _ in bound]
-        _put(answers, places, _choose_among(model, _states(model, hidden, places), [ids for _, ids in bound]))
+        _put(answers, places, _choose_among(model, _states(hidden, places), [ids for _, ids in bound]))
     return answers
 
 
-def _states(model: Bloom, hidden: Tensor, places: list[int]) -> Tensor:
-    """The states at these places, and the last of them again until there are as many as the model is fast with."""
-    more = model.whole_rows(len(places)) - len(places)
-    return hidden.index_select(0, torch.tensor([*places, *places[-1:] * more]).to(hidden.device))
+def _states(hidden: Tensor, places: list[int]) -> Tensor:
+    """The states at these places."""
+    return hidden.index_select(0, torch.tensor(places).to(hidden.device))
 
 
 def _choose_among(model: Bloom, hidden: Tensor, allowed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Rows share most of their ids, so one product with the union serves all, and each row is masked down to its own."""
     union, column = torch.unique(torch.cat(list(allowed)), return_inverse=True)  # on the CPU, where constraints live
     row = torch.repeat_interleave(torch.arange(len(allowed)), torch.tensor([len(ids) for ids in allowed]))
-    barred = torch.full((len(hidden), len(union)), -math.inf)
-    barred[len(allowed) :] = 0.0  # spare rows
+    barred = torch.full((len(allowed), len(union)), -math.inf)
     barred[row, column] = 0.0
     mine = (union >= model.vocabulary.start) & (union < model.vocabulary.stop)
     ids, barred = union[mine].to(hidden.device), barred[:, mine].to(hidden.device)
@@ -53,5 +51,5 @@ def _choose_among(model: Bloom, hidden: Tensor, allowed: Sequence[Tensor]) -> tu
 
 
 def _put(answers: list[tuple[int, float]], places: Sequence[int], chosen: tuple[Tensor, Tensor]) -> None:
-    for at, token, probability in zip(places, chosen[0].tolist(), chosen[1].tolist(), strict=False):  # spare rows are left over
+    for at, token, probability in zip(places, chosen[0].tolist(), chosen[1].tolist(), strict=True):
         answers[at] = (token, probability)

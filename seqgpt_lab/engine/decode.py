@@ -139,7 +139,7 @@ class Decoder:
             questions += row.questions
             places += [first + question.at for question in row.questions]
             first += len(row.feed)
-        places += places[-1:] * (self.model.whole_rows(len(places)) - len(places))
+        places += places[-1:] * self.model.spare(len(places))  # the last one's state again, which nobody asks for
         asked = self._feed(torch.tensor(places).to(self.device))
         answers = iter(choose(self.model, asked, [question.allowed for question in questions]))
         for row in self.rows:
@@ -162,7 +162,7 @@ class Decoder:
         known = [len(found[0]) if found else 0 for found in kept]
         ids = [token for row, count in zip(self.rows, known, strict=True) for token in row.feed[count:]]
         fed = len(ids) + sum(known)
-        ids += [0] * (self.model.whole_rows(fed) - fed)
+        ids += [0] * self.model.spare(fed)
         fresh = self.model.embed(torch.tensor([ids]).to(self.device)).squeeze(0)
         if reuse.level != "embedding":
             return fresh

@@ -69,7 +69,7 @@ class KVCache:
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """As torch.zeros; on a CPU the pages are zeroed by the system when first touched, so slots that are never used cost nothing."""
+    """As torch.zeros; on a CPU the system zeroes the pages of large caches when they are first touched: slots never used cost nothing."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)).view(dtype).view(shape)

@@ -137,7 +137,7 @@ class Bloom(nn.Module):
         ids: [K] of this rank's vocabulary, to score those alone: [N, K].
         """
         if ids is None:
-            return torch.cat(list(self.logit_blocks(hidden)), dim=-1)
+            return torch.cat(list(self.logit_blocks(hidden)), dim=-1) if self.packed_head else product(hidden, self._head)
         return product(hidden, self._head.index_select(0, ids - self.vocabulary.start))
 
     def logit_blocks(self, hidden: Tensor) -> Iterator[Tensor]:
@@ -145,9 +145,9 @@ class Bloom(nn.Module):
         for rows in self.packed_head or torch.split(self._head, _ids_at_once(self._head)):
             yield product(hidden, rows)
 
-    def whole_rows(self, count: int) -> int:
-        """How many tokens or states to compute at once rather than `count`, where some numbers are faster to do."""
-        return whole_rows(count) if self.packed_head else count
+    def spare(self, count: int) -> int:
+        """How many tokens or states to compute besides `count` and let go, so that packed products meet few sizes (`linear.py`)."""
+        return whole_rows(count) - count if self.packed_head else 0
 
     @property
     def _head(self) -> Tensor:
@@ -164,7 +164,7 @@ class Bloom(nn.Module):
 
 
 def _ids_at_once(head: Tensor) -> int:
-    return IDS_AT_ONCE.get(head.device.type, len(head)) or 1
+    return IDS_AT_ONCE[head.device.type]
 
 
 def _embedding(rows: int, width: int) -> nn.Embedding:

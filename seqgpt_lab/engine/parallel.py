@@ -57,14 +57,15 @@ class Shard:
         """Greedy choice over vocabulary shards: (token ids [N] int64, probabilities [N] float32).
 
         blocks: this rank's logits, columns [N, K] side by side in order, any float dtype, each looked at before the next is computed;
-        together they are block(vocabulary) wide. Each rank contributes its best logit, that logit's
-        id and its log-sum-exp, so 3 numbers a row travel instead of the vocabulary. Ties go to the smallest id, as in torch.argmax.
-        ids: the sorted ids of the columns where these are of a part of the block; a rank may have none of them.
+        together they are block(vocabulary) wide, or as long as `ids`. Each rank contributes its best logit, that logit's id and its
+        log-sum-exp, so 3 numbers a row travel instead of the vocabulary. Ties go to the smallest id, as in torch.argmax.
+        ids: the sorted ids of the columns where only some of the block are scored; a rank may have none of them.
         """
         best, token, total = _best(blocks)
-        token = (
-            token + self.block(vocabulary).start if ids is None else torch.cat([ids, ids.new_full((1,), vocabulary)]).index_select(0, token)
-        )
+        if ids is None:
+            token = token + self.block(vocabulary).start
+        else:  # behind them an id that does not exist: of the column that cannot win, where there are none
+            token = torch.cat([ids, ids.new_full((1,), vocabulary)]).index_select(0, token)
         if self.world_size > 1:
             # [W, 3, N]; doubles hold every id exactly. Every rank ends with the same winner: ranks are in the order of their ids.
             best, token, total = self.gather(torch.stack([best.double(), token.double(), total.double()])).unbind(1)
@@ -84,6 +85,7 @@ def _best(blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         best, column, total = _best_of_block(block)
         found.append((best, column + first, total))
         first += block.shape[-1]
+        del block  # before the next is computed
     if len(found) == 1:
         return found[0]
     bests, columns, totals = (torch.stack(parts) for parts in zip(*found, strict=True))
@@ -93,7 +95,7 @@ def _best(blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 def _best_of(bests: Tensor, columns: Tensor, totals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of what several parts [P, N] each found, in order: the first largest, its column, and the log-sum-exp of all, [N] each."""
     winner = bests.argmax(dim=0, keepdim=True)  # [1, N]
-    return bests.gather(0, winner)[0], columns.gather(0, winner)[0], totals.logsumexp(dim=0)
+    return bests.gather(0, winner).squeeze(0), columns.gather(0, winner).squeeze(0), totals.logsumexp(dim=0)
 
 
 def _best_of_block(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:

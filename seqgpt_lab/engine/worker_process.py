@@ -164,10 +164,9 @@ def _failure(number: int | None, error: BaseException) -> Failure:
 
 
 def _free() -> None:
-    import torch
+    from seqgpt_lab.engine.memory import give_back_memory
 
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    give_back_memory()
 
 
 def _redirect_output(spec: WorkerSpec) -> None:

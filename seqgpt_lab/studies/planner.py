@@ -147,8 +147,8 @@ def _activations(machine: Machine, work: Workload) -> float:
     inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
     ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
     making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
-    scored = min(asked, STATES_AT_ONCE) * min(ids, IDS_AT_ONCE[machine.rig.kind])
-    return float(max(making, inside + distances * machine.heads * item, scored * item))
+    at_once = ids if work.head_ids else min(ids, IDS_AT_ONCE[machine.rig.kind])
+    return float(max(making, inside + distances * machine.heads * item, min(asked, STATES_AT_ONCE) * at_once * item))
 
 
 def room(found: Plan) -> float:

@@ -18,6 +18,7 @@ from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.studies.benchmark import Benchmark
 from seqgpt_lab.studies.display import Prose
+from seqgpt_lab.studies.speeds import scored
 
 _READ_BYTES = 1 << 28  # many times any cache
 _PRODUCTS = ((2048, 2048, 2048), (1024, 1024, 4096))  # rows, inner, columns of the products timed
@@ -76,7 +77,7 @@ def measure_phases(
                 seconds = best_seconds(work, engine.device, repeats)
                 timed.append((phase, batch, positions, seconds, weights, 2 * linear * batch * positions))
             hidden = torch.ones(batch, config.hidden_size, dtype=head.dtype, device=engine.device)
-            seconds = best_seconds(lambda hidden=hidden: model.logits(hidden), engine.device, repeats)  # type: ignore[misc]
+            seconds = best_seconds(lambda hidden=hidden: scored(model, hidden), engine.device, repeats)  # type: ignore[misc]
             timed.append(("head", batch, 1, seconds, head.nbytes, 2 * head.numel() * batch))
     after = measure_roofline(engine.dtype, engine.device, repeats)
     roofline = Roofline(max(before.bandwidth, after.bandwidth), max(before.flops, after.flops))

@@ -69,7 +69,7 @@ def test_a_packed_pass_of_prompts_and_guesses_stays_on_the_device() -> None:
         attend = PackedPass(model.attention, cache, packing, model.slopes, torch.float16)
         hidden = model.run(model.embed(torch.zeros((1, 46), dtype=torch.int64, device="cuda")), attend).squeeze(0)
         asked = hidden.index_select(0, torch.empty(4, dtype=torch.int64, device="cuda"))
-        token, probability = model.shard.argmax([model.logits(asked)], CONFIG.vocab_size)
+        token, probability = model.shard.argmax(torch.split(model.logits(asked), 400, dim=-1), CONFIG.vocab_size)
         assert token.device.type == probability.device.type == "cuda" and token.shape == (4,)
         ids = torch.empty(3, dtype=torch.int64, device="cuda")
         token, probability = model.shard.argmax([model.logits(asked, ids)], CONFIG.vocab_size, ids)

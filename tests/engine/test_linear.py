@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -13,8 +15,9 @@ from seqgpt_lab.engine.attention import Geometry
 from seqgpt_lab.engine.decode import decode
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.linear import Linear, packable, whole_rows
-from seqgpt_lab.engine.model import AttentionPass, Bloom, fresh_geometry
+from seqgpt_lab.engine.model import IDS_AT_ONCE, AttentionPass, Bloom, fresh_geometry
 from tests.engine.oracles import Oracle, load, random_requests
+from tests.engine.steering import RandomRules
 
 CPU = torch.device("cpu")
 IDS = torch.tensor([request.prompt_ids for request in random_requests(400, longest=37) if len(request.prompt_ids) == 37][:3])
@@ -88,14 +91,18 @@ def test_whole_rows_are_few_sizes_and_little_more(count: int, other: int) -> Non
 
 @multiplies_bf16
 def test_what_is_computed_besides_changes_no_answer(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packed products are given more rows than there are tokens and states; answers and probabilities are those of just as many."""
+    """Packed products are given more rows than there are tokens and states; answers and probabilities are those of just as many. The
+    head is scored in several blocks, and some requests may choose among a few ids only."""
+    monkeypatch.setitem(IDS_AT_ONCE, "cpu", 37)
     requests = [*random_requests(9, longest=30), *random_requests(1, longest=200)]
+    rules = [RandomRules(seed, oracle.config.vocab_size, 2) if seed % 2 else None for seed in range(len(requests))]
+    requests = [replace(one, constraint=rule) for one, rule in zip(requests, rules, strict=True)]
     found = []
     for more in (True, False):
         model = load(oracle.directory, dtype="bf16")
         model.pack()
         if not more:
-            monkeypatch.setattr(model, "whole_rows", lambda count: count)
+            monkeypatch.setattr(model, "spare", lambda count: 0)
         found.append(decode(model, requests))
     assert [one.token_ids for one in found[0]] == [one.token_ids for one in found[1]]
     assert [one.token_probabilities for one in found[0]] == [one.token_probabilities for one in found[1]]

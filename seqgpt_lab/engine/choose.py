@@ -24,12 +24,13 @@ def choose(model: Bloom, hidden: Tensor, allowed: Sequence[Tensor | None]) -> li
     bound = [(at, ids) for at, ids in enumerate(allowed) if ids is not None]
     for start in range(0, len(free), STATES_AT_ONCE):
         some = free[start : start + STATES_AT_ONCE]
-        states = _states(hidden, [*some, *some[-1:] * model.spare(len(some))])
+        states = hidden if len(some) == len(allowed) else _states(hidden, [*some, *some[-1:] * model.spare(len(some))])
         blocks = (block[: len(some)] for block in model.logit_blocks(states))  # used up before `some` is another
         _put(answers, some, model.shard.argmax(blocks, model.config.vocab_size))
     if bound:
         places = [at for at, _ in bound]
-        _put(answers, places, _choose_among(model, _states(hidden, places), [ids for _, ids in bound]))
+        states = hidden[: len(allowed)] if not free else _states(hidden, places)
+        _put(answers, places, _choose_among(model, states, [ids for _, ids in bound]))
     return answers
 
 

@@ -129,7 +129,7 @@ class Bloom(nn.Module):
             if isinstance(module, Linear):
                 module.pack()
         if packable(self._head):
-            self.packed_head = tuple(packed_weight(rows) for rows in torch.split(self._head, _ids_at_once(self._head)))
+            self.packed_head = tuple(packed_weight(rows) for rows in self._head_blocks)
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
         """hidden [N, C] -> this rank's block of the logits [N, block(vocab_size)]; pass only the rows that are needed.
@@ -142,7 +142,7 @@ class Bloom(nn.Module):
 
     def logit_blocks(self, hidden: Tensor) -> Iterator[Tensor]:
         """What `logits` of all ids gives, as neighbouring columns [N, up to IDS_AT_ONCE] that are computed as they are asked for."""
-        for rows in self.packed_head or torch.split(self._head, _ids_at_once(self._head)):
+        for rows in self.packed_head or self._head_blocks:
             yield product(hidden, rows)
 
     def spare(self, count: int) -> int:
@@ -154,6 +154,11 @@ class Bloom(nn.Module):
         """This rank's rows [block(vocab_size), C]."""
         return self.word_embeddings.weight if self.lm_head is None else self.lm_head.weight
 
+    @property
+    def _head_blocks(self) -> tuple[Tensor, ...]:
+        """The same, up to IDS_AT_ONCE rows each; no copy."""
+        return torch.split(self._head, IDS_AT_ONCE[self._head.device.type])
+
     def _embed(self, token_ids: Tensor) -> Tensor:
         if self.shard.world_size == 1:
             return self.word_embeddings(token_ids)  # type: ignore[no-any-return]
@@ -161,10 +166,6 @@ class Bloom(nn.Module):
         elsewhere = (local < 0) | (local >= len(self.vocabulary))
         embedded = self.word_embeddings(local.masked_fill(elsewhere, 0)).masked_fill(elsewhere[..., None], 0)
         return self.shard.sum(embedded)
-
-
-def _ids_at_once(head: Tensor) -> int:
-    return IDS_AT_ONCE[head.device.type]
 
 
 def _embedding(rows: int, width: int) -> nn.Embedding:

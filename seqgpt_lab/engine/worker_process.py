@@ -112,8 +112,10 @@ class Server:
             message = _failure(batch.number, error)
             print(message.traceback, file=sys.stderr, flush=True)
         if isinstance(message, Failure):
+            from seqgpt_lab.engine.memory import give_back_memory
+
             self._decoder.forget()
-            _free()  # outside the handler: the error's traceback keeps the failed batch's memory
+            give_back_memory()  # outside the handler: the error's traceback keeps the failed batch's memory
         self._mouth.say(message)
 
 
@@ -161,12 +163,6 @@ def _failure(number: int | None, error: BaseException) -> Failure:
         by_peer=isinstance(error, PeerError),
         cancelled=isinstance(error, CancelledError),
     )
-
-
-def _free() -> None:
-    from seqgpt_lab.engine.memory import give_back_memory
-
-    give_back_memory()
 
 
 def _redirect_output(spec: WorkerSpec) -> None:

@@ -103,7 +103,7 @@ def a_text_is_typed_and_a_fix_accepted_by_keyboard(visit: Visit) -> None:
     visit.page.keyboard.insert_text(TEXT)
     visit.tab_to("labels")
     visit.page.keyboard.type("姓名,年龄, 公司，手机号，关键信息")
-    visit.at("finding").first.wait_for()
+    visit.at("finding").filter(has_text="关键信息").wait_for()  # shown only once the last letter has come through
     visit.photograph("designer-lint.png")
     visit.tab_to("fix")
     visit.page.keyboard.press("Space")

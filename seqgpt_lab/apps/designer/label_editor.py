@@ -20,6 +20,7 @@ class LabelEditor:
     def __init__(self, title: str, hook: str, changed: Callable[[str], None], accepted: Callable[[Finding], None]) -> None:
         self._changed, self._accepted = changed, accepted
         self._shown: Sequence[Finding] = ()
+        self._rows: dict[Finding, ipywidgets.HBox] = {}
         self._showing = False
         self.line = ipywidgets.Textarea(
             description=title, placeholder="姓名，年龄，邮箱→email", rows=2, continuous_update=True, layout={"width": "auto"}
@@ -44,12 +45,14 @@ class LabelEditor:
             self._show_findings(findings)
 
     def _show_findings(self, findings: Sequence[Finding]) -> None:
-        rows = [self._row(finding) for finding in findings[:_SHOWN_FINDINGS]]
-        if len(findings) > _SHOWN_FINDINGS:
-            rows.append(ipywidgets.HTML(warning(f"… and {len(findings) - _SHOWN_FINDINGS} more")))
-        old, self.findings.children = self.findings.children, rows
-        for row in old:
-            row.close()
+        """A finding that stays keeps its row, and with it the focus of whoever was about to press its button."""
+        old = self._rows
+        self._rows = {finding: old.get(finding) or self._row(finding) for finding in findings[:_SHOWN_FINDINGS]}
+        left = len(findings) - _SHOWN_FINDINGS
+        more = [ipywidgets.HTML(warning(f"… and {left} more"))] if left > 0 else []
+        old_children, self.findings.children = self.findings.children, [*self._rows.values(), *more]
+        for child in set(old_children) - set(self.findings.children):
+            child.close()
 
     def _edited(self, _change: object) -> None:
         if not self._showing:

@@ -1,7 +1,8 @@
-"""Composes synthetic documents of a kind: whole templates, forms, clauses joined into prose. Knows fields, not questions."""
+"""Composes synthetic documents of a kind: whole templates, parts of several, forms, clauses joined. Knows fields, not questions."""
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 from seqgpt_lab.documents.document import Document
@@ -28,8 +29,11 @@ _FORM_STYLES: tuple[tuple[str, str], ...] = (
 )
 _CLAUSE_JOINTS = (("，", "。"), ("；", "。"), ("。", "。"), ("，", "；"), (",", "."), ("\n", "\n"))
 # Of training documents; the rest are whole templates.
-_PROSE_SHARE, _FORM_SHARE = 0.22, 0.18
+_PROSE_SHARE, _FORM_SHARE, _SPLICED_SHARE = 0.15, 0.15, 0.15
+# Where a template may be cut: behind the end of a sentence or a line. Two or three templates go into a spliced document.
+_PART = re.compile(r"[^。；！？\n]*[。；！？\n]*")
 _NOISY_SHARE = 0.3
+_SPLICES = ("。", "\n", "；")
 # What stands between the values of a list, and how often a composed document has a field with one.
 _LIST_JOINTS = ("、", "、", "，", "；", " ", "/", "和", "及", " & ", ",", "跟", "与", "，还有")
 _FORM_LIST_SHARE, _PROSE_LIST_SHARE = 0.15, 0.25
@@ -38,20 +42,40 @@ _FORM_LIST_SHARE, _PROSE_LIST_SHARE = 0.15, 0.25
 def compose(kind: Kind, split: Split, random: Random, index: int) -> Document:
     """A document of `kind`; gold labels are specific field names. Held-out splits use their whole templates only.
 
-    In training, 60% are whole templates, 18% forms of random fields, 22% clauses in random order; 30% of all are then corrupted.
-    Forms and clauses may list several values of a field where whole templates seldom do.
+    In training, 55% are whole templates, 15% sentences of several templates, 15% forms of random fields, 15% clauses in random
+    order; 30% of all are then corrupted. Forms and clauses may list several values of a field where whole templates seldom do.
     """
     way = random.random() if split == "train" else 1.0
-    template = choose(random.choice(kind.templates[split]), random)
     if way < _PROSE_SHARE:
         template = _prose(kind, random)
     elif way < _PROSE_SHARE + _FORM_SHARE:
         template = _form(kind, random)
+    elif way < _PROSE_SHARE + _FORM_SHARE + _SPLICED_SHARE:
+        template = _spliced(kind, random)
+    else:
+        template = choose(random.choice(kind.templates[split]), random)
     text, entities = fill(template, lambda name: kind.field(name).make(random, split))
     lead = len(text) - len(text.lstrip("\n"))
     gold = tuple(entity.moved(-lead) for entity in entities)  # in text order
     document = Document(f"{kind.name}-{split}-{index}", text.strip("\n"), gold, {"kind": kind.name, "source": "clean"})
     return corrupt(document, random.choice(("typed", "pdf", "ocr")), random) if random.random() < _NOISY_SHARE else document
+
+
+def _spliced(kind: Kind, random: Random) -> str:
+    """Neighbouring sentences of two or three training templates, one template after the other; a field is told once.
+
+    What a value is must then be read from its own sentence, for the rest of the document does not tell.
+    """
+    told: set[str] = set()
+    pieces: list[str] = []
+    for template in random.sample(kind.templates["train"], k=random.randint(2, 3)):
+        parts = [part for part in _PART.findall(choose(template, random)) if part]
+        first = random.randrange(len(parts))
+        taken = "".join(parts[first : first + random.randint(1, 4)])
+        if slots(taken) and not slots(taken) & told:
+            told |= slots(taken)
+            pieces.append(taken if taken.endswith(("。", "；", "！", "？", "\n")) else f"{taken}{random.choice(_SPLICES)}")
+    return "".join(pieces) if pieces else choose(random.choice(kind.templates["train"]), random)
 
 
 def _form(kind: Kind, random: Random) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
+from seqgpt_lab.engine.attention import SdpaAttention
 from seqgpt_lab.engine.batching import longest_first
 from seqgpt_lab.engine.choose import choose
 from seqgpt_lab.engine.kv_cache import KVCache
@@ -20,6 +21,7 @@ from seqgpt_lab.engine.packing import PackedPass, pack
 from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
+from seqgpt_lab.engine.sharing import WORTH_SHARING, can_share, length_of
 
 __all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
 
@@ -110,25 +112,31 @@ class Decoder:
             row = Row(index, request, self.model.config.eos_token_id)
             self.rows.append(row)
             if self.reuse.level == "prefix" and prefix:
-                row.length = self._recall(len(self.rows) - 1, prefix)
+                self._recall(row, len(self.rows) - 1, prefix)
                 if not row.length and self._can_keep(prefix):
                     coming.add(prefix)
             room -= count - row.length
         self.waiting.extendleft(reversed(later))
+
+    def _shares(self, prefix: tuple[int, ...]) -> bool:
+        return len(prefix) >= WORTH_SHARING and can_share(self.device) and isinstance(self.model.attention, SdpaAttention)
 
     def _can_keep(self, prefix: tuple[int, ...]) -> bool:
         """Whether it is worth waiting for a text: not if it is too large to be kept."""
         assert self.cache is not None, "there is room before there are rows"
         return len(prefix) * self.cache.token_bytes <= self.reuse.info.limit_bytes
 
-    def _recall(self, at: int, prefix: tuple[int, ...]) -> int:
-        """Put what is kept of a text into row `at` of the cache; how many tokens that is."""
+    def _recall(self, row: Row, at: int, prefix: tuple[int, ...]) -> None:
+        """Give a newcomer what is kept of its text: to share, or where that cannot be, as a copy in row `at` of the cache."""
         found = self.reuse.find(prefix)
         if found is None:
-            return 0
-        assert self.cache is not None, "there is room before there are rows"
-        self.cache.put_prefix(at, *found)
-        return len(prefix)
+            return
+        row.length = len(prefix)
+        if self._shares(prefix):
+            row.text = found
+        else:
+            assert self.cache is not None, "there is room before there are rows"
+            self.cache.put_prefix(at, *found)
 
     def _step(self) -> None:
         """Feed each row what it has not seen and its guesses, ask what comes next, keep what is right."""
@@ -148,7 +156,8 @@ class Decoder:
     def _feed(self, places: Tensor) -> Tensor:
         """The pass: every row's feed side by side, and spare tokens -> hidden states [K, C] of the tokens at `places` [K]."""
         assert self.cache is not None, "there is room before there are rows"
-        packing = pack([row.length for row in self.rows], [len(row.feed) for row in self.rows], self.cache.slots, self.device)
+        starts, counts = [row.length for row in self.rows], [len(row.feed) for row in self.rows]
+        packing = pack(starts, counts, self.cache.slots, self.device, [row.text for row in self.rows])
         embedded = self._embed()
         attend = PackedPass(self.model.attention, self.cache, packing, self.model.slopes, embedded.dtype)
         return self.model.run(embedded.unsqueeze(0), attend, places).squeeze(0)
@@ -181,7 +190,8 @@ class Decoder:
             prefix = _prefix(row.request)
             if row.passes == 1 and prefix and prefix not in self.reuse:
                 assert self.cache is not None, "rows are in it"
-                self.reuse.keep(prefix, *self.cache.copy_prefix(at, len(prefix)))
+                kept = self.reuse.keep(prefix, *self.cache.copy_prefix(at, len(prefix)))
+                row.text = kept if self._shares(prefix) else None  # with those that come after it
 
     def _leave(self, finish: Finish) -> None:
         """Complete rows leave; the last row takes the place of one that does, so that rows stay neighbours."""
@@ -193,7 +203,7 @@ class Decoder:
                 last = self.rows.pop()
                 if last is not row:
                     assert self.cache is not None, "rows are in it"
-                    self.cache.move_row(len(self.rows), at, last.length)
+                    self.cache.move_row(len(self.rows), at, last.length, length_of(last.text))
                     self.rows[at] = last
         if gone:
             finish([index for index, _ in gone], [completion for _, completion in gone])

@@ -48,15 +48,15 @@ class KVCache:
         self.keys.select(0, layer).flatten(0, 1).index_copy_(0, places, key)
         self.values.select(0, layer).flatten(0, 1).index_copy_(0, places, value)
 
-    def view(self, layer: int, first: int, rows: int, slots: int) -> tuple[Tensor, Tensor]:
-        """Keys and values [rows, slots, H, D] of neighbouring rows, no copy."""
+    def view(self, layer: int, first: int, rows: int, slots: int, begin: int = 0) -> tuple[Tensor, Tensor]:
+        """Keys and values [rows, slots, H, D] of neighbouring rows from slot `begin` on, no copy."""
         keys, values = self.keys.select(0, layer), self.values.select(0, layer)
-        return keys.narrow(0, first, rows).narrow(1, 0, slots), values.narrow(0, first, rows).narrow(1, 0, slots)
+        return keys.narrow(0, first, rows).narrow(1, begin, slots), values.narrow(0, first, rows).narrow(1, begin, slots)
 
-    def move_row(self, source: int, target: int, length: int) -> None:
-        """Copy `length` slots of row `source` over row `target`: how the last row takes the place of one that finished."""
-        self.keys[:, target, :length] = self.keys[:, source, :length]
-        self.values[:, target, :length] = self.values[:, source, :length]
+    def move_row(self, source: int, target: int, length: int, begin: int = 0) -> None:
+        """Copy slots begin .. length - 1 of row `source` over row `target`: how the last row takes the place of one that finished."""
+        self.keys[:, target, begin:length] = self.keys[:, source, begin:length]
+        self.values[:, target, begin:length] = self.values[:, source, begin:length]
 
     def copy_prefix(self, row: int, length: int) -> tuple[Tensor, Tensor]:
         """A copy of the first `length` slots of a row: keys and values [layers, length, heads, head_dim]."""

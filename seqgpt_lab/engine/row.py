@@ -16,6 +16,7 @@ from typing import Literal
 from torch import Tensor
 
 from seqgpt_lab.engine.requests import Completion, Request, Timing
+from seqgpt_lab.engine.sharing import Text
 from seqgpt_lab.errors import OptionError
 
 
@@ -32,12 +33,13 @@ class Question:
 class Row:
     """A request at work. length: how many ids of prompt and answer are in the cache. feed, questions: of the pass that was planned.
 
-    completion: None as long as there is more to write.
+    text: what stands for the first of them, where the row shares it with others. completion: None as long as there is more to write.
     """
 
     def __init__(self, index: int, request: Request, end_token: int) -> None:
         self.index, self.request, self.end_token = index, request, end_token
         self.length, self.passes = 0, 0
+        self.text: Text | None = None
         self.written: list[int] = []
         self.feed: list[int] = []
         self.questions: list[Question] = []

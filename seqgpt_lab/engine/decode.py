@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 
 import torch
 from torch import Tensor
@@ -119,7 +120,11 @@ class Decoder:
         self.waiting.extendleft(reversed(later))
 
     def _shares(self, prefix: tuple[int, ...]) -> bool:
-        return len(prefix) >= WORTH_SHARING and can_share(self.device) and isinstance(self.model.attention, SdpaAttention)
+        """Whether rows attend to one copy of a text: a long one, about which several ask, at work now or next in turn."""
+        if len(prefix) < WORTH_SHARING or not can_share(self.device) or not isinstance(self.model.attention, SdpaAttention):
+            return False
+        near = chain((row.request for row in self.rows), (request for _, request in islice(self.waiting, self.most_rows)))
+        return sum(_prefix(request) == prefix for request in near) > 1
 
     def _can_keep(self, prefix: tuple[int, ...]) -> bool:
         """Whether it is worth waiting for a text: not if it is too large to be kept."""
@@ -188,10 +193,10 @@ class Decoder:
             return
         for at, row in enumerate(self.rows):
             prefix = _prefix(row.request)
-            if row.passes == 1 and prefix and prefix not in self.reuse:
+            if row.passes == 1 and row.text is None and prefix and prefix not in self.reuse:  # a row that shares its text has no copy
                 assert self.cache is not None, "rows are in it"
                 kept = self.reuse.keep(prefix, *self.cache.copy_prefix(at, len(prefix)))
-                row.text = kept if self._shares(prefix) else None  # with those that come after it
+                row.text = kept if self._shares(prefix) else None  # then in one rectangle with those that wait for it
 
     def _leave(self, finish: Finish) -> None:
         """Complete rows leave; the last row takes the place of one that does, so that rows stay neighbours."""

@@ -33,7 +33,8 @@ class Question:
 class Row:
     """A request at work. length: how many ids of prompt and answer are in the cache. feed, questions: of the pass that was planned.
 
-    text: what stands for the first of them, where the row shares it with others. completion: None as long as there is more to write.
+    text: what stands for the first of them, whose slots may then be empty, where the row shares it with others; it stays for as long as
+    they do, even if the cache of texts lets it go. completion: None as long as there is more to write.
     """
 
     def __init__(self, index: int, request: Request, end_token: int) -> None:

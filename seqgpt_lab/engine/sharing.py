@@ -1,4 +1,4 @@
-"""Attention of many rows over one text they share, read once for all of them, beside what each sees of its own. Knows no weights.
+"""Attention of neighbouring rows over one text they share, read once for all of them, beside each one's own slots. Knows no weights.
 
 Softmax over two sets of slots is softmax over each, weighed by what its exponentials sum to (the rule by which flash attention joins
 its blocks: Dao et al. 2022). So nothing is approximated, and slots that rows have in common need not be there once a row.

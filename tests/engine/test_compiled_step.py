@@ -23,7 +23,7 @@ def test_a_step_with_guesses_compiles_to_one_graph_with_the_same_result() -> Non
 
     def step(tokens: Tensor, slots: Tensor, starts: Tensor, places: Tensor, cache: KVCache) -> tuple[Tensor, Tensor]:
         """As Decoder._step, over all slots: what changes from pass to pass is in tensors."""
-        span = Span(0, ROWS, sum(counts), Geometry(starts, max(counts), SLOTS), places)
+        span = Span(0, ROWS, sum(counts), Geometry(starts, max(counts), SLOTS), places, None)
         attend = PackedPass(model.attention, cache, Packing(slots, (span,)), model.slopes, torch.float32)
         hidden = model.run(model.embed(tokens), attend).squeeze(0)
         return model.shard.argmax([model.logits(hidden)], CONFIG.vocab_size)

@@ -15,7 +15,7 @@ from seqgpt_lab.engine.attention import Geometry, ReferenceAttention, SdpaAttent
 from seqgpt_lab.engine.decode import Decoder, decode
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
-from seqgpt_lab.engine.packing import PackedPass, pack
+from seqgpt_lab.engine.packing import PackedPass, Packing, pack
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import ReuseCache
@@ -24,6 +24,7 @@ from tests.engine.oracles import Oracle, load
 from tests.engine.rank_threads import RankThreads
 
 CPU = torch.device("cpu")
+NOISE = 1e3  # in slots that hold nothing, which nobody may look at
 OWN = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 9)), min_size=1, max_size=4)
 ASKED = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), min_size=1, max_size=10)
 
@@ -43,6 +44,14 @@ def run(decoder: Decoder, requests: Sequence[Request]) -> list[Completion]:
     found: dict[int, Completion] = {}
     decoder.run(requests, lambda indices, done: found.update(zip(indices, done, strict=True)))
     return [found[index] for index in range(len(requests))]
+
+
+@torch.inference_mode()
+def stir(decoder: Decoder) -> None:
+    """Noise in all rows, none of which is at work: a slot that is not written before it is looked at shows in the answers."""
+    assert decoder.cache is not None
+    for tensor in (decoder.cache.keys, decoder.cache.values):
+        tensor.copy_(NOISE * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)))
 
 
 def same(found: Sequence[Completion], wanted: Sequence[Completion]) -> None:
@@ -76,16 +85,26 @@ def test_joined_attention_is_attention_over_all_slots(length: int, own: list[tup
         torch.testing.assert_close(found[row], wanted.squeeze(0), atol=near, rtol=near)
 
 
-@given(ASKED, st.sampled_from((0, 60_000, 1 << 24)), st.integers(1, 4))
-@settings(max_examples=25, deadline=None)
-def test_answers_are_the_same_with_shared_texts(model: Bloom, cases: list[tuple[int, int]], limit_bytes: int, at_once: int) -> None:
+@given(st.lists(ASKED, min_size=1, max_size=3), st.sampled_from((0, 60_000, 100_000, 1 << 24)), st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_answers_are_the_same_with_shared_texts(model: Bloom, runs: list[list[tuple[int, int]]], limit_bytes: int, at_once: int) -> None:
     """Texts as short as these are not worth it, but must come out the same; also where a text goes while its rows are at work."""
-    requests = [ask(*case) for case in cases]
-    wanted = decode(model, requests)
     decoder = Decoder(model, rows=at_once, reuse=ReuseCache("prefix", limit_bytes))
     with patch.object(decode_module, "WORTH_SHARING", 1):
-        for _ in range(2):
-            same(run(decoder, requests), wanted)
+        for cases in runs:
+            requests = [ask(*case) for case in cases]
+            same(run(decoder, requests), decode(model, requests))
+            stir(decoder)
+
+
+def test_a_text_that_goes_while_it_is_shared_is_not_kept_from_empty_slots(model: Bloom) -> None:
+    """The cache holds one text: the other one, in the same pass, drives it out; a later question on it must not find nothing."""
+    mine, other = [ask(0, labels, 300) for labels in (1, 2, 3, 4)], ask(1, 1, 320)
+    decoder = Decoder(model, rows=4, reuse=ReuseCache("prefix", 1_200_000))
+    for requests in ([mine[0]], [other, mine[1], mine[2]], [mine[3]]):
+        same(run(decoder, requests), decode(model, requests))
+        stir(decoder)
+    assert decoder.reuse.info.entries == 1
 
 
 def test_ranks_share_texts_alike(oracle: Oracle, model: Bloom) -> None:
@@ -97,12 +116,28 @@ def test_ranks_share_texts_alike(oracle: Oracle, model: Bloom) -> None:
             same(found, wanted)
 
 
-@pytest.mark.parametrize(("length", "copied"), [(WORTH_SHARING, 0), (WORTH_SHARING - 1, 3)])
-def test_only_long_texts_are_shared_and_those_are_not_copied(model: Bloom, length: int, copied: int) -> None:
-    """Three rows meet a text that is kept already."""
+@pytest.mark.parametrize(
+    ("length", "questions", "copied"), [(WORTH_SHARING, (2, 3, 4), 0), (WORTH_SHARING - 1, (2, 3, 4), 3), (WORTH_SHARING, (2,), 1)]
+)
+def test_only_long_texts_of_several_questions_are_shared_and_those_are_not_copied(
+    model: Bloom, length: int, questions: tuple[int, ...], copied: int
+) -> None:
+    """Rows meet a text that is kept already."""
     decoder = Decoder(model, reuse=ReuseCache("prefix", 1 << 26))
     run(decoder, [ask(0, 1, length)])
-    requests = [ask(0, labels, length) for labels in (2, 3, 4)]
+    requests = [ask(0, labels, length) for labels in questions]
     with patch.object(KVCache, "put_prefix", autospec=True, side_effect=KVCache.put_prefix) as put:
         same(run(decoder, requests), decode(model, requests))
     assert put.call_count == copied
+
+
+def test_texts_of_one_question_each_stay_in_one_rectangle(model: Bloom) -> None:
+    """Computed first, then met again: no row holds a text of its own beside its slots, nor more than the cache's limit."""
+    requests = [ask(text, 1, WORTH_SHARING) for text in range(3)]
+    decoder = Decoder(model, rows=3, reuse=ReuseCache("prefix", 1 << 26))
+    seen: list[Packing] = []
+    with patch.object(decode_module, "pack", side_effect=lambda *given: seen.append(pack(*given)) or seen[-1]):
+        for _ in range(2):
+            run(decoder, requests)
+    assert all(span.text is None for packing in seen for span in packing.spans)
+    assert len(seen[-1].spans) == 1

@@ -8,6 +8,7 @@ from random import Random
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.embedded.corpus.kind import FieldSpec, Kind, Split
 from seqgpt_lab.embedded.corpus.noise import corrupt
+from seqgpt_lab.embedded.corpus.synonyms import known_groups, reworded
 from seqgpt_lab.embedded.corpus.template import choose, fill, slots
 
 # How a field is written in a form, and what stands between fields.
@@ -32,6 +33,8 @@ _CLAUSE_JOINTS = (("，", "。"), ("；", "。"), ("。", "。"), ("，", "；")
 _PROSE_SHARE, _FORM_SHARE, _SPLICED_SHARE = 0.15, 0.15, 0.15
 # Where a template may be cut: behind the end of a sentence or a line. Two or three templates go into a spliced document.
 _PART = re.compile(r"[^。；！？\n]*[。；！？\n]*")
+# Of training documents, and of the known words in these.
+_REWORDED_SHARE, _WORDS_REPLACED = 0.5, 0.5
 _NOISY_SHARE = 0.3
 _SPLICES = ("。", "\n", "；")
 # What stands between the values of a list, and how often a composed document has a field with one.
@@ -43,7 +46,8 @@ def compose(kind: Kind, split: Split, random: Random, index: int) -> Document:
     """A document of `kind`; gold labels are specific field names. Held-out splits use their whole templates only.
 
     In training, 55% are whole templates, 15% sentences of several templates, 15% forms of random fields, 15% clauses in random
-    order; 30% of all are then corrupted. Forms and clauses may list several values of a field where whole templates seldom do.
+    order; half of all have words replaced by synonyms, 30% are then corrupted. Forms and clauses may list several values of a
+    field where whole templates seldom do.
     """
     way = random.random() if split == "train" else 1.0
     if way < _PROSE_SHARE:
@@ -54,6 +58,8 @@ def compose(kind: Kind, split: Split, random: Random, index: int) -> Document:
         template = _spliced(kind, random)
     else:
         template = choose(random.choice(kind.templates[split]), random)
+    if split == "train" and random.random() < _REWORDED_SHARE:
+        template = reworded(template, random, _WORDS_REPLACED, known_groups())
     text, entities = fill(template, lambda name: kind.field(name).make(random, split))
     lead = len(text) - len(text.lstrip("\n"))
     gold = tuple(entity.moved(-lead) for entity in entities)  # in text order

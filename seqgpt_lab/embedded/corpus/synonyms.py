@@ -1,0 +1,46 @@
+"""A template with some of its words replaced by others that mean the same: more wordings than were written. Knows no kinds or values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from random import Random
+
+_GROUPS = Path(__file__).parent / "synonyms.txt"
+_SLOT = re.compile(r"(\{[^{}]*\})")
+
+Groups = Mapping[str, tuple[str, ...]]
+"""Each word's whole group, itself among them."""
+
+
+def read_groups(lines: Iterable[str]) -> Groups:
+    """A group a line, its words parted by blanks; any may stand for any other of its line in nearly every sentence."""
+    groups = (tuple(line.split()) for line in lines)
+    return {word: group for group in groups for word in group}
+
+
+@cache
+def known_groups() -> Groups:
+    """The groups of `synonyms.txt`."""
+    return read_groups(_GROUPS.read_text(encoding="utf-8").splitlines())
+
+
+def reworded(template: str, random: Random, share: float, groups: Groups) -> str:
+    """Each known word outside slots becomes, with the chance `share`, any word of its group; of words that overlap the longest, first one."""
+    longest = max(map(len, groups), default=0)
+    pieces = _SLOT.split(template)
+    pieces[::2] = (_reworded(piece, random, share, groups, longest) for piece in pieces[::2])
+    return "".join(pieces)
+
+
+def _reworded(literal: str, random: Random, share: float, groups: Groups, longest: int) -> str:
+    found: list[str] = []
+    at = 0
+    while at < len(literal):
+        lengths = range(min(longest, len(literal) - at), 1, -1)
+        word = next((literal[at : at + length] for length in lengths if literal[at : at + length] in groups), literal[at])
+        found.append(random.choice(groups[word]) if word in groups and random.random() < share else word)
+        at += len(word)
+    return "".join(found)

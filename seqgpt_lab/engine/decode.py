@@ -136,7 +136,7 @@ class Decoder:
         found = self.reuse.find(prefix)
         if found is None:
             return
-        row.length = len(prefix)
+        row.length = row.reused = len(prefix)
         if self._shares(prefix):
             row.text = found
         else:

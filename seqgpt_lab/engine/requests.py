@@ -25,11 +25,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: the prompt's pass, and from then until the last token. passes: how many fed this request, the prompt's included."""
+    """Seconds: the prompt's pass, and from then until the last token. passes: how many fed this request, the prompt's included.
+
+    reused: ids of the prompt whose keys and values were there already.
+    """
 
     prefill: float
     decode: float
     passes: int = 0
+    reused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

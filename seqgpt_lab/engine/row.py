@@ -31,15 +31,15 @@ class Question:
 
 
 class Row:
-    """A request at work. length: how many ids of prompt and answer are in the cache. feed, questions: of the pass that was planned.
+    """A request at work. length: how many ids of prompt and answer are in the cache, of which `reused` were there before its first pass.
 
-    text: what stands for the first of them, whose slots may then be empty, where the row shares it with others; it stays for as long as
-    they do, even if the cache of texts lets it go. completion: None as long as there is more to write.
+    feed, questions: of the pass that was planned. text: what stands for the first ids, whose slots may then be empty, where the row
+    shares it with others; it stays as long as they do, even if the cache of texts lets it go. completion: None until it is whole.
     """
 
     def __init__(self, index: int, request: Request, end_token: int) -> None:
         self.index, self.request, self.end_token = index, request, end_token
-        self.length, self.passes = 0, 0
+        self.length, self.reused, self.passes = 0, 0, 0
         self.text: Text | None = None
         self.written: list[int] = []
         self.feed: list[int] = []
@@ -139,6 +139,6 @@ class Row:
     def _complete(self, end_probability: float | None) -> None:
         now = time.perf_counter()
         prefilled = now if self.passes < 2 else self._prefilled
-        timing = Timing(prefilled - self._started, now - prefilled, self.passes)
+        timing = Timing(prefilled - self._started, now - prefilled, self.passes, self.reused)
         reason: Literal["stop", "length"] = "length" if end_probability is None else "stop"
         self.completion = Completion(tuple(self.written), tuple(self._probabilities), reason, end_probability, timing)

@@ -88,8 +88,9 @@ def measure_phases(
 def distances(engine: Engine, roofline: Roofline, found: Benchmark) -> pandas.DataFrame:
     """How far whole runs are from the floor of the passes they made: workload, contestant, seconds (a round), floor, times_floor.
 
-    A row a result of this engine. Of each pass the weights are read once and each position is computed; the whole LM head is read each
-    pass, but for grounded answers, which need little of it. Prompts are taken to be computed together, a batch at a time.
+    A row a result of this engine. Of each pass the weights are read once and each position is computed, of prompts what was not kept from
+    an earlier request; the whole LM head is read each pass, but for grounded answers, which need little of it. Prompts are taken to be
+    computed together, a batch at a time.
     """
     layers = engine.model.h
     weights = sum(parameter.nbytes for parameter in layers.parameters())
@@ -100,7 +101,8 @@ def distances(engine: Engine, roofline: Roofline, found: Benchmark) -> pandas.Da
         rows_at_once = min(result.batch, result.documents)
         batches, steps = result.documents / rows_at_once, max(0.0, result.passes - 1)
         written = result.answer_tokens / steps if steps else 0.0
-        floor = roofline.floor(weights, 2 * linear * rows_at_once * result.prompt_tokens)
+        fed = result.prompt_tokens - result.reused_tokens
+        floor = roofline.floor(weights, 2 * linear * rows_at_once * fed)
         floor += steps * roofline.floor(weights, 2 * linear * rows_at_once * written)
         if "grounded" not in result.contestant:
             floor += (steps + 1) * roofline.floor(head.nbytes, 2 * head.numel() * rows_at_once)

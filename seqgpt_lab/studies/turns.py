@@ -17,19 +17,22 @@ from seqgpt_lab.studies.workloads import Workload
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One contestant on the tasks of one round. answers: token ids of each; passes, seconds_to_first: as Result, of this turn."""
+    """One contestant on the tasks of one round. answers: token ids of each; passes, seconds_to_first, reused_tokens: as Result, of
+    this turn."""
 
     seconds: float
     answers: tuple[tuple[int, ...], ...]
     passes: float
     seconds_to_first: float
+    reused_tokens: float
 
     @classmethod
     def of(cls, seconds: float, completions: Sequence[Completion]) -> Turn:
         """Of at least one completion."""
         timings = [one.timing for one in completions]
         answers = tuple(one.token_ids for one in completions)
-        return cls(seconds, answers, mean(timing.passes for timing in timings), median(timing.prefill for timing in timings))
+        passes, reused = mean(timing.passes for timing in timings), mean(timing.reused for timing in timings)
+        return cls(seconds, answers, passes, median(timing.prefill for timing in timings), reused)
 
 
 Turns = dict[tuple[int, int], Turn]
@@ -41,7 +44,8 @@ class Result:
     """One contestant on one workload. seconds: of each round, which all contestants share; documents: prompts a round.
 
     same_answers: share of answers that are token for token the first contestant's. passes: of the model, for a request on average;
-    0 where an engine does not tell. seconds_to_first: the prompt's pass; 0 likewise.
+    0 where an engine does not tell. seconds_to_first: the prompt's pass; 0 likewise. reused_tokens: of the prompt, computed for an earlier
+    request; 0 likewise.
     """
 
     workload: str
@@ -53,6 +57,7 @@ class Result:
     same_answers: float
     passes: float
     seconds_to_first: float
+    reused_tokens: float
     seconds: tuple[float, ...]
 
 
@@ -74,6 +79,7 @@ def results_of(workload: Workload, contestants: Sequence[str], prompt_tokens: in
             same_answers=mean(map(tuple.__eq__, answers, wanted)),
             passes=mean(turn.passes for turn in mine),
             seconds_to_first=median(turn.seconds_to_first for turn in mine),
+            reused_tokens=mean(turn.reused_tokens for turn in mine),
             seconds=tuple(turn.seconds for turn in mine),
         )
         found.append(result)
@@ -136,4 +142,4 @@ def _result(row: Mapping[str, Any]) -> Result:
 
 
 def _turn(row: Mapping[str, Any]) -> Turn:
-    return Turn(row["seconds"], tuple(map(tuple, row["answers"])), row["passes"], row["seconds_to_first"])
+    return Turn(row["seconds"], tuple(map(tuple, row["answers"])), row["passes"], row["seconds_to_first"], row["reused_tokens"])

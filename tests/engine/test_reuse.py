@@ -164,3 +164,13 @@ def test_a_prefix_longer_than_its_prompt_is_refused(oracle: Oracle) -> None:
         pytest.raises(OptionError, match="request 0 shares 3 of 2 prompt ids"),
     ):
         engine.generate([Request((5, 6), shared_prefix=3)])
+
+
+def test_completions_tell_how_much_of_the_prompt_was_kept(model: Bloom) -> None:
+    """Two texts, the first asked three times: whoever comes first computes it all, later questions all but their own ids."""
+    requests = [ask(0, 1), ask(0, 2), ask(1, 1), ask(0, 3)]
+    decoder = Decoder(model, rows=4, reuse=ReuseCache("prefix", 1 << 24))
+    found = sorted(completion.timing.reused for completion in run(decoder, requests))
+    assert found == [0, 0, 12, 12]
+    assert [completion.timing.reused for completion in run(decoder, requests)] == [12, 12, 17, 12]
+    assert not any(completion.timing.reused for completion in decode(model, requests))

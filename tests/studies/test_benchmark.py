@@ -70,7 +70,7 @@ def test_contestants_take_turns_and_answers_are_compared(model: Path, workloads:
 
 
 def _result(contestant: str, *seconds: float, same: float = 1.0) -> Result:
-    return Result("w", contestant, 4, 80, 8, 10.0, same, 3.0, 0.1, seconds)
+    return Result("w", contestant, 4, 80, 8, 10.0, same, 3.0, 0.1, 0.0, seconds)
 
 
 def test_a_ratio_is_the_median_of_ratios_within_rounds() -> None:

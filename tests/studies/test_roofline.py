@@ -29,13 +29,16 @@ def test_speeds_and_phases_are_measured(tmp_path: Path, monkeypatch: pytest.Monk
         found, frame = measure_phases(engine, batches=(1, 2), prompt=20, drafted=(1, 4), repeats=1)
         layers = sum(parameter.nbytes for parameter in engine.model.h.parameters())
         peer, ours = (
-            Result("w", "peer", 2, 20, 4, 8.0, 1.0, 0.0, 0.0, (9.0,)),
-            Result("w", "ours", 2, 20, 4, 8.0, 1.0, 5.0, 0.1, (3.0, 2.0)),
+            Result("w", "peer", 2, 20, 4, 8.0, 1.0, 0.0, 0.0, 0.0, (9.0,)),
+            Result("w", "ours", 2, 20, 4, 8.0, 1.0, 5.0, 0.1, 15.0, (3.0, 2.0)),
         )
         rows = distances(engine, Roofline(1e9, 1e30), Benchmark({}, (peer, ours)))  # so quick at sums that only reading counts
-        head = engine.model.word_embeddings.weight.nbytes
+        computed = distances(engine, Roofline(1e30, 1e9), Benchmark({}, (ours,)))  # and here only computing: 5 of 20 ids, then 8
+        linear, head = 12 * engine.config.hidden_size**2 * engine.config.layers, engine.model.word_embeddings.weight.nbytes
+        words = engine.model.word_embeddings.weight.numel()
     assert list(rows["contestant"]) == ["ours"] and rows["seconds"][0] == 2.5
     assert rows["floor"][0] == pytest.approx(2 * 5 * (layers + head) / 1e9)
+    assert computed["floor"][0] == pytest.approx(2 * 2 * 2 * (linear * (5 + 8) + 5 * words) / 1e9)
     assert rows["times_floor"][0] == pytest.approx(2.5 / rows["floor"][0])
     assert list(frame["phase"]) == ["prompt", "decode", "decode", "head"] * 2
     assert list(frame["positions"]) == [20, 1, 4, 1] * 2

@@ -28,7 +28,7 @@ def known_groups() -> Groups:
 
 
 def reworded(template: str, random: Random, share: float, groups: Groups) -> str:
-    """Each known word outside slots becomes, with the chance `share`, any word of its group; of words that overlap the longest, first one."""
+    """Each known word outside slots becomes, with the chance `share`, any word of its group; of words that overlap, the longest."""
     longest = max(map(len, groups), default=0)
     pieces = _SLOT.split(template)
     pieces[::2] = (_reworded(piece, random, share, groups, longest) for piece in pieces[::2])

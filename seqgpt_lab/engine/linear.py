@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_FEWEST_STATES, _FEWEST_ROWS = 8, 64  # `product_with_rows` computes; fewer take no less time
+
 
 class Linear(nn.Linear):
     """torch's linear, and what a layer asks for besides. After `pack` the weight is opaque: nothing else can read it."""
@@ -39,6 +41,26 @@ def product(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     if weight.is_mkldnn:
         return torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, "none", [], "")  # type: ignore[no-any-return]
     return functional.linear(hidden, weight, bias)
+
+
+def product_with_rows(hidden: Tensor, weight: Tensor, rows: Tensor, few_sizes: bool) -> Tensor:
+    """hidden [..., in] times some rows [K] of a plain weight [out, in] -> [..., K].
+
+    few_sizes: compute up to the next powers of two, where oneDNN multiplies: of every pair of sizes it meets it keeps half a megabyte,
+    of up to 1,024 pairs, and each takes it milliseconds to prepare.
+    """
+    states = hidden.flatten(0, -2)
+    states_asked, rows_asked = len(states), len(rows)
+    if few_sizes and rows_asked:
+        rows = functional.pad(rows, (0, _power_of_two(rows_asked, _FEWEST_ROWS) - rows_asked))
+        states = functional.pad(states, (0, 0, 0, _power_of_two(states_asked, _FEWEST_STATES) - states_asked))
+    found = product(states, weight.index_select(0, rows))
+    return found[:states_asked, :rows_asked].unflatten(0, hidden.shape[:-1])
+
+
+def _power_of_two(count: int, least: int) -> int:
+    """The next one from `count` and `least` on, itself one."""
+    return max(least, 1 << (count - 1).bit_length())
 
 
 def whole_rows(count: int) -> int:

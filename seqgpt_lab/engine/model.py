@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqgpt_lab.engine.attention import Attention, Geometry, Prepared, SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.kv_cache import KVCache
-from seqgpt_lab.engine.linear import Linear, packable, packed_weight, product, whole_rows
+from seqgpt_lab.engine.linear import Linear, packable, packed_weight, product, product_with_rows, whole_rows
 from seqgpt_lab.engine.parallel import Shard
 
 IDS_AT_ONCE = {"cpu": 1 << 14, "cuda": 1 << 16}
@@ -138,7 +138,7 @@ class Bloom(nn.Module):
         """
         if ids is None:
             return torch.cat(list(self.logit_blocks(hidden)), dim=-1) if self.packed_head else product(hidden, self._head)
-        return product(hidden, self._head.index_select(0, ids - self.vocabulary.start))
+        return product_with_rows(hidden, self._head, ids - self.vocabulary.start, few_sizes=bool(self.packed_head))
 
     def logit_blocks(self, hidden: Tensor) -> Iterator[Tensor]:
         """What `logits` of all ids gives, as neighbouring columns [N, up to IDS_AT_ONCE] that are computed as they are asked for."""

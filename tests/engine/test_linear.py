@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from seqgpt_lab.engine import linear
 from seqgpt_lab.engine.attention import Geometry
 from seqgpt_lab.engine.decode import decode
 from seqgpt_lab.engine.kv_cache import KVCache
-from seqgpt_lab.engine.linear import Linear, packable, whole_rows
+from seqgpt_lab.engine.linear import Linear, packable, product_with_rows, whole_rows
 from seqgpt_lab.engine.model import IDS_AT_ONCE, AttentionPass, Bloom, fresh_geometry
 from tests.engine.oracles import Oracle, load, random_requests
 from tests.engine.steering import RandomRules
@@ -87,6 +89,20 @@ def test_whole_rows_are_few_sizes_and_little_more(count: int, other: int) -> Non
     assert count <= whole == whole_rows(whole) and whole - count < max(16, 1 + count / 8)
     assert (count <= other) <= (whole <= whole_rows(other))
     assert len({whole_rows(each) for each in range(1, 2049)}) <= 42
+
+
+@given(st.integers(1, 70), st.integers(0, 300), st.booleans())
+def test_products_with_some_rows_meet_few_sizes(states: int, asked: int, few_sizes: bool) -> None:
+    """Whatever their sizes, they give what torch's linear gives with these rows alone."""
+    noise = torch.Generator().manual_seed(states)
+    weight, hidden = torch.randn(90, 16, generator=noise), torch.randn(states, 16, generator=noise)
+    rows = torch.randint(0, 90, (asked,), generator=noise)
+    with patch.object(linear, "product", side_effect=linear.product) as multiplied:
+        found = product_with_rows(hidden.view(1, states, 16), weight, rows, few_sizes)
+    torch.testing.assert_close(found, functional.linear(hidden, weight[rows]).unsqueeze(0))
+    (some, chosen), _ = multiplied.call_args
+    assert not few_sizes or not asked or (len(some) in (8, 16, 32, 64, 128) and len(chosen) in (64, 128, 256, 512))
+    assert few_sizes or (len(some), len(chosen)) == (states, asked)
 
 
 @multiplies_bf16

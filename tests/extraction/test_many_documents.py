@@ -50,8 +50,9 @@ def measured(model: str, thousands: int, dtype: str) -> list[tuple[int, float, i
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
-def test_memory_and_time_a_document_stay_flat(tmp_path: Path) -> None:
-    found = measured(str(write_random_checkpoint(tmp_path, hidden=64, heads=1, layers=1)), 20, "fp32")
+@pytest.mark.parametrize("dtype", ("fp32", "bf16"))
+def test_memory_and_time_a_document_stay_flat(tmp_path: Path, dtype: str) -> None:
+    found = measured(str(write_random_checkpoint(tmp_path, hidden=64, heads=1, layers=1)), 20, dtype)
     assert len(found) == 20 and min(tokens for *_, tokens in found) > 5_000
     held = [one[0] for one in found]
     assert max(held) <= 1.1 * held[0], f"bytes after each thousand: {held}"

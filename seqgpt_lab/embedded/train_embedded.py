@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
@@ -53,7 +55,9 @@ def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None
         tokenizer.encode_special_tokens = True
         trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real)
         _begin_from(trainer, found)
+    begun = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
     train(trainer, out, report)
+    average(trainer.model, begun, trainer.recipe.kept_share)
     return export(trainer.model, trainer.tokenizer, out / "model")
 
 
@@ -68,6 +72,13 @@ def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
     cpu = torch.device("cpu")
     model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=cpu, attention=choose_attention("sdpa", cpu))
     grow(trainer.model, model)
+
+
+@torch.no_grad()
+def average(model: Bloom, begun: Mapping[str, Tensor], share: float) -> None:
+    """Move the weights so far back to those of the same names that they had when training began: not at all at 0, all the way at 1."""
+    for name, weight in model.state_dict().items():
+        weight.lerp_(begun[name], share)
 
 
 @torch.no_grad()

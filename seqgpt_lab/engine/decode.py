@@ -120,11 +120,16 @@ class Decoder:
         self.waiting.extendleft(reversed(later))
 
     def _shares(self, prefix: tuple[int, ...]) -> bool:
-        """Whether rows attend to one copy of a text: a long one, about which several ask, at work now or next in turn."""
+        """Whether a newcomer attends to one copy of a text with others: a long one, about which further newcomers ask, or whoever is next.
+
+        A row alone with its text would attend apart from all others, in two parts, which takes longer than a copy and one rectangle.
+        """
         if len(prefix) < WORTH_SHARING or not can_share(self.device) or not isinstance(self.model.attention, SdpaAttention):
             return False
-        near = chain((row.request for row in self.rows), (request for _, request in islice(self.waiting, self.most_rows)))
-        return sum(_prefix(request) == prefix for request in near) > 1
+        newcomers = (row.request for row in self.rows if row.text or not row.passes)
+        near = chain(newcomers, (request for _, request in islice(self.waiting, self.most_rows)))
+        alike = (request for request in near if request.prompt_ids[: len(prefix)] == prefix == _prefix(request))
+        return len(list(islice(alike, 2))) == 2
 
     def _can_keep(self, prefix: tuple[int, ...]) -> bool:
         """Whether it is worth waiting for a text: not if it is too large to be kept."""
@@ -195,8 +200,7 @@ class Decoder:
             prefix = _prefix(row.request)
             if row.passes == 1 and row.text is None and prefix and prefix not in self.reuse:  # a row that shares its text has no copy
                 assert self.cache is not None, "rows are in it"
-                kept = self.reuse.keep(prefix, *self.cache.copy_prefix(at, len(prefix)))
-                row.text = kept if self._shares(prefix) else None  # then in one rectangle with those that wait for it
+                self.reuse.keep(prefix, *self.cache.copy_prefix(at, len(prefix)))
 
     def _leave(self, finish: Finish) -> None:
         """Complete rows leave; the last row takes the place of one that does, so that rows stay neighbours."""

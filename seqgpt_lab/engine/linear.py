@@ -46,21 +46,22 @@ def product(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
 def product_with_rows(hidden: Tensor, weight: Tensor, rows: Tensor, few_sizes: bool) -> Tensor:
     """hidden [..., in] times some rows [K] of a plain weight [out, in] -> [..., K].
 
-    few_sizes: compute up to the next powers of two, where oneDNN multiplies: of every pair of sizes it meets it keeps half a megabyte,
-    of up to 1,024 pairs, and each takes it milliseconds to prepare.
+    few_sizes: compute up to the next of few sizes, where oneDNN multiplies: of every pair of sizes it meets it keeps half a megabyte, of
+    up to 1,024 pairs, and each takes it milliseconds to prepare.
     """
-    states = hidden.flatten(0, -2)
+    states = hidden.reshape(-1, hidden.shape[-1])
     states_asked, rows_asked = len(states), len(rows)
     if few_sizes and rows_asked:
-        rows = functional.pad(rows, (0, _power_of_two(rows_asked, _FEWEST_ROWS) - rows_asked))
-        states = functional.pad(states, (0, 0, 0, _power_of_two(states_asked, _FEWEST_STATES) - states_asked))
+        rows = functional.pad(rows, (0, _next_size(rows_asked, _FEWEST_ROWS) - rows_asked))
+        states = functional.pad(states, (0, 0, 0, _next_size(states_asked, _FEWEST_STATES) - states_asked))
     found = product(states, weight.index_select(0, rows))
-    return found[:states_asked, :rows_asked].unflatten(0, hidden.shape[:-1])
+    return found[:states_asked, :rows_asked].reshape(*hidden.shape[:-1], rows_asked)
 
 
-def _power_of_two(count: int, least: int) -> int:
-    """The next one from `count` and `least` on, itself one."""
-    return max(least, 1 << (count - 1).bit_length())
+def _next_size(count: int, least: int) -> int:
+    """The next power of two, or one and a half of one, from `count` and `least` on; `least` itself is a power of two."""
+    power = max(least, 1 << (count - 1).bit_length())
+    return max(least, power * 3 // 4) if count <= power * 3 // 4 else power
 
 
 def whole_rows(count: int) -> int:

@@ -90,7 +90,7 @@ def distances(engine: Engine, roofline: Roofline, found: Benchmark) -> pandas.Da
 
     A row a result of this engine. Of each pass the weights are read once and each position is computed, of prompts what was not kept from
     an earlier request; the whole LM head is read each pass, but for grounded answers, which need little of it. Prompts are taken to be
-    computed together, a batch at a time.
+    computed together, a batch at a time, and nothing beside them.
     """
     layers = engine.model.h
     weights = sum(parameter.nbytes for parameter in layers.parameters())

@@ -156,6 +156,19 @@ def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path
         train_embedded(tmp_path / "other", replace(SMALL, hidden_size=128), lines.append, start)
 
 
+def test_what_began_from_a_model_ends_half_way_back_to_it(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """The checkpoint holds what training ended with; and the same command again, which has nothing left to train, writes the same."""
+    start = export(Trainer(SMALL, tokenizer, KINDS).model, tokenizer, tmp_path / "start")
+    for _ in range(2):
+        out = train_embedded(tmp_path / "out", replace(SMALL, steps=2), lambda line: None, start)
+        before, after = (load_file(folder / "model.safetensors") for folder in (start, out))
+        trained = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["model"]
+        ended = {name: trained[name.removeprefix("transformer.")] for name in before}
+        assert any(not torch.equal(ended[name].half(), weight) for name, weight in before.items())
+        for name, weight in before.items():
+            torch.testing.assert_close(after[name].float(), (weight.float() + ended[name]) / 2, atol=1e-3, rtol=1e-3)
+
+
 @pytest.mark.parametrize(("few", "many"), [(1, 2), (2, 3), (4, 6), (3, 8)])
 def test_a_grown_model_writes_the_same_logits_and_can_still_learn(few: int, many: int) -> None:
     """Function-preserving growth: the oracle is the smaller model itself; and no new weight is left without a gradient."""

@@ -21,6 +21,7 @@ from seqgpt_lab.engine.model import IDS_AT_ONCE, AttentionPass, Bloom, fresh_geo
 from tests.engine.oracles import Oracle, load, random_requests
 from tests.engine.steering import RandomRules
 
+SIZES = {side << power for side in (1, 3) for power in range(12)}
 CPU = torch.device("cpu")
 IDS = torch.tensor([request.prompt_ids for request in random_requests(400, longest=37) if len(request.prompt_ids) == 37][:3])
 multiplies_bf16 = pytest.mark.skipif(not packable(torch.zeros(1, 1, dtype=torch.bfloat16)), reason="this CPU does not multiply bfloat16")
@@ -79,8 +80,11 @@ def test_a_packed_model_scores_as_the_plain_one(oracle: Oracle) -> None:
         wanted, found = (model(IDS, fresh_geometry(IDS)) for model in (plain, packed))
         assert float((found.float() - wanted.float()).norm() / wanted.float().norm()) < 0.03  # GELU rounds otherwise
         assert torch.equal(packed.logits(wanted), plain.logits(wanted))
-        some = torch.tensor([0, 3, 999])
-        assert torch.equal(packed.logits(wanted, some), plain.logits(wanted, some))
+        for count in (1, 3, 70, 999):
+            some = torch.arange(0, 999, 999 // count)[:count]
+            with patch.object(linear, "product", side_effect=linear.product) as multiplied:
+                assert torch.equal(packed.logits(wanted, some), plain.logits(wanted, some))
+            assert {len(each) for each in multiplied.call_args_list[0].args} <= SIZES
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
@@ -100,9 +104,11 @@ def test_products_with_some_rows_meet_few_sizes(states: int, asked: int, few_siz
     with patch.object(linear, "product", side_effect=linear.product) as multiplied:
         found = product_with_rows(hidden.view(1, states, 16), weight, rows, few_sizes)
     torch.testing.assert_close(found, functional.linear(hidden, weight[rows]).unsqueeze(0))
-    (some, chosen), _ = multiplied.call_args
-    assert not few_sizes or not asked or (len(some) in (8, 16, 32, 64, 128) and len(chosen) in (64, 128, 256, 512))
-    assert few_sizes or (len(some), len(chosen)) == (states, asked)
+    some, chosen = (len(each) for each in multiplied.call_args.args)
+    if few_sizes and asked:
+        assert {some, chosen} <= SIZES and some <= max(8, 1.5 * states) and chosen <= max(64, 1.5 * asked)
+    else:
+        assert (some, chosen) == (states, asked)
 
 
 @multiplies_bf16

@@ -131,13 +131,15 @@ def test_only_long_texts_of_several_questions_are_shared_and_those_are_not_copie
     assert put.call_count == copied
 
 
-def test_texts_of_one_question_each_stay_in_one_rectangle(model: Bloom) -> None:
-    """Computed first, then met again: no row holds a text of its own beside its slots, nor more than the cache's limit."""
-    requests = [ask(text, 1, WORTH_SHARING) for text in range(3)]
-    decoder = Decoder(model, rows=3, reuse=ReuseCache("prefix", 1 << 26))
+@pytest.mark.parametrize(("questions", "runs"), ((1, 2), (2, 1)))
+def test_rows_alone_with_their_text_stay_in_one_rectangle(model: Bloom, questions: int, runs: int) -> None:
+    """Texts of one question each, computed and met again; and of two, the second of which comes when the first has computed the text:
+    none attends apart, nor holds a text beside its own slots."""
+    requests = [ask(text, labels, WORTH_SHARING) for text in range(3) for labels in range(1, 1 + questions)]
+    decoder = Decoder(model, rows=6, reuse=ReuseCache("prefix", 1 << 26))
     seen: list[Packing] = []
     with patch.object(decode_module, "pack", side_effect=lambda *given: seen.append(pack(*given)) or seen[-1]):
-        for _ in range(2):
-            run(decoder, requests)
+        for _ in range(runs):
+            same(run(decoder, requests), decode(model, requests))
     assert all(span.text is None for packing in seen for span in packing.spans)
-    assert len(seen[-1].spans) == 1
+    assert len(seen[-1].spans) == 1 and max(len(packing.spans) for packing in seen) <= 4

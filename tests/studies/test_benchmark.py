@@ -69,6 +69,16 @@ def test_contestants_take_turns_and_answers_are_compared(model: Path, workloads:
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_results_tell_what_was_kept_of_a_text_for_its_further_questions(model: Path) -> None:
+    """Of one text and eight sets of labels: nothing where texts are not kept, most of it else, whether rows copy or share it."""
+    texts = Texts(model, find_sources())
+    workload = texts.one_text_many_labels("one text", tokens=400, rounds=1)
+    contestants = [Contestant("none", without=("prefix",)), Contestant("ours")]
+    none, ours = run_benchmark(model, [workload], contestants, dtype="fp32").results
+    assert none.reused_tokens == 0.0
+    assert 0.5 * ours.prompt_tokens < ours.reused_tokens < 7 / 8 * ours.prompt_tokens
+
+
 def _result(contestant: str, *seconds: float, same: float = 1.0) -> Result:
     return Result("w", contestant, 4, 80, 8, 10.0, same, 3.0, 0.1, 0.0, seconds)
 

@@ -28,7 +28,7 @@ def known_groups() -> Groups:
 
 
 def reworded(template: str, random: Random, share: float, groups: Groups) -> str:
-    """Each known word outside slots becomes, with the chance `share`, any word of its group; of words that overlap, the longest."""
+    """Each known word outside slots becomes, with the chance `share`, any word of its group, but where two overlap."""
     longest = max(map(len, groups), default=0)
     pieces = _SLOT.split(template)
     pieces[::2] = (_reworded(piece, random, share, groups, longest) for piece in pieces[::2])
@@ -39,8 +39,22 @@ def _reworded(literal: str, random: Random, share: float, groups: Groups, longes
     found: list[str] = []
     at = 0
     while at < len(literal):
-        lengths = range(min(longest, len(literal) - at), 1, -1)
-        word = next((literal[at : at + length] for length in lengths if literal[at : at + length] in groups), literal[at])
-        found.append(random.choice(groups[word]) if word in groups and random.random() < share else word)
+        word = _word(literal, at, groups, longest)
+        if len(word) > 1 and random.random() < share and not _cuts_another(literal, at, len(word), groups, longest):
+            found.append(random.choice(groups[word]))
+        else:
+            found.append(word)
         at += len(word)
     return "".join(found)
+
+
+def _word(literal: str, at: int, groups: Groups, longest: int) -> str:
+    """The longest known word from there on, or the one character."""
+    lengths = range(min(longest, len(literal) - at), 1, -1)
+    return next((literal[at : at + length] for length in lengths if literal[at : at + length] in groups), literal[at])
+
+
+def _cuts_another(literal: str, at: int, length: int, groups: Groups, longest: int) -> bool:
+    """Whether a known word begins inside this one and ends behind it: then which of the two is meant is not plain."""
+    end = at + length
+    return any(inner + len(_word(literal, inner, groups, longest)) > end for inner in range(at + 1, end))

@@ -49,8 +49,8 @@ class Recipe:
         At full rates of batches this small, noise undid in 500 steps what the last fall of the rate had settled. Half of both weights reads
         unseen wordings better than either (Wortsman et al. 2022, Robust fine-tuning of zero-shot models; LOG.md has the figures).
         """
-        rates = {"muon_rate": 0.4 * self.muon_rate, "adam_rate": 0.4 * self.adam_rate}
-        return replace(self, drill_pools=0, flat=0.0, kept_share=0.5, **rates)
+        muon_rate, adam_rate = 0.4 * self.muon_rate, 0.4 * self.adam_rate
+        return replace(self, drill_pools=0, muon_rate=muon_rate, adam_rate=adam_rate, flat=0.0, kept_share=0.5)
 
     def drill(self, pool: int) -> float:
         """Share of copying drills: nothing else until copying forms, then a little."""

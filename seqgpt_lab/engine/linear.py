@@ -49,11 +49,12 @@ def product_with_rows(hidden: Tensor, weight: Tensor, rows: Tensor, few_sizes: b
     few_sizes: compute up to the next of few sizes, where oneDNN multiplies: of every pair of sizes it meets it keeps half a megabyte, of
     up to 1,024 pairs, and each takes it milliseconds to prepare.
     """
+    if not few_sizes or not len(rows):
+        return product(hidden, weight.index_select(0, rows))
     states = hidden.reshape(-1, hidden.shape[-1])
     states_asked, rows_asked = len(states), len(rows)
-    if few_sizes and rows_asked:
-        rows = functional.pad(rows, (0, _next_size(rows_asked, _FEWEST_ROWS) - rows_asked))
-        states = functional.pad(states, (0, 0, 0, _next_size(states_asked, _FEWEST_STATES) - states_asked))
+    rows = functional.pad(rows, (0, _next_size(rows_asked, _FEWEST_ROWS) - rows_asked))
+    states = functional.pad(states, (0, 0, 0, _next_size(states_asked, _FEWEST_STATES) - states_asked))
     found = product(states, weight.index_select(0, rows))
     return found[:states_asked, :rows_asked].reshape(*hidden.shape[:-1], rows_asked)
 

@@ -13,7 +13,6 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
-from seqgpt_lab.engine.attention import SdpaAttention
 from seqgpt_lab.engine.batching import longest_first
 from seqgpt_lab.engine.choose import choose
 from seqgpt_lab.engine.kv_cache import KVCache
@@ -124,7 +123,7 @@ class Decoder:
 
         A row alone with its text would attend apart from all others, in two parts, which takes longer than a copy and one rectangle.
         """
-        if len(prefix) < WORTH_SHARING or not can_share(self.device) or not isinstance(self.model.attention, SdpaAttention):
+        if len(prefix) < WORTH_SHARING or not can_share(self.model.attention, self.device):
             return False
         newcomers = (row.request for row in self.rows if row.text or not row.passes)
         near = chain(newcomers, (request for _, request in islice(self.waiting, self.most_rows)))

@@ -61,8 +61,9 @@ def product_with_rows(hidden: Tensor, weight: Tensor, rows: Tensor, few_sizes: b
 
 def _next_size(count: int, least: int) -> int:
     """The next power of two, or one and a half of one, from `count` and `least` on; `least` itself is a power of two."""
-    power = max(least, 1 << (count - 1).bit_length())
-    return max(least, power * 3 // 4) if count <= power * 3 // 4 else power
+    wanted = max(count, least)
+    power = 1 << (wanted - 1).bit_length()
+    return power * 3 // 4 if wanted <= power * 3 // 4 else power
 
 
 def whole_rows(count: int) -> int:

@@ -73,20 +73,16 @@ class ReuseCache:
     def __contains__(self, ids: Ids) -> bool:
         return ids in self._kept
 
-    def keep(self, ids: Ids, *tensors: Tensor) -> tuple[Tensor, ...] | None:
-        """Keep tensors, which are nobody else's, and let the oldest go until all fit; what can never fit is not kept.
-
-        Returns what `find` will find now, if anything.
-        """
+    def keep(self, ids: Ids, *tensors: Tensor) -> None:
+        """Keep tensors, which are nobody else's, and let the oldest go until all fit; what can never fit is not kept."""
         if ids in self._kept or _bytes(tensors) > self.info.limit_bytes:
-            return self._kept.get(ids)
+            return
         self._kept[ids] = tensors
         total = self.info.bytes + _bytes(tensors)
         while total > self.info.limit_bytes:
             _, oldest = self._kept.popitem(last=False)
             total -= _bytes(oldest)
         self.info = replace(self.info, entries=len(self._kept), bytes=total)
-        return tensors
 
     def clear(self) -> None:
         """Let everything go; the counts stay."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqgpt_lab.engine.attention import Attention, SdpaAttention
+
 Text = tuple[Tensor, ...]
 """Keys and values [layers, L, heads, head_dim] of a text, as `reuse.py` keeps them. Rows share a text if they hold the same object."""
 
@@ -16,9 +18,9 @@ WORTH_SHARING = 256
 """Tokens of a text from which it is shared: rows of other texts cannot attend in one rectangle with its rows, which costs more."""
 
 
-def can_share(device: torch.device) -> bool:
-    """Whether texts can be shared there: it takes a kernel that tells the sums, which torch has for CPUs."""
-    return device.type == "cpu"
+def can_share(attention: Attention, device: torch.device) -> bool:
+    """Whether texts can be shared with it there: it takes a kernel that tells the sums, and torch has that of its own for CPUs."""
+    return device.type == "cpu" and isinstance(attention, SdpaAttention)
 
 
 def length_of(text: Text | None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import LEVELS, ReuseCache
 from seqgpt_lab.errors import OptionError
+from tests.engine.completions import run, same
 from tests.engine.oracles import Oracle, load
 from tests.engine.rank_threads import RankThreads
 
@@ -34,18 +34,6 @@ def ask(text: int, labels: int, most: int = 5) -> Request:
     shared = [chance.randrange(4, 1000) for _ in range(12 + 5 * text)]
     asked = [random.Random(f"labels {labels}").randrange(4, 1000) for _ in range(labels)]
     return Request((*shared, *asked), most, shared_prefix=len(shared))
-
-
-def run(decoder: Decoder, requests: Sequence[Request]) -> list[Completion]:
-    found: dict[int, Completion] = {}
-    decoder.run(requests, lambda indices, done: found.update(zip(indices, done, strict=True)))
-    return [found[index] for index in range(len(requests))]
-
-
-def same(found: Sequence[Completion], wanted: Sequence[Completion]) -> None:
-    assert [completion.token_ids for completion in found] == [completion.token_ids for completion in wanted]
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert mine.token_probabilities == pytest.approx(theirs.token_probabilities, abs=1e-5)
 
 
 @given(CASES, st.sampled_from(LEVELS), st.sampled_from((0, 60_000, 1 << 24)), st.integers(1, 4))

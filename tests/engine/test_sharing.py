@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from unittest.mock import patch
 
 import pytest
@@ -17,9 +16,10 @@ from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.packing import PackedPass, Packing, pack
 from seqgpt_lab.engine.parallel import Shard
-from seqgpt_lab.engine.requests import Completion, Request
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.sharing import WORTH_SHARING
+from tests.engine.completions import run, same
 from tests.engine.oracles import Oracle, load
 from tests.engine.rank_threads import RankThreads
 
@@ -40,24 +40,12 @@ def ask(text: int, labels: int, length: int = 12) -> Request:
     return Request((*shared, *(5 + (at * labels) % 990 for at in range(labels))), 6, shared_prefix=len(shared))
 
 
-def run(decoder: Decoder, requests: Sequence[Request]) -> list[Completion]:
-    found: dict[int, Completion] = {}
-    decoder.run(requests, lambda indices, done: found.update(zip(indices, done, strict=True)))
-    return [found[index] for index in range(len(requests))]
-
-
 @torch.inference_mode()
 def stir(decoder: Decoder) -> None:
     """Noise in all rows, none of which is at work: a slot that is not written before it is looked at shows in the answers."""
     assert decoder.cache is not None
     for tensor in (decoder.cache.keys, decoder.cache.values):
         tensor.copy_(NOISE * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)))
-
-
-def same(found: Sequence[Completion], wanted: Sequence[Completion]) -> None:
-    assert [completion.token_ids for completion in found] == [completion.token_ids for completion in wanted]
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert mine.token_probabilities == pytest.approx(theirs.token_probabilities, abs=1e-5)
 
 
 @given(st.integers(1, 700), OWN, st.sampled_from((torch.float32, torch.bfloat16)), st.sampled_from((4, 6)))

@@ -33,10 +33,10 @@ _CLAUSE_JOINTS = (("，", "。"), ("；", "。"), ("。", "。"), ("，", "；")
 _PROSE_SHARE, _FORM_SHARE, _SPLICED_SHARE = 0.15, 0.15, 0.15
 # Where a template may be cut: behind the end of a sentence or a line. Two or three templates go into a spliced document.
 _PART = re.compile(r"[^。；！？\n]*[。；！？\n]*")
+_SPLICES = ("。", "\n", "；")
 # Of training documents, and of the known words in these.
 _REWORDED_SHARE, _WORDS_REPLACED = 0.5, 0.5
 _NOISY_SHARE = 0.3
-_SPLICES = ("。", "\n", "；")
 # What stands between the values of a list, and how often a composed document has a field with one.
 _LIST_JOINTS = ("、", "、", "，", "；", " ", "/", "和", "及", " & ", ",", "跟", "与", "，还有")
 _FORM_LIST_SHARE, _PROSE_LIST_SHARE = 0.15, 0.25

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from random import Random
 
+from seqgpt_lab.embedded.corpus.template import map_literals
+
 _GROUPS = Path(__file__).parent / "synonyms.txt"
-_SLOT = re.compile(r"(\{[^{}]*\})")
 
 Groups = Mapping[str, tuple[str, ...]]
 """Each word's whole group, itself among them."""
@@ -30,9 +30,7 @@ def known_groups() -> Groups:
 def reworded(template: str, random: Random, share: float, groups: Groups) -> str:
     """Each known word outside slots becomes, with the chance `share`, any word of its group, but where two overlap."""
     longest = max(map(len, groups), default=0)
-    pieces = _SLOT.split(template)
-    pieces[::2] = (_reworded(piece, random, share, groups, longest) for piece in pieces[::2])
-    return "".join(pieces)
+    return map_literals(template, lambda literal: _reworded(literal, random, share, groups, longest))
 
 
 def _reworded(literal: str, random: Random, share: float, groups: Groups, longest: int) -> str:

@@ -36,6 +36,16 @@ def slots(template: str) -> set[str]:
     return {match.group(1) for match in _SLOT.finditer(template)}
 
 
+def map_literals(template: str, change: Callable[[str], str]) -> str:
+    """The template with what stands before, between and after its slots changed, in this order; slots are left in place."""
+    pieces: list[str] = []
+    at = 0
+    for match in _SLOT.finditer(template):
+        pieces += [change(template[at : match.start()]), match.group(0)]
+        at = match.end()
+    return "".join([*pieces, change(template[at:])])
+
+
 def fill(template: str, draw: Callable[[str], str]) -> tuple[str, list[Entity]]:
     """Fill the slots of a chosen template; `draw(field)` gives a fresh value. Returns the text and one Entity a distinct slot."""
     values: dict[str, str] = {}

@@ -29,7 +29,7 @@ def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
     beside.mkdir(parents=True)
     try:
         weights = {
-            f"transformer.{stored_name(name)}": parameter.detach().to(torch.float16).contiguous()
+            f"transformer.{stored_name(name)}": parameter.detach().to("cpu", torch.float16).contiguous()
             for name, parameter in model.named_parameters()
         }
         save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})

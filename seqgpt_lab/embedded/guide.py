@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqgpt_lab.embedded.batches import Batch
 from seqgpt_lab.embedded.guidance import Roles
+from seqgpt_lab.embedded.packing import Batch
 
 
 class Guide(nn.Module):

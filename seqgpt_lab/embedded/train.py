@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgpt_lab.embedded.annotated import AnnotatedSets
-from seqgpt_lab.embedded.batches import Batch, Batches, PackedAttention, collate, document_questions, pack
+from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
 from seqgpt_lab.embedded.corpus.kind import Kind
 from seqgpt_lab.embedded.guide import Guide
 from seqgpt_lab.embedded.muon import Muon
+from seqgpt_lab.embedded.packed_attention import PackedAttention
+from seqgpt_lab.embedded.packing import Batch, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
@@ -28,23 +30,39 @@ from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.errors import OptionError
 
 Report = Callable[[str], None]
+_CPU = torch.device("cpu")
 
 
 class Trainer:
-    """Model, optimisers and step counter; everything a checkpoint holds."""
+    """Model, optimisers and step counter; everything a checkpoint holds.
 
-    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, kinds: Sequence[Kind], real: AnnotatedSets | None = None) -> None:
+    device: where it trains; a checkpoint can go on on another. workers: processes that make batches ahead (`Batches`).
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        tokenizer: Tokenizer,
+        kinds: Sequence[Kind],
+        real: AnnotatedSets | None = None,
+        *,
+        device: torch.device = _CPU,
+        workers: int = 0,
+    ) -> None:
         # Averages of gradients that stopped coming decay into denormal numbers, which a CPU multiplies many times slower.
         torch.set_flush_denormal(True)
         torch.manual_seed(recipe.seed)
         self.recipe, self.tokenizer, self.kinds, self.step = recipe, tokenizer, kinds, 0
         config = ModelConfig(tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.hidden_size // 64)
-        self.dtype = torch.bfloat16 if cpu_multiplies_bf16() else torch.float32
+        self.device, self.dtype = device, _fast_dtype(device)
         self.attention = PackedAttention()
         self.model = Bloom(config, attention=self.attention)
         initialise(self.model)
-        self.batches = Batches(tokenizer, kinds, recipe, real)
-        self.guide = Guide(recipe.hidden_size, self.batches.roles, recipe.guide_head)
+        pools = Pools(tokenizer, kinds, recipe, real)
+        self.batches = Batches(pools, workers)
+        self.guide = Guide(recipe.hidden_size, pools.roles, recipe.guide_head)
+        self.model.to(device)
+        self.guide.to(device)
         matrices = [weight for weight in self.model.h.parameters() if weight.ndim == 2]
         chosen = {id(weight) for weight in matrices}
         others = [weight for weight in (*self.model.parameters(), *self.guide.parameters()) if id(weight) not in chosen]
@@ -61,7 +79,8 @@ class Trainer:
 
     def train_step(self) -> tuple[float, int]:
         """One update; returns the loss and how many tokens the batch held."""
-        batch = self.batches.next()
+        drawn = self.batches.next()
+        batch = drawn.to(self.device)
         for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = rate * self.recipe.rate(self.step)
@@ -75,13 +94,13 @@ class Trainer:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
-        return loss.item(), int((batch.blocks >= 0).sum())
+        return loss.item(), int((drawn.blocks >= 0).sum())
 
     def answer_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits [N, V] at the N positions that have a target, and the targets [N]."""
         self.attention.batch = batch
         wanted = batch.targets >= 0
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             hidden = self.model(batch.ids, fresh_geometry(batch.ids))
             logits = self.model.logits(hidden[wanted])
         return logits.float(), batch.targets[wanted]
@@ -93,7 +112,7 @@ class Trainer:
         asked_of = [document_questions(self.kinds, "dev", random, 2) for _ in range(documents)]
         rows = [pack(self.tokenizer, document.text, questions) for document, questions in asked_of]
         for at in range(0, documents, 16):
-            batch = collate(rows[at : at + 16], token_id(self.tokenizer, "<pad>"))
+            batch = collate(rows[at : at + 16], token_id(self.tokenizer, "<pad>")).to(self.device)
             logits, targets = self.answer_logits(batch)
             wrong = torch.zeros_like(batch.targets, dtype=torch.bool)
             wrong[batch.targets >= 0] = logits.argmax(-1) != targets
@@ -134,6 +153,12 @@ class Trainer:
             optimiser.load_state_dict(saved)
 
 
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it, else float32: float16 would need its losses scaled."""
+    has_it = cpu_multiplies_bf16() if device.type == "cpu" else torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_it else torch.float32
+
+
 def initialise(model: Bloom) -> None:
     """BLOOM's initialisation: normal weights of deviation 0.02; matrices that end a residual branch start smaller."""
     for name, weight in model.named_parameters():
@@ -152,7 +177,7 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "checkpoint.pt"
     if path.exists():
-        trainer.load(torch.load(path, weights_only=True))
+        trainer.load(torch.load(path, weights_only=True, map_location="cpu"))
         report(f"resumed at step {trainer.step}")
     try:
         _run(trainer, path, report, evaluate_every, save_every)

@@ -27,6 +27,7 @@ from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.errors import OptionError
 
 _TOKENIZER_DOCUMENTS = 4000
+_CPU = torch.device("cpu")
 
 
 def corpus_tokenizer() -> Tokenizer:
@@ -38,22 +39,32 @@ def corpus_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def train_embedded(out: Path, recipe: Recipe, report: Report, start: Path | None = None, annotated: Path | None = None) -> Path:
+def train_embedded(
+    out: Path,
+    recipe: Recipe,
+    report: Report,
+    start: Path | None = None,
+    annotated: Path | None = None,
+    *,
+    device: torch.device = _CPU,
+    workers: int = 0,
+) -> Path:
     """Train in `out` (checkpoint.pt, resumed if there) and export `out`/model; returns the model's directory.
 
     start: a model directory to begin from instead of random weights; its tokenizer is kept, copying drills are not repeated, and one of
     fewer layers than the recipe's is grown.
     annotated: a directory of annotated real texts to mix in (`AnnotatedSets`); without it all documents are synthetic.
+    workers: processes that make batches ahead of the device's use; 0 makes them in this one. The batches are the same.
     Raises OptionError when `out` holds a checkpoint of another recipe, or `start` a model of another shape.
     """
     real = None if annotated is None else AnnotatedSets.load(annotated)
     if start is None:
-        trainer = Trainer(recipe, corpus_tokenizer(), TRAINED_KINDS, real)
+        trainer = Trainer(recipe, corpus_tokenizer(), TRAINED_KINDS, real, device=device, workers=workers)
     else:
         found = find_checkpoint(start)
         tokenizer = Tokenizer.from_file(str(found.tokenizer))
         tokenizer.encode_special_tokens = True
-        trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real)
+        trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real, device=device, workers=workers)
         _begin_from(trainer, found)
     begun = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
     train(trainer, out, report)
@@ -69,8 +80,7 @@ def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
             f"{found.directory} has the shape {config}, the recipe asks for {wanted}; only the number of layers may differ, and only "
             "be smaller: change one of them"
         )
-    cpu = torch.device("cpu")
-    model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=cpu, attention=choose_attention("sdpa", cpu))
+    model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=_CPU, attention=choose_attention("sdpa", _CPU))
     grow(trainer.model, model)
 
 

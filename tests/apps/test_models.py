@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,22 +62,46 @@ def test_a_model_without_tokenizer_is_converted_and_said_to_lack_it(invoke: Invo
 
 
 def test_training_follows_the_recipe_and_prints_the_model_s_path(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[Path, Recipe, Path | None, Path | None]] = []
+    seen: list[tuple[object, ...]] = []
 
-    def train(out: Path, recipe: Recipe, report: Callable[[str], None], start: Path | None, annotated: Path | None) -> Path:
-        seen.append((out, recipe, start, annotated))
+    def train(out: Path, recipe: Recipe, report: Callable[[str], None], *others: Path | None, device: torch.device, workers: int) -> Path:
+        seen.append((out, recipe, *others, device.type, workers))
         report("step 1/7")
         return out / "model"
 
     monkeypatch.setattr(train_embedded, "train_embedded", train)
-    result = invoke("train-embedded", "out", "--steps", "7", "--seed", "0")
+    result = invoke("train-embedded", "out", "--steps", "7", "--seed", "0", "--device", "cpu")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "out/model\n", "step 1/7\n")
-    invoke("train-embedded", "out", "--start", "older", "--annotated", "texts")
-    assert seen == [(Path("out"), Recipe(steps=7, seed=0), None, None), (Path("out"), Recipe(), Path("older"), Path("texts"))]
+    invoke("train-embedded", "out", "--start", "older", "--annotated", "texts", "--device", "cpu", "--workers", "2")
+    assert seen == [
+        (Path("out"), Recipe(steps=7, seed=0), None, None, "cpu", 0),
+        (Path("out"), Recipe(), Path("older"), Path("texts"), "cpu", 2),
+    ]
+
+
+def test_a_gpu_trains_by_its_own_recipe_fed_by_workers(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU here: torch is told of one, and nothing trains."""
+    seen: list[tuple[Recipe, torch.device, int]] = []
+
+    def train(out: Path, recipe: Recipe, *_: object, device: torch.device, workers: int) -> Path:
+        seen.append((recipe, device, workers))
+        return out / "model"
+
+    monkeypatch.setattr(train_embedded, "train_embedded", train)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    invoke("train-embedded", "out", "--steps", "9")
+    assert seen == [(replace(Recipe().for_accelerator(), steps=9), torch.device("cuda"), 14)]
+
+
+def test_training_on_a_device_that_is_not_here_says_so(invoke: Invoke) -> None:
+    result = invoke("train-embedded", "out", "--device", "cuda:64")
+    assert result.exit_code != 0 and "'cuda:64' asked for" in result.stderr and not Path("out").exists()
 
 
 def test_interrupted_training_says_how_to_go_on(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(out: Path, *_: object) -> Path:
+    def train(out: Path, *_: object, **__: object) -> Path:
         out.mkdir()
         (out / "checkpoint.pt").touch()
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import LONGEST_TEXT, AnnotatedSet, AnnotatedSets, split_of
-from seqgpt_lab.embedded.batches import Batches
+from seqgpt_lab.embedded.batches import Batches, Pools
 from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.real_questions import ask_real, certainly_absent, real_document
@@ -96,7 +96,7 @@ def test_batches_mix_real_texts_in_and_repeat(directory: Path) -> None:
     tokenizer: Tokenizer = build_tokenizer([])
     tokenizer.encode_special_tokens = True
     recipe = Recipe(pool_rows=40, drill_pools=0, drill_after=0.0, real_share=0.5)
-    first, again, without = (Batches(tokenizer, KINDS, recipe, real) for real in [AnnotatedSets.load(directory)] * 2 + [None])
+    first, again, without = (Batches(Pools(tokenizer, KINDS, recipe, real)) for real in [AnnotatedSets.load(directory)] * 2 + [None])
     rows = [[row.tolist() for _ in range(6) for row in batches.next().ids] for batches in (first, again, without)]
     assert rows[0] == rows[1]
     known = " ".join(map(str, tokenizer.encode("后来她回了北京").ids))

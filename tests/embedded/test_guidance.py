@@ -11,11 +11,13 @@ import torch
 from tokenizers import Tokenizer
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.embedded.batches import Batches, PackedRow, collate, document_questions, pack, repeat_drill
+from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.corpus.questions import Question
+from seqgpt_lab.embedded.drills import repeat_drill
 from seqgpt_lab.embedded.guidance import Roles, copied_from
 from seqgpt_lab.embedded.guide import Guide
+from seqgpt_lab.embedded.packing import PackedRow, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer
@@ -89,7 +91,7 @@ def test_source_loss_is_the_attention_that_misses(tokenizer: Tokenizer) -> None:
 def test_guidance_is_learnt_and_leaves_no_trace_in_the_model(tokenizer: Tokenizer) -> None:
     recipe = Recipe(steps=40, hidden_size=256, layers=1, tokens=600, pool_rows=6, drill_pools=0, warmup=1)
     guided, free = (Trainer(replace(recipe, guide_weight=weight), tokenizer, KINDS) for weight in (1.0, 0.0))
-    batch = Batches(tokenizer, KINDS, recipe).next()
+    batch = Batches(Pools(tokenizer, KINDS, recipe)).next()
 
     def misses(trainer: Trainer) -> float:
         with torch.no_grad():

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from seqgpt_lab.embedded.batches import Batches, PackedAttention, collate, document_questions, form_drill, pack, repeat_drill
+from seqgpt_lab.embedded.ahead import made_ahead
+from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
 from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.embedded.drills import form_drill, repeat_drill
 from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.muon import orthogonalise
+from seqgpt_lab.embedded.packed_attention import PackedAttention
+from seqgpt_lab.embedded.packing import Batch, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer, train
@@ -85,11 +93,56 @@ def test_drills_ask_for_copies_only(tokenizer: Tokenizer) -> None:
 
 
 def test_batches_keep_to_the_token_budget_and_repeat(tokenizer: Tokenizer) -> None:
-    first, again = (Batches(tokenizer, KINDS, SMALL) for _ in range(2))
+    first, again = (Batches(Pools(tokenizer, KINDS, SMALL)) for _ in range(2))
     for _ in range(6):
         batch, same = first.next(), again.next()
         assert torch.equal(batch.ids, same.ids) and torch.equal(batch.targets, same.targets)
         assert batch.ids.shape[0] == 1 or batch.ids.numel() <= SMALL.tokens + 8 * batch.ids.shape[0]
+
+
+def test_batches_made_ahead_by_workers_are_those_made_here(tokenizer: Tokenizer) -> None:
+    """Also when a checkpoint sends training on from another place."""
+    here, ahead = Batches(Pools(tokenizer, KINDS, SMALL)), Batches(Pools(tokenizer, KINDS, SMALL), workers=2)
+    for pool in (0, 4):
+        for batches in (here, ahead):
+            batches.pool, batches.offset = pool, 0
+        for _ in range(8):
+            for mine, theirs in zip(ahead.next().parts(), here.next().parts(), strict=True):
+                assert mine.dtype == theirs.dtype and torch.equal(mine, theirs)
+        assert (ahead.pool, ahead.offset) == (here.pool, here.offset) and ahead.pool > pool
+
+
+def test_a_pool_that_a_worker_cannot_make_is_an_error_here() -> None:
+    class Broken:
+        def __getitem__(self, pool: int) -> list[Batch]:
+            raise OptionError(f"no pool {pool}")
+
+    with pytest.raises(OptionError, match="no pool 3"):
+        next(made_ahead(Broken(), 3, workers=1))
+
+
+def test_workers_end_with_the_process_that_trains(tmp_path: Path) -> None:
+    """Killed with no chance to say goodbye, it leaves none behind."""
+    code = (
+        "from seqgpt_lab.embedded.ahead import made_ahead\n"
+        "class Slow:\n"
+        "    def __getitem__(self, pool):\n"
+        "        return []\n"
+        "pools = made_ahead(Slow(), 0, workers=2)\n"
+        "next(pools), next(pools)  # one of each: a worker knows whom it works for once it has begun\n"
+        "import multiprocessing, time\n"
+        "print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = [int(number) for number in process.stdout.readline().split()]
+        process.kill()
+    assert len(workers) == 2
+    gone_by = time.monotonic() + 60
+    while any(psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE for worker in workers):
+        assert time.monotonic() < gone_by, "a worker outlived the process that it worked for"
+        time.sleep(0.2)
 
 
 def test_orthogonalise_keeps_singular_vectors() -> None:

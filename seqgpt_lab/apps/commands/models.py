@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,11 @@ def train_embedded(
         typer.Option("--annotated", metavar="DIR", help="Annotated real texts to mix in, a folder a set; none when left out."),
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; PyTorch's choice when left out.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N; a GPU takes more and larger batches.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, help="Processes that write documents ahead; for a GPU all CPUs but two when left out."),
+    ] = None,
 ) -> None:
     """Train the embedded model on synthetic text, and on annotated real text where there is some.
 
@@ -52,13 +58,17 @@ def train_embedded(
 
     from seqgpt_lab.embedded.recipe import Recipe
     from seqgpt_lab.embedded.train_embedded import train_embedded as train
+    from seqgpt_lab.engine.config import resolve_device
 
-    recipe = Recipe()
+    place = resolve_device(device)
+    recipe = Recipe() if place.type == "cpu" else Recipe().for_accelerator()
+    if workers is None:
+        workers = 0 if place.type == "cpu" else max(1, (os.cpu_count() or 1) - 2)
     recipe = replace(recipe, steps=recipe.steps if steps is None else steps, seed=recipe.seed if seed is None else seed)
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        made = train(out, recipe, note, start, annotated)
+        made = train(out, recipe, note, start, annotated, device=place, workers=workers)
     except KeyboardInterrupt:
         checkpoint = out / "checkpoint.pt"
         note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")

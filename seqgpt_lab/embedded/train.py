@@ -169,9 +169,10 @@ def initialise(model: Bloom) -> None:
             nn.init.zeros_(weight)
 
 
-def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: int = 250, save_every: int = 100) -> Path:
+def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: int = 250, save_seconds: float = 120) -> Path:
     """Train to the recipe's last step, resuming from `directory`/checkpoint.pt if it is there; returns the checkpoint's path.
 
+    evaluate_every: steps between looks at held-out questions. save_seconds: between saves, so that a fast device does not mostly save.
     Interrupting (Ctrl-C) saves first. Progress goes to `report`, a line at a time.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -180,14 +181,15 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
         trainer.load(torch.load(path, weights_only=True, map_location="cpu"))
         report(f"resumed at step {trainer.step}")
     try:
-        _run(trainer, path, report, evaluate_every, save_every)
+        _run(trainer, path, report, evaluate_every, save_seconds)
     finally:
         trainer.save(path)
     return path
 
 
-def _run(trainer: Trainer, path: Path, report: Report, evaluate_every: int, save_every: int) -> None:
+def _run(trainer: Trainer, path: Path, report: Report, evaluate_every: int, save_seconds: float) -> None:
     steps, smooth, tokens, since = trainer.recipe.steps, math.nan, 0, time.monotonic()
+    saved = since
     while trainer.step < steps:
         loss, count = trainer.train_step()
         smooth = loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * loss
@@ -199,5 +201,6 @@ def _run(trainer: Trainer, path: Path, report: Report, evaluate_every: int, save
         if trainer.step % evaluate_every == 0 or trainer.step == steps:
             report(f"step {trainer.step}/{steps}  held-out answers exact {trainer.exact_share(96):.3f}")
             since = time.monotonic()
-        if trainer.step % save_every == 0:
+        if time.monotonic() - saved >= save_seconds:
             trainer.save(path)
+            saved = time.monotonic()

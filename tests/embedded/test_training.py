@@ -185,6 +185,16 @@ def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+@pytest.mark.parametrize(("seconds", "steps"), [(0, [1, 2, 3, 4, 5, 6, 6]), (3600, [6])])
+def test_training_saves_as_time_goes_by_and_at_the_end(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: list[int]
+) -> None:
+    trainer, saved = Trainer(SMALL, tokenizer, KINDS), []
+    monkeypatch.setattr(trainer, "save", lambda path: saved.append(trainer.step))
+    train(trainer, tmp_path, lambda line: None, save_seconds=seconds)
+    assert saved == steps
+
+
 def test_an_exported_model_runs_here_and_in_transformers(tokenizer: Tokenizer, tmp_path: Path) -> None:
     trainer = Trainer(SMALL, tokenizer, KINDS)
     (tmp_path / "README.md").write_text("kept", encoding="utf-8")

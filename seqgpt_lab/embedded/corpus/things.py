@@ -8,6 +8,7 @@ from seqgpt_lab.embedded.corpus import pools
 from seqgpt_lab.embedded.corpus.disjoint import open_class
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.embedded.corpus.organisations import brand, city_name
+from seqgpt_lab.embedded.corpus.phrases import phrase
 from seqgpt_lab.embedded.corpus.topics import free_topic
 
 _GOODS = pools.words(
@@ -119,7 +120,9 @@ _MEDICINES = pools.words(
 
 @open_class
 def product(random: Random, split: Split) -> str:
-    """A thing or service that is sold, with brand, quality or model in some draws."""
+    """A thing or service that is sold, with brand, quality or model in some draws; in training nearly a third are written by hand."""
+    if split == "train" and random.random() < 0.3:
+        return phrase("products", random)
     kind = random.random()
     goods = random.choice(_GOODS if random.random() < 0.85 else _SYSTEMS)
     if kind < 0.3:
@@ -161,9 +164,9 @@ def project(random: Random, split: Split) -> str:
 
 @open_class
 def meeting_topic(random: Random, split: Split) -> str:
-    """What a meeting is about; in training half of the topics are of the wider kinds in `topics.py`."""
-    if split == "train" and random.random() < 0.5:
-        return free_topic(random)
+    """What a meeting is about; in training a third are written by hand, and half of the others of the wider kinds in `topics.py`."""
+    if split == "train" and random.random() < 0.65:
+        return phrase("topics", random) if random.random() < 0.5 else free_topic(random)
     head = random.choice(_TOPIC_HEADS)
     if random.random() < 0.25:
         head += random.choice(("与", "及", "暨")) + random.choice(_TOPIC_HEADS)

@@ -8,6 +8,7 @@ from random import Random
 from seqgpt_lab.embedded.corpus import values
 from seqgpt_lab.embedded.corpus.complaints import free_problem
 from seqgpt_lab.embedded.corpus.kind import FieldSpec, Kind, Split
+from seqgpt_lab.embedded.corpus.phrases import phrase
 
 _SERVICE = "◆"
 _CUSTOMER = "◇"
@@ -60,13 +61,24 @@ _WHOLE_FAULTS: dict[Split, tuple[str, ...]] = {
     "test": ("无法开机", "款式发错了", "漏油", "没有开发票", "一直显示运输中", "频繁死机", "发热严重"),
 }
 
+_HELD_OUT_PROBLEMS = {fault for split in ("dev", "test") for fault in _WHOLE_FAULTS[split]} | {
+    part + fault for split in ("dev", "test") for part in _PARTS[split] for fault in _FAULTS
+}
+
 
 def _problem(random: Random, split: Split) -> str:
-    if split == "train" and random.random() < 0.55:
-        return free_problem(random)
+    if split == "train" and random.random() < 0.7:
+        return _written_problem(random) if random.random() < 0.5 else free_problem(random)
     if random.random() < 0.45:
         return random.choice(_WHOLE_FAULTS[split])
     return random.choice(_PARTS[split]) + random.choice(_FAULTS)
+
+
+def _written_problem(random: Random) -> str:
+    """One written by hand that no other split asks."""
+    while (problem := phrase("problems", random)) in _HELD_OUT_PROBLEMS:
+        continue
+    return problem
 
 
 def _staff_number(random: Random, split: Split) -> str:

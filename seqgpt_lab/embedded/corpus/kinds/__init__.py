@@ -8,6 +8,7 @@ from seqgpt_lab.embedded.corpus.kinds import (
     business_prose,
     chat_log,
     delivery_form,
+    general_prose,
     invoice,
     loan_form,
     medical_registration,
@@ -44,4 +45,4 @@ KINDS: tuple[Kind, ...] = tuple(
         meeting_notice.KIND,
     )
 )
-TRAINED_KINDS: tuple[Kind, ...] = (*KINDS, _with_further(business_prose.KIND))
+TRAINED_KINDS: tuple[Kind, ...] = (*KINDS, _with_further(business_prose.KIND), _with_further(general_prose.KIND))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import threading
+import time
+from collections.abc import Generator
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -12,9 +16,11 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from seqgpt_lab.embedded.packing import Batch
+from seqgpt_lab.errors import WorkerError
 
-SLOWEST_POOL = 300  # seconds; a worker that takes longer is taken for dead
+_SLOWEST_POOL = 300  # seconds; a worker that takes longer hangs
 _AHEAD = 2  # pools a worker
+_LOOKS_UP = 1  # seconds
 
 Arrays = tuple[NDArray[np.int32], ...]
 
@@ -33,11 +39,11 @@ class _Sent(Dataset[list[Arrays]]):
         return [tuple(part.numpy().astype(np.int32) for part in batch.parts()) for batch in self.pools[pool]]
 
 
-def made_ahead(pools: MakesPools, first: int, workers: int) -> Iterator[list[Batch]]:
+def made_ahead(pools: MakesPools, first: int, workers: int) -> Generator[list[Batch]]:
     """The pools from number `first` on, without end, made by `workers` processes, in order.
 
-    The processes end with the iterator, or within seconds of this process. Raises what making a pool raised, RuntimeError when a
-    worker is dead or takes longer than SLOWEST_POOL.
+    The processes end with the iterator (close it), or soon after this process, however that ends. Raises WorkerError with what a worker
+    raised, or when one is dead or hangs.
     """
     # Forked, so that the kinds' functions need not be pickled; a worker never touches the device.
     loader = DataLoader(
@@ -47,12 +53,29 @@ def made_ahead(pools: MakesPools, first: int, workers: int) -> Iterator[list[Bat
         collate_fn=_as_sent,
         num_workers=workers,
         prefetch_factor=_AHEAD,
-        timeout=SLOWEST_POOL,
+        timeout=_SLOWEST_POOL,
+        worker_init_fn=partial(_end_with, os.getpid()),
         multiprocessing_context="fork",
     )
-    for pool in loader:
-        yield [Batch(*(torch.from_numpy(part.astype(np.int64)) for part in parts)) for parts in pool]
+    try:
+        for pool in loader:
+            yield [Batch(*(torch.from_numpy(part.astype(np.int64)) for part in parts)) for parts in pool]
+    except (GeneratorExit, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise WorkerError(f"a process that writes training documents failed: {error}; workers=0 writes them in this process") from error
 
 
 def _as_sent(pool: list[Arrays]) -> list[Arrays]:
     return pool
+
+
+def _end_with(parent: int, worker: int) -> None:
+    """End this worker when `parent` is gone. torch's own watch would wait for ever on a pool half sent: others hold the pipe open."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOKS_UP)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

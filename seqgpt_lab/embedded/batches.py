@@ -5,7 +5,7 @@ The same seed gives the same batches, wherever they are made: so training resume
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from random import Random
 
 from tokenizers import Tokenizer
@@ -39,11 +39,7 @@ class Pools:
         drill = self.recipe.drill(pool)
         rows = sorted((self._row(random, drill) for _ in range(self.recipe.rows(pool))), key=lambda row: len(row.ids))
         pad = token_id(self.tokenizer, "<pad>")
-        groups: list[list[PackedRow]] = [[]]
-        for row in rows:
-            if len(row.ids) * (len(groups[-1]) + 1) > self.recipe.tokens and groups[-1]:
-                groups.append([])
-            groups[-1].append(row)
+        groups = _grouped(rows, self.recipe.tokens)
         random.shuffle(groups)
         return [collate(group, pad) for group in groups]
 
@@ -63,6 +59,22 @@ class Pools:
         return pack(self.tokenizer, document.text, [question for question in questions if question.labels], document.gold)
 
 
+def _grouped(rows: Sequence[PackedRow], tokens: int) -> list[list[PackedRow]]:
+    """Rows, sorted by length, in groups of at most `tokens` tokens, padding to the longest included, but at least one row.
+
+    The last two share their rows evenly: Muon's update is as large for two rows left over as for a full batch.
+    """
+    groups: list[list[PackedRow]] = [[]]
+    for row in rows:
+        if len(row.ids) * (len(groups[-1]) + 1) > tokens and groups[-1]:
+            groups.append([])
+        groups[-1].append(row)
+    if len(groups) > 1:
+        both = groups[-2] + groups[-1]
+        groups[-2:] = [both[: len(both) // 2], both[len(both) // 2 :]]
+    return groups
+
+
 class Batches:
     """Training batches in order. `pool` and `offset` name the next one.
 
@@ -73,7 +85,7 @@ class Batches:
         self.pools, self.workers = pools, workers
         self.pool, self.offset = 0, 0
         self._made: tuple[int, list[Batch]] = (-1, [])
-        self._ahead: Iterator[list[Batch]] | None = None
+        self._ahead: Generator[list[Batch]] | None = None
 
     def next(self) -> Batch:
         """The next batch, and one further."""
@@ -90,8 +102,15 @@ class Batches:
         if not self.workers:
             return self.pools[self.pool]
         if self._ahead is None or not in_turn:
+            self.close()
             self._ahead = made_ahead(self.pools, self.pool, self.workers)
         return next(self._ahead)
+
+    def close(self) -> None:
+        """End the workers; `next` starts new ones."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead, self._made = None, (-1, [])
 
 
 def document_questions(

@@ -1,4 +1,4 @@
-"""Muon: momentum whose update is orthogonalised, in the dtype this CPU multiplies fast; torch's own always takes bfloat16."""
+"""Muon: momentum whose update is orthogonalised, in the dtype that the device multiplies fast; torch's own always takes bfloat16."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seqgpt_lab.embedded.packing import PAD_BLOCK, Batch
 from seqgpt_lab.engine.attention import Geometry, Prepared, SdpaAttention
@@ -32,7 +33,9 @@ class PackedAttention(SdpaAttention):
             return super().attend(query, keys, values, prepared)
         self.last = (query, keys, prepared.bias)
         if query.device.type != "cpu":
-            return super().attend(query, keys, values, prepared)
+            # cuDNN's kernel, which newer cards would take, prepares itself anew for every shape of batch.
+            with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+                return super().attend(query, keys, values, prepared)
         return _attend_in_full(query, keys, values, prepared.bias)
 
 

@@ -52,12 +52,9 @@ class Recipe:
         muon_rate, adam_rate = 0.4 * self.muon_rate, 0.4 * self.adam_rate
         return replace(self, drill_pools=0, muon_rate=muon_rate, adam_rate=adam_rate, flat=0.0, kept_share=0.5)
 
-    def for_accelerator(self) -> Recipe:
-        """The recipe for a device that takes hundreds of times the tokens a second: thirteen times the tokens a step, five times the steps.
-
-        No such device was at hand: nobody has measured what comes of it.
-        """
-        return replace(self, steps=5 * self.steps, tokens=1 << 16, pool_rows=16 * self.pool_rows, drill_rows=16 * self.drill_rows)
+    def with_large_batches(self) -> Recipe:
+        """The recipe for a GPU: thirteen times the tokens a step, five times the steps. Nobody has yet measured what comes of it."""
+        return replace(self, steps=5 * self.steps, tokens=1 << 16, pool_rows=16 * self.pool_rows)
 
     def drill(self, pool: int) -> float:
         """Share of copying drills: nothing else until copying forms, then a little."""

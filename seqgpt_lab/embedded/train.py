@@ -30,7 +30,7 @@ from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.errors import OptionError
 
 Report = Callable[[str], None]
-_CPU = torch.device("cpu")
+CPU = torch.device("cpu")
 
 
 class Trainer:
@@ -46,7 +46,7 @@ class Trainer:
         kinds: Sequence[Kind],
         real: AnnotatedSets | None = None,
         *,
-        device: torch.device = _CPU,
+        device: torch.device = CPU,
         workers: int = 0,
     ) -> None:
         # Averages of gradients that stopped coming decay into denormal numbers, which a CPU multiplies many times slower.
@@ -70,6 +70,7 @@ class Trainer:
             Muon(matrices, lr=recipe.muon_rate, dtype=self.dtype),
             torch.optim.AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
+        self._whole, self._at = True, (0, 0)  # no update half made; which batch is next when one is
         self.rates = [recipe.muon_rate, recipe.adam_rate]
         self._below: Tensor | None = None  # what entered the last layer, for the guide
         self.model.h[-1].register_forward_pre_hook(self._keep_below)
@@ -90,10 +91,12 @@ class Trainer:
         guidance = self.guide(batch, self._below, *self.attention.last)
         (loss + self.recipe.guide_weight * guidance).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._whole = False
         for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-        self.step += 1
+        self.step, self._at = self.step + 1, (self.batches.pool, self.batches.offset)
+        self._whole = True
         return loss.item(), int((drawn.blocks >= 0).sum())
 
     def answer_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -123,30 +126,42 @@ class Trainer:
         return right / total
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint beside `path`, then rename: a kill never leaves half a file."""
+        """Write the checkpoint beside `path`, then rename: a kill never leaves half a file. Amid an update nothing is written."""
+        if not self._whole:
+            return
         state = {
             "recipe": asdict(self.recipe),
             "step": self.step,
-            "batches": [self.batches.pool, self.batches.offset],
+            "batches": list(self._at),
+            "roles": list(self.batches.pools.roles.first),
             "model": self.model.state_dict(),
             "guide": self.guide.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "tokenizer": self.tokenizer.to_str(),
         }
         beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-        torch.save(state, beside)
-        os.replace(beside, path)
+        try:
+            torch.save(state, beside)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same recipe and tokenizer. Raises OptionError when they differ."""
+        """Continue from a checkpoint of the same recipe, tokenizer and fields. Raises OptionError when they differ."""
         if state["recipe"] != asdict(self.recipe) or state["tokenizer"] != self.tokenizer.to_str():
             different = [name for name, value in asdict(self.recipe).items() if state["recipe"].get(name) != value]
             raise OptionError(
                 f"the checkpoint was made with another recipe ({', '.join(different) or 'another tokenizer'} differ); "
-                "give the same options to resume, or another directory to start anew"
+                "give the same options to resume (tokens and pool_rows follow --large-batches or --small-batches), "
+                "or another directory to start anew"
+            )
+        if (roles := list(self.batches.pools.roles.first)) != state.get("roles"):
+            raise OptionError(
+                f"the checkpoint was made for documents of other fields than the {len(roles)} of this version; train on from its last "
+                "exported model (--start) in another directory"
             )
         self.step = int(state["step"])
-        self.batches.pool, self.batches.offset = state["batches"]
+        self.batches.pool, self.batches.offset = self._at = tuple(state["batches"])
         self.model.load_state_dict(state["model"])
         self.guide.load_state_dict(state["guide"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -155,8 +170,10 @@ class Trainer:
 
 def _fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies it, else float32: float16 would need its losses scaled."""
-    has_it = cpu_multiplies_bf16() if device.type == "cpu" else torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if has_it else torch.float32
+    if device.type == "cpu":
+        return torch.bfloat16 if cpu_multiplies_bf16() else torch.float32
+    with torch.cuda.device(device):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
 def initialise(model: Bloom) -> None:
@@ -184,6 +201,7 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
         _run(trainer, path, report, evaluate_every, save_seconds)
     finally:
         trainer.save(path)
+        trainer.batches.close()
     return path
 
 

@@ -17,7 +17,7 @@ from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
-from seqgpt_lab.embedded.train import Report, Trainer, train
+from seqgpt_lab.embedded.train import CPU, Report, Trainer, train
 from seqgpt_lab.engine.attention import choose_attention
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
@@ -27,7 +27,6 @@ from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.errors import OptionError
 
 _TOKENIZER_DOCUMENTS = 4000
-_CPU = torch.device("cpu")
 
 
 def corpus_tokenizer() -> Tokenizer:
@@ -46,7 +45,7 @@ def train_embedded(
     start: Path | None = None,
     annotated: Path | None = None,
     *,
-    device: torch.device = _CPU,
+    device: torch.device = CPU,
     workers: int = 0,
 ) -> Path:
     """Train in `out` (checkpoint.pt, resumed if there) and export `out`/model; returns the model's directory.
@@ -80,7 +79,7 @@ def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
             f"{found.directory} has the shape {config}, the recipe asks for {wanted}; only the number of layers may differ, and only "
             "be smaller: change one of them"
         )
-    model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=_CPU, attention=choose_attention("sdpa", _CPU))
+    model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=CPU, attention=choose_attention("sdpa", CPU))
     grow(trainer.model, model)
 
 

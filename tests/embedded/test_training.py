@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import subprocess
 import sys
 import time
@@ -32,7 +34,7 @@ from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.errors import OptionError, WorkerError
 from seqgpt_lab.extraction.prompt import build_prompt
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 
@@ -100,6 +102,14 @@ def test_batches_keep_to_the_token_budget_and_repeat(tokenizer: Tokenizer) -> No
         assert batch.ids.shape[0] == 1 or batch.ids.numel() <= SMALL.tokens + 8 * batch.ids.shape[0]
 
 
+def test_no_batch_is_a_small_rest(tokenizer: Tokenizer) -> None:
+    """One of a few rows would move the weights as far as a full one."""
+    pool = Pools(tokenizer, KINDS, replace(SMALL, drill_pools=0, pool_rows=97, tokens=4000))[0]
+    sizes = [len(batch.ids) * batch.ids.shape[1] for batch in pool]
+    assert sum(len(batch.ids) for batch in pool) == 97 and len(pool) > 3
+    assert min(sizes) > 4000 / 3
+
+
 def test_batches_made_ahead_by_workers_are_those_made_here(tokenizer: Tokenizer) -> None:
     """Also when a checkpoint sends training on from another place."""
     here, ahead = Batches(Pools(tokenizer, KINDS, SMALL)), Batches(Pools(tokenizer, KINDS, SMALL), workers=2)
@@ -117,30 +127,51 @@ def test_a_pool_that_a_worker_cannot_make_is_an_error_here() -> None:
         def __getitem__(self, pool: int) -> list[Batch]:
             raise OptionError(f"no pool {pool}")
 
-    with pytest.raises(OptionError, match="no pool 3"):
+    with pytest.raises(WorkerError, match=r"no pool 3(.|\n)*workers=0"):
         next(made_ahead(Broken(), 3, workers=1))
 
 
-def test_workers_end_with_the_process_that_trains(tmp_path: Path) -> None:
-    """Killed with no chance to say goodbye, it leaves none behind."""
+def test_workers_end_with_training(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """And it ends with what it ends with where no worker takes part."""
+    models = []
+    for workers in (0, 2):
+        trainer = Trainer(SMALL, tokenizer, KINDS, workers=workers)
+        train(trainer, tmp_path / str(workers), lambda line: None)
+        assert not multiprocessing.active_children()
+        models.append(trainer.model.state_dict())
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def _runs(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("blow", (signal.SIGKILL, signal.SIGTERM), ids=lambda blow: blow.name)
+def test_workers_end_with_a_process_that_is_killed(blow: signal.Signals) -> None:
+    """With pools half sent, as they are when a device is slower than the workers: they are larger than a pipe holds."""
     code = (
+        "import multiprocessing, time, torch\n"
         "from seqgpt_lab.embedded.ahead import made_ahead\n"
-        "class Slow:\n"
+        "from seqgpt_lab.embedded.packing import Batch\n"
+        "class Large:\n"
         "    def __getitem__(self, pool):\n"
-        "        return []\n"
-        "pools = made_ahead(Slow(), 0, workers=2)\n"
+        "        return [Batch(*[torch.zeros(1 << 18, dtype=torch.int64)] * 6)]\n"
+        "pools = made_ahead(Large(), 0, workers=2)\n"
         "next(pools), next(pools)  # one of each: a worker knows whom it works for once it has begun\n"
-        "import multiprocessing, time\n"
         "print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         workers = [int(number) for number in process.stdout.readline().split()]
-        process.kill()
+        time.sleep(1)  # the next pools get as far as the pipe
+        process.send_signal(blow)
     assert len(workers) == 2
     gone_by = time.monotonic() + 60
-    while any(psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE for worker in workers):
+    while any(map(_runs, workers)):
         assert time.monotonic() < gone_by, "a worker outlived the process that it worked for"
         time.sleep(0.2)
 
@@ -173,6 +204,29 @@ def test_a_killed_training_resumes_to_the_same_weights(tokenizer: Tokenizer, tmp
         assert torch.equal(mine, theirs)
     with pytest.raises(OptionError, match="muon_rate"):
         train(Trainer(replace(SMALL, muon_rate=0.5), tokenizer, KINDS), tmp_path / "whole", lines.append)
+
+
+def test_an_update_that_is_half_made_is_not_saved(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Muon has moved the matrices and AdamW not the rest when the signal comes: the checkpoint before it stays, and goes on the same."""
+    whole, broken = Trainer(SMALL, tokenizer, KINDS), Trainer(SMALL, tokenizer, KINDS)
+    train(whole, tmp_path / "whole", lambda line: None)
+    for _ in range(3):
+        broken.train_step()
+    (tmp_path / "broken").mkdir()
+    broken.save(tmp_path / "broken" / "checkpoint.pt")
+    monkeypatch.setattr(broken.optimisers[1], "step", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, tmp_path / "broken", lambda line: None)
+    rest = Trainer(SMALL, tokenizer, KINDS)
+    train(rest, tmp_path / "broken", lambda line: None)
+    for mine, theirs in zip(rest.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_checkpoint_of_other_fields_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    Trainer(SMALL, tokenizer, KINDS).save(tmp_path / "checkpoint.pt")
+    with pytest.raises(OptionError, match="other fields"):
+        train(Trainer(SMALL, tokenizer, KINDS[:-1]), tmp_path, lambda line: None)
 
 
 def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,15 +42,23 @@ def test_a_checkpoint_goes_on_on_another_device(tokenizer: Tokenizer, tmp_path: 
     begun = Trainer(RECIPE, tokenizer, KINDS, device=first)
     for _ in range(6):
         begun.train_step()
-    begun.save(tmp_path / "checkpoint.pt")
+    (tmp_path / "run").mkdir()
+    begun.save(tmp_path / "run" / "checkpoint.pt")
     lines: list[str] = []
-    ended = Trainer(RECIPE, tokenizer, KINDS, device=then)
-    train(ended, tmp_path, lines.append)
+    ended = Trainer(replace(RECIPE), tokenizer, KINDS, device=then)
+    train(ended, tmp_path / "run", lines.append)
     assert lines[0] == "resumed at step 6" and ended.step == RECIPE.steps
     assert 0 <= ended.exact_share(8) <= 1
+    alone = Trainer(RECIPE, tokenizer, KINDS, device=then)
+    train(alone, tmp_path / "alone", lines.append)
+    for mine, theirs in zip(ended.model.parameters(), alone.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=0.02, rtol=0.1)
 
 
-def test_the_recipe_for_a_gpu_takes_a_step_on_it(tokenizer: Tokenizer) -> None:
-    trainer = Trainer(replace(Recipe().for_accelerator(), drill_pools=0), tokenizer, KINDS, device=CUDA)
-    loss, tokens = trainer.train_step()
-    assert loss > 0 and tokens > 30_000
+def test_a_pool_of_large_batches_fits_a_card_of_24_gigabytes(tokenizer: Tokenizer) -> None:
+    trainer = Trainer(replace(Recipe().with_large_batches(), drill_pools=0), tokenizer, KINDS, device=CUDA)
+    torch.cuda.reset_peak_memory_stats()
+    while trainer.batches.pool == 0:
+        loss, tokens = trainer.train_step()
+        assert loss > 0 and tokens > 10_000
+    assert torch.cuda.max_memory_allocated() < 20 << 30

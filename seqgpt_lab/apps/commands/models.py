@@ -43,10 +43,14 @@ def train_embedded(
         typer.Option("--annotated", metavar="DIR", help="Annotated real texts to mix in, a folder a set; none when left out."),
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; PyTorch's choice when left out.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N; a GPU takes more and larger batches.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    large_batches: Annotated[
+        bool | None,
+        typer.Option("--large-batches/--small-batches", help="A GPU's recipe or a CPU's; by the device when left out."),
+    ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=0, help="Processes that write documents ahead; for a GPU all CPUs but two when left out."),
+        typer.Option("--workers", min=0, help="Processes that write documents ahead; left out, up to twelve for a GPU, none for a CPU."),
     ] = None,
 ) -> None:
     """Train the embedded model on synthetic text, and on annotated real text where there is some.
@@ -61,12 +65,15 @@ def train_embedded(
     from seqgpt_lab.engine.config import resolve_device
 
     place = resolve_device(device)
-    recipe = Recipe() if place.type == "cpu" else Recipe().for_accelerator()
+    if large_batches is None:
+        large_batches = place.type != "cpu"
+    recipe = Recipe().with_large_batches() if large_batches else Recipe()
     if workers is None:
-        workers = 0 if place.type == "cpu" else max(1, (os.cpu_count() or 1) - 2)
+        workers = 0 if place.type == "cpu" else max(1, min(12, len(os.sched_getaffinity(0)) - 2))
     recipe = replace(recipe, steps=recipe.steps if steps is None else steps, seed=recipe.seed if seed is None else seed)
     if threads is not None:
         torch.set_num_threads(threads)
+    note(f"training on {place}, {recipe.tokens:,} tokens a step at most, {workers} processes writing ahead")
     try:
         made = train(out, recipe, note, start, annotated, device=place, workers=workers)
     except KeyboardInterrupt:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from random import Random
 
 from seqgpt_lab.embedded.corpus import values
+from seqgpt_lab.embedded.corpus.disjoint import open_class
 from seqgpt_lab.embedded.corpus.kind import FieldSpec, Kind, Split
 from seqgpt_lab.embedded.corpus.phrases import phrase
 
 
+@open_class
 def _person(random: Random, split: Split) -> str:
     return phrase("foreign_names", random) if random.random() < 0.45 else values.person_name(random, split)
 
 
+@open_class
 def _body(random: Random, split: Split) -> str:
     made = random.random()
     if made < 0.75:
@@ -20,6 +23,7 @@ def _body(random: Random, split: Split) -> str:
     return (values.company if made < 0.9 else values.school)(random, split)
 
 
+@open_class
 def _place(random: Random, split: Split) -> str:
     return phrase("places", random) if random.random() < 0.85 else values.city(random, split)
 

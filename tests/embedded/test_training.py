@@ -273,7 +273,7 @@ def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path
         train_embedded(tmp_path / "other", replace(SMALL, hidden_size=128), lines.append, start)
 
 
-def test_what_began_from_a_model_ends_half_way_back_to_it(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_what_began_from_a_model_ends_part_of_the_way_back_to_it(tokenizer: Tokenizer, tmp_path: Path) -> None:
     """The checkpoint holds what training ended with; and the same command again, which has nothing left to train, writes the same."""
     start = export(Trainer(SMALL, tokenizer, KINDS).model, tokenizer, tmp_path / "start")
     for _ in range(2):
@@ -284,7 +284,7 @@ def test_what_began_from_a_model_ends_half_way_back_to_it(tokenizer: Tokenizer, 
         before, ended, after = (load_file(folder / "model.safetensors") for folder in folders)
         assert any(not torch.allclose(before[name], ended[name], atol=1e-3) for name in before)
         for name, weight in after.items():
-            torch.testing.assert_close(weight, (before[name] + ended[name]) / 2, atol=2e-4, rtol=2e-3)
+            torch.testing.assert_close(weight, 0.35 * before[name] + 0.65 * ended[name], atol=2e-4, rtol=2e-3)
 
 
 @pytest.mark.parametrize(("few", "many"), [(1, 2), (2, 3), (4, 6), (3, 8)])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Generator
-from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -16,11 +14,11 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from seqgpt_lab.embedded.packing import Batch
+from seqgpt_lab.engine.parent import wait_until_parent_is_gone
 from seqgpt_lab.errors import WorkerError
 
 _SLOWEST_POOL = 300  # seconds; a worker that takes longer hangs
 _AHEAD = 2  # pools a worker
-_LOOKS_UP = 1  # seconds
 
 Arrays = tuple[NDArray[np.int32], ...]
 
@@ -54,14 +52,12 @@ def made_ahead(pools: MakesPools, first: int, workers: int) -> Generator[list[Ba
         num_workers=workers,
         prefetch_factor=_AHEAD,
         timeout=_SLOWEST_POOL,
-        worker_init_fn=partial(_end_with, os.getpid()),
+        worker_init_fn=_end_with_parent,
         multiprocessing_context="fork",
     )
     try:
         for pool in loader:
             yield [Batch(*(torch.from_numpy(part.astype(np.int64)) for part in parts)) for parts in pool]
-    except (GeneratorExit, KeyboardInterrupt):
-        raise
     except Exception as error:
         raise WorkerError(f"a process that writes training documents failed: {error}; workers=0 writes them in this process") from error
 
@@ -70,12 +66,11 @@ def _as_sent(pool: list[Arrays]) -> list[Arrays]:
     return pool
 
 
-def _end_with(parent: int, worker: int) -> None:
-    """End this worker when `parent` is gone. torch's own watch would wait for ever on a pool half sent: others hold the pipe open."""
+def _end_with_parent(worker: int) -> None:
+    """Have this worker end with its parent. torch's own watch would wait for ever on a pool half sent: others hold the pipe open."""
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_LOOKS_UP)
+        wait_until_parent_is_gone()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

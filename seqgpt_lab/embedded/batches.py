@@ -27,7 +27,7 @@ from seqgpt_lab.embedded.tokenizer import token_id
 
 class Pools:
     """Pool by number. A pool is a number of packed rows, sorted by length and cut into batches of at most `recipe.tokens` tokens,
-    padding included."""
+    padding to the longest row included."""
 
     def __init__(self, tokenizer: Tokenizer, kinds: Sequence[Kind], recipe: Recipe, real: AnnotatedSets | None = None) -> None:
         self.tokenizer, self.kinds, self.recipe, self.real = tokenizer, kinds, recipe, real

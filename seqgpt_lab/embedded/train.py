@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,6 +27,7 @@ from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.files import atomic_stream
 
 Report = Callable[[str], None]
 CPU = torch.device("cpu")
@@ -126,7 +126,7 @@ class Trainer:
         return right / total
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint beside `path`, then rename: a kill never leaves half a file. Amid an update nothing is written."""
+        """Write the checkpoint, whole or not at all; amid an update nothing is written."""
         if not self._whole:
             return
         state = {
@@ -139,12 +139,8 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "tokenizer": self.tokenizer.to_str(),
         }
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            torch.save(state, beside)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with atomic_stream(path) as stream:
+            torch.save(state, stream)
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same recipe, tokenizer and fields. Raises OptionError when they differ."""
@@ -190,7 +186,7 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
     """Train to the recipe's last step, resuming from `directory`/checkpoint.pt if it is there; returns the checkpoint's path.
 
     evaluate_every: steps between looks at held-out questions. save_seconds: between saves, so that a fast device does not mostly save.
-    Interrupting (Ctrl-C) saves first. Progress goes to `report`, a line at a time.
+    Interrupting (Ctrl-C) saves first, but amid an update: then the last save stays. Progress goes to `report`, a line at a time.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "checkpoint.pt"

@@ -6,7 +6,6 @@ Imports nothing heavy at the top, so that everything that can fail happens after
 from __future__ import annotations
 
 import faulthandler
-import multiprocessing
 import os
 import queue
 import shutil
@@ -15,10 +14,11 @@ import sys
 import threading
 import time
 import traceback
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ping, Pong, Ready, Stop, Work, WorkerSpec, Written
+from seqgpt_lab.engine.parent import wait_until_parent_is_gone
 
 if TYPE_CHECKING:
     from seqgpt_lab.engine.model import Bloom
@@ -175,11 +175,8 @@ def _redirect_output(spec: WorkerSpec) -> None:
 
 
 def _leave_with_parent(spec: WorkerSpec) -> None:
-    """End as soon as the parent is gone, however it went; a child that it forked may keep its pipe open, so its id is looked at too."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None and parent.pid is not None, "workers are started through multiprocessing"
-    while not wait([parent.sentinel], timeout=1) and os.getppid() == parent.pid:
-        pass
+    """Clean up and end as soon as the parent is gone."""
+    wait_until_parent_is_gone()
     shutil.rmtree(spec.directory, ignore_errors=True)
     _leave(1)
 

@@ -16,7 +16,6 @@ from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, wit
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.real_questions import ask_real, certainly_absent, real_document
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.extraction.answer import parse_answer
 
@@ -92,9 +91,7 @@ def test_contacts_are_called_absent_only_where_nothing_looks_like_one(text: str,
     assert ("手机号" in absent) == (not may) and "联系人" not in absent
 
 
-def test_batches_mix_real_texts_in_and_repeat(directory: Path) -> None:
-    tokenizer: Tokenizer = build_tokenizer([])
-    tokenizer.encode_special_tokens = True
+def test_batches_mix_real_texts_in_and_repeat(directory: Path, tokenizer: Tokenizer) -> None:
     recipe = Recipe(pool_rows=40, drill_pools=0, drill_after=0.0, real_share=0.5)
     first, again, without = (Batches(Pools(tokenizer, KINDS, recipe, real)) for real in [AnnotatedSets.load(directory)] * 2 + [None])
     rows = [[row.tolist() for _ in range(6) for row in batches.next().ids] for batches in (first, again, without)]

@@ -19,17 +19,9 @@ from seqgpt_lab.embedded.guidance import Roles, copied_from
 from seqgpt_lab.embedded.guide import Guide
 from seqgpt_lab.embedded.packing import PackedRow, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer
 
 ROLES = Roles(KINDS)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    built = build_tokenizer([])
-    built.encode_special_tokens = True
-    return built
 
 
 def rows(tokenizer: Tokenizer, count: int) -> list[tuple[Document, list[Question], PackedRow]]:

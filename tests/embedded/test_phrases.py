@@ -12,7 +12,7 @@ from seqgpt_lab.embedded.corpus import phrases
 from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.resources import bundled
 
-LISTS = sorted((Path(phrases.__file__).parent / "phrases").glob("*.txt"))
+LISTS = {path.stem: path for path in sorted((Path(phrases.__file__).parent / "phrases").glob("*.txt"))}
 FIELDS = {
     "problems": ("chat_log", "问题"),
     "products": ("purchase_contract", "产品"),
@@ -28,9 +28,20 @@ OPEN_LABELS = set(
 )
 
 
-@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
-def test_lines_are_values(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()
+def lines_of(name: str) -> list[str]:
+    return LISTS[name].read_text(encoding="utf-8").splitlines()
+
+
+def drawn(name: str, times: int) -> list[str]:
+    """Training values of the field that a list is for."""
+    kind, field = FIELDS[name]
+    make = next(each for each in TRAINED_KINDS if each.name == kind).field(field).make
+    return [make(Random(seed), "train") for seed in range(times)]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lines_are_values(name: str) -> None:
+    lines = lines_of(name)
     assert len(lines) >= 2000 and len(set(lines)) == len(lines)
     for line in lines:
         assert line == line.strip() and 2 <= len(line) <= 24, line
@@ -39,10 +50,8 @@ def test_lines_are_values(path: Path) -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_training_draws_them(name: str) -> None:
-    kind, field = FIELDS[name]
-    make = next(each for each in TRAINED_KINDS if each.name == kind).field(field).make
-    written = set((LISTS[0].parent / f"{name}.txt").read_text(encoding="utf-8").splitlines())
-    assert sum(make(Random(seed), "train") in written for seed in range(1500)) > 300
+    written = set(lines_of(name))
+    assert sum(value in written for value in drawn(name, 1500)) > 300
 
 
 def test_training_draws_no_open_value_of_the_held_out_documents() -> None:
@@ -56,11 +65,9 @@ def test_training_draws_no_open_value_of_the_held_out_documents() -> None:
         if entity.label in OPEN_LABELS
     }
     assert len(held_out) > 1000
-    for name, (kind, field) in FIELDS.items():
-        make = next(each for each in TRAINED_KINDS if each.name == kind).field(field).make
-        lines = (LISTS[0].parent / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-        assert not {make(Random(seed), "train") for seed in range(4 * len(lines))} & held_out
+    for name in FIELDS:
+        assert not held_out & set(drawn(name, 4 * len(lines_of(name))))
 
 
 def test_every_list_has_its_field() -> None:
-    assert {path.stem for path in LISTS} == set(FIELDS)
+    assert LISTS.keys() == FIELDS.keys()

@@ -26,7 +26,6 @@ from seqgpt_lab.embedded.muon import orthogonalise
 from seqgpt_lab.embedded.packed_attention import PackedAttention
 from seqgpt_lab.embedded.packing import Batch, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer, train
 from seqgpt_lab.embedded.train_embedded import grow, train_embedded
 from seqgpt_lab.engine.config import ModelConfig
@@ -39,13 +38,6 @@ from seqgpt_lab.extraction.prompt import build_prompt
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 
 SMALL = Recipe(steps=6, hidden_size=64, layers=1, tokens=600, pool_rows=6, drill_pools=1, drill_rows=4)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    built = build_tokenizer([])
-    built.encode_special_tokens = True
-    return built
 
 
 def test_tokenizer_has_blooms_ids_and_one_token_a_common_character(tokenizer: Tokenizer) -> None:
@@ -142,13 +134,6 @@ def test_workers_end_with_training(tokenizer: Tokenizer, tmp_path: Path) -> None
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
 
 
-def _runs(process: int) -> bool:
-    try:
-        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 @pytest.mark.parametrize("blow", (signal.SIGKILL, signal.SIGTERM), ids=lambda blow: blow.name)
 def test_workers_end_with_a_process_that_is_killed(blow: signal.Signals) -> None:
     """With pools half sent, as they are when a device is slower than the workers: they are larger than a pipe holds."""
@@ -170,10 +155,8 @@ def test_workers_end_with_a_process_that_is_killed(blow: signal.Signals) -> None
         time.sleep(1)  # the next pools get as far as the pipe
         process.send_signal(blow)
     assert len(workers) == 2
-    gone_by = time.monotonic() + 60
-    while any(map(_runs, workers)):
-        assert time.monotonic() < gone_by, "a worker outlived the process that it worked for"
-        time.sleep(0.2)
+    _gone, alive = psutil.wait_procs([psutil.Process(worker) for worker in workers if psutil.pid_exists(worker)], timeout=60)
+    assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_orthogonalise_keeps_singular_vectors() -> None:

@@ -11,19 +11,11 @@ from tokenizers import Tokenizer
 
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import Trainer, train
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 RECIPE = Recipe(steps=12, hidden_size=128, layers=2, tokens=2000, pool_rows=24, drill_pools=1, drill_rows=8)
 CUDA = torch.device("cuda")
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    built = build_tokenizer([])
-    built.encode_special_tokens = True
-    return built
 
 
 @pytest.mark.parametrize("exact", (True, False), ids=("fp32", "bf16"))
@@ -45,7 +37,7 @@ def test_a_checkpoint_goes_on_on_another_device(tokenizer: Tokenizer, tmp_path: 
     (tmp_path / "run").mkdir()
     begun.save(tmp_path / "run" / "checkpoint.pt")
     lines: list[str] = []
-    ended = Trainer(replace(RECIPE), tokenizer, KINDS, device=then)
+    ended = Trainer(RECIPE, tokenizer, KINDS, device=then)
     train(ended, tmp_path / "run", lines.append)
     assert lines[0] == "resumed at step 6" and ended.step == RECIPE.steps
     assert 0 <= ended.exact_share(8) <= 1

@@ -54,7 +54,7 @@ class AnnotatedSets:
     @classmethod
     def load(cls, directory: Path, split: Split = "train") -> AnnotatedSets:
         """Every known set that `directory` holds a folder of. Raises DocumentError when it holds none, or a set that lacks a file."""
-        described = yaml.safe_load(bundled("training", "annotated.yaml").read_text(encoding="utf-8"))["sets"]
+        described = described_sets()["sets"]
         found = [_load(directory / name, entry, split) for name, entry in described.items() if (directory / name).is_dir()]
         if not found:
             raise DocumentError(f"{directory} holds none of the annotated sets this lab knows: {', '.join(described)}; one folder each")
@@ -64,6 +64,12 @@ class AnnotatedSets:
         """A random text: sets by size and weight, texts of a set alike."""
         (chosen,) = random.choices(self.sets, cum_weights=self._shares)
         return chosen, random.choice(chosen.documents)
+
+
+def described_sets() -> dict[str, Any]:
+    """What data/training/annotated.yaml says."""
+    described: dict[str, Any] = yaml.safe_load(bundled("training", "annotated.yaml").read_text(encoding="utf-8"))
+    return described
 
 
 def split_of(identifier: str) -> Split:

@@ -16,6 +16,7 @@ from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.taught import lac_tagger, with_taught
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import CPU, Report, Trainer, train
 from seqgpt_lab.engine.attention import choose_attention
@@ -45,6 +46,7 @@ def train_embedded(
     start: Path | None = None,
     annotated: Path | None = None,
     *,
+    teach: bool = False,
     device: torch.device = CPU,
     workers: int = 0,
 ) -> Path:
@@ -53,10 +55,16 @@ def train_embedded(
     start: a model directory to begin from instead of random weights; its tokenizer is kept, copying drills are not repeated, and one of
     fewer layers than the recipe's is grown.
     annotated: a directory of annotated real texts to mix in (`AnnotatedSets`); without it all documents are synthetic.
+    teach: also learn people, places and organisations from LAC's marks in some of the annotated texts (`taught.py`).
     workers: processes that make batches ahead of the device's use; 0 makes them in this one. The batches are the same.
-    Raises OptionError when `out` holds a checkpoint of another recipe, or `start` a model of another shape.
+    Raises OptionError when `out` holds a checkpoint of another recipe, `start` a model of another shape, or there is nothing to teach with.
     """
+    if teach and annotated is None:
+        raise OptionError("--teach marks annotated texts anew; name their folder with --annotated")
     real = None if annotated is None else AnnotatedSets.load(annotated)
+    if teach and real is not None:
+        report("marking texts with LAC (a minute or two)")
+        real = with_taught(real, lac_tagger())
     if start is None:
         trainer = Trainer(recipe, corpus_tokenizer(), TRAINED_KINDS, real, device=device, workers=workers)
     else:

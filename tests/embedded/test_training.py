@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
+from torch.nn import functional
 
 from seqgpt_lab.embedded.ahead import made_ahead
 from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
@@ -23,7 +24,7 @@ from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.drills import form_drill, repeat_drill
 from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.muon import orthogonalise
-from seqgpt_lab.embedded.packed_attention import PackedAttention
+from seqgpt_lab.embedded.packed_attention import PackedAttention, attend_in_full
 from seqgpt_lab.embedded.packing import Batch, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.train import Trainer, train
@@ -76,6 +77,19 @@ def test_packed_questions_see_what_a_lone_prompt_sees(tokenizer: Tokenizer, tmp_
                 assert torch.allclose(alone, mine, atol=2e-4)
                 targets = batch.targets[row][(batch.blocks[row] == block) & (batch.targets[row] >= 0)]
                 assert targets.tolist() == [*answer, 2]
+
+
+def test_attention_in_full_is_the_fused_one_forwards_and_backwards() -> None:
+    torch.manual_seed(0)
+    bias = torch.randn(2, 3, 9, 9).masked_fill(torch.ones(9, 9, dtype=torch.bool).triu(1), -torch.inf)
+    parts = [torch.randn(2, 9, 3, 64, requires_grad=True) for _ in range(3)]
+    full = attend_in_full(*parts, bias)
+    query, keys, values = (part.transpose(1, 2) for part in parts)
+    fused = functional.scaled_dot_product_attention(query, keys, values, attn_mask=bias).transpose(1, 2)
+    torch.testing.assert_close(full, fused, atol=1e-5, rtol=1e-4)
+    weights = torch.randn_like(full)
+    for mine, theirs in zip(*(torch.autograd.grad((each * weights).sum(), parts) for each in (full, fused)), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
 
 
 def test_drills_ask_for_copies_only(tokenizer: Tokenizer) -> None:
@@ -289,11 +303,17 @@ def test_training_begins_only_from_a_shape_that_fits(tokenizer: Tokenizer, tmp_p
         train_embedded(tmp_path / "out", SMALL, lambda line: None, start=tmp_path / "deep")
 
 
-def test_training_runs_in_bfloat16_where_the_cpu_has_it(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = {}
-    for has_it in (False, True):
-        monkeypatch.setattr("seqgpt_lab.embedded.train.cpu_multiplies_bf16", lambda has_it=has_it: has_it)
-        trainer = Trainer(SMALL, tokenizer, KINDS)
-        assert trainer.dtype == (torch.bfloat16 if has_it else torch.float32)
-        losses[has_it] = [trainer.train_step()[0] for _ in range(3)]
-    assert losses[True] == pytest.approx(losses[False], rel=0.02) and losses[True] != losses[False]
+@pytest.mark.parametrize(("has_it", "seconds", "wanted"), [(False, 1.0, "float32"), (True, 1.0, "bfloat16"), (True, 3.0, "float32")])
+def test_training_runs_in_bfloat16_where_the_cpu_multiplies_it_faster(
+    has_it: bool, seconds: float, wanted: str, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """seconds: a product's in bfloat16, where one in float32 takes 2."""
+    monkeypatch.setattr("seqgpt_lab.embedded.train.cpu_multiplies_bf16", lambda: has_it)
+    monkeypatch.setattr("seqgpt_lab.embedded.train._product_seconds", lambda dtype: seconds if dtype == torch.bfloat16 else 2.0)
+    trainer = Trainer(SMALL, tokenizer, KINDS)
+    assert trainer.dtype == getattr(torch, wanted)
+    losses = [trainer.train_step()[0] for _ in range(3)]
+    monkeypatch.setattr("seqgpt_lab.embedded.train._fast_dtype", lambda device: torch.float32)
+    exact = Trainer(SMALL, tokenizer, KINDS)
+    exactly = [exact.train_step()[0] for _ in range(3)]
+    assert losses == pytest.approx(exactly, rel=0.02) and (losses == exactly) == (wanted == "float32")

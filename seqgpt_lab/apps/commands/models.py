@@ -42,6 +42,9 @@ def train_embedded(
         Path | None,
         typer.Option("--annotated", metavar="DIR", help="Annotated real texts to mix in, a folder a set; none when left out."),
     ] = None,
+    teach: Annotated[
+        bool, typer.Option("--teach", help="Also learn the names that LAC marks in some of the annotated texts (extra `peers`).")
+    ] = False,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; PyTorch's choice when left out.")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     large_batches: Annotated[
@@ -75,7 +78,7 @@ def train_embedded(
         torch.set_num_threads(threads)
     note(f"training on {place}, {recipe.tokens:,} tokens a step at most, {workers} processes writing ahead")
     try:
-        made = train(out, recipe, note, start, annotated, device=place, workers=workers)
+        made = train(out, recipe, note, start, annotated, teach=teach, device=place, workers=workers)
     except KeyboardInterrupt:
         checkpoint = out / "checkpoint.pt"
         note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,9 @@ class Recipe:
     told, by default its last one, which ALiBi binds least to what is near.
     kept_share: of the weights that training began from, averaged into those it ended with.
     """
+
+    # Of GPU memory for the large batches: by arithmetic some 13 KB a token and layer for the backward pass, doubled. Not measured.
+    large_batches_bytes: ClassVar[int] = 2 * 65_536 * 8 * 13_000
 
     steps: int = 2600
     pool_rows: int = 128

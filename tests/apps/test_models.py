@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -64,8 +65,10 @@ def test_a_model_without_tokenizer_is_converted_and_said_to_lack_it(invoke: Invo
 def test_training_follows_the_recipe_and_prints_the_model_s_path(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[object, ...]] = []
 
-    def train(out: Path, recipe: Recipe, report: Callable[[str], None], *others: Path | None, device: torch.device, workers: int) -> Path:
-        seen.append((out, recipe, *others, device.type, workers))
+    def train(
+        out: Path, recipe: Recipe, report: Callable[[str], None], *others: Path | None, teach: bool, device: torch.device, workers: int
+    ) -> Path:
+        seen.append((out, recipe, *others, teach, device.type, workers))
         report("step 1/7")
         return out / "model"
 
@@ -76,10 +79,10 @@ def test_training_follows_the_recipe_and_prints_the_model_s_path(invoke: Invoke,
         "out/model\n",
         "training on cpu, 5,000 tokens a step at most, 0 processes writing ahead\nstep 1/7\n",
     )
-    invoke("train-embedded", "out", "--start", "older", "--annotated", "texts", "--device", "cpu", "--workers", "2")
+    invoke("train-embedded", "out", "--start", "older", "--annotated", "texts", "--teach", "--device", "cpu", "--workers", "2")
     assert seen == [
-        (Path("out"), Recipe(steps=7, seed=0), None, None, "cpu", 0),
-        (Path("out"), Recipe(), Path("older"), Path("texts"), "cpu", 2),
+        (Path("out"), Recipe(steps=7, seed=0), None, None, False, "cpu", 0),
+        (Path("out"), Recipe(), Path("older"), Path("texts"), True, "cpu", 2),
     ]
 
 
@@ -87,7 +90,7 @@ def test_a_gpu_trains_by_its_own_recipe_fed_by_workers(invoke: Invoke, monkeypat
     """No GPU here: torch is told of one, and nothing trains."""
     seen: list[tuple[Recipe, torch.device, int]] = []
 
-    def train(out: Path, recipe: Recipe, *_: object, device: torch.device, workers: int) -> Path:
+    def train(out: Path, recipe: Recipe, *_: object, device: torch.device, workers: int, **__: object) -> Path:
         seen.append((recipe, device, workers))
         return out / "model"
 
@@ -95,12 +98,17 @@ def test_a_gpu_trains_by_its_own_recipe_fed_by_workers(invoke: Invoke, monkeypat
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    card = SimpleNamespace(total_memory=24 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
     invoke("train-embedded", "out", "--steps", "9")
     invoke("train-embedded", "out", "--small-batches", "--workers", "1")
+    card.total_memory = 8 << 30
+    invoke("train-embedded", "out")
     invoke("train-embedded", "out", "--large-batches", "--device", "cpu")
     assert seen == [
         (replace(Recipe().with_large_batches(), steps=9), torch.device("cuda"), 6),
         (Recipe(), torch.device("cuda"), 1),
+        (Recipe(), torch.device("cuda"), 6),
         (Recipe().with_large_batches(), torch.device("cpu"), 0),
     ]
 

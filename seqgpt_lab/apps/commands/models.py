@@ -49,7 +49,7 @@ def train_embedded(
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     large_batches: Annotated[
         bool | None,
-        typer.Option("--large-batches/--small-batches", help="A GPU's recipe or a CPU's; by the device when left out."),
+        typer.Option("--large-batches/--small-batches", help="A GPU's recipe or a CPU's; by the device and its memory when left out."),
     ] = None,
     workers: Annotated[
         int | None,
@@ -69,7 +69,7 @@ def train_embedded(
 
     place = resolve_device(device)
     if large_batches is None:
-        large_batches = place.type != "cpu"
+        large_batches = place.type != "cpu" and torch.cuda.get_device_properties(place).total_memory >= Recipe.large_batches_bytes
     recipe = Recipe().with_large_batches() if large_batches else Recipe()
     if workers is None:
         workers = 0 if place.type == "cpu" else max(1, min(12, len(os.sched_getaffinity(0)) - 2))

@@ -7,6 +7,7 @@ from random import Random
 from seqgpt_lab.embedded.corpus import pools
 from seqgpt_lab.embedded.corpus.disjoint import open_class
 from seqgpt_lab.embedded.corpus.kind import Split
+from seqgpt_lab.embedded.corpus.phrases import phrase
 from seqgpt_lab.embedded.corpus.numerals import numeral
 
 _LEVELS = ("高级", "资深", "助理", "首席", "初级", "中级", "副", "见习", "实习", "常务副")
@@ -122,6 +123,8 @@ def _foreign_name(random: Random) -> str:
 
 def job_title(random: Random, split: Split) -> str:
     """A post such as 高级软件工程师, 销售总监, 副总经理."""
+    if split == "train" and random.random() < 0.5:
+        return phrase("titles", random)
     kind = random.random()
     if kind < 0.35:
         level = random.choice(_LEVELS[:6]) if random.random() < 0.5 else ""

@@ -7,8 +7,8 @@ from random import Random
 from seqgpt_lab.embedded.corpus import pools
 from seqgpt_lab.embedded.corpus.disjoint import open_class
 from seqgpt_lab.embedded.corpus.kind import Split
-from seqgpt_lab.embedded.corpus.phrases import phrase
 from seqgpt_lab.embedded.corpus.numerals import numeral
+from seqgpt_lab.embedded.corpus.phrases import phrase
 
 _LEVELS = ("高级", "资深", "助理", "首席", "初级", "中级", "副", "见习", "实习", "常务副")
 _FIELDS = pools.words(

@@ -107,8 +107,9 @@ class Job:
         return f"{_CRON_MARK} {self.name}"
 
     def with_line(self, crontab: str, wanted: bool = True) -> str:
-        """A crontab with this job's line in it once, or not at all."""
-        others = [line for line in crontab.splitlines() if not line.endswith(self.mark)]
+        """A crontab with this job's line in it once, or not at all; the other lines stay as they are, byte for byte."""
+        # Not splitlines, which also cuts at characters that end no line of a crontab.
+        others = [line for line in crontab.removesuffix("\n").split("\n") if not line.endswith(self.mark)] if crontab else []
         return "".join(f"{line}\n" for line in [*others, *([self.crontab_line()] if wanted else [])])
 
 

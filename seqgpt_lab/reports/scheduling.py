@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from seqgpt_lab.reports.suite import SUITES, last_session
 
 MANAGERS = ("systemd", "cron")
 _FREE_BYTES = 1024**3
+# How the crons say, in English, that a user has no crontab: Vixie's and those that come of it, then busybox's.
+_NO_CRONTAB = re.compile(r"^(\S*crontab: )?(no crontab for |can't open '.*': No such file)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +140,39 @@ def _answers(command: Sequence[str]) -> bool:
 
 
 def _crontab() -> str:
-    """The user's crontab, empty where there is none."""
-    try:
-        return subprocess.run(["crontab", "-l"], capture_output=True, text=True, timeout=30, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RunError(f"crontab -l did not work ({error}); install cron, or use --manager systemd") from error
+    """The user's crontab, empty where there is none. Raises RunError where it cannot be read: what is written back is all that is left."""
+    done = _done(["crontab", "-l"])
+    if done.returncode and (done.stdout or not _NO_CRONTAB.search(_told_by(done))):
+        raise RunError(
+            f"crontab -l failed with {done.returncode}: {_told_by(done)}; the crontab was left as it is, for it may hold other jobs: "
+            "mend what crontab -l complains of, or use --manager systemd"
+        )
+    return done.stdout.decode("utf-8", "surrogateescape") if not done.returncode else ""
 
 
 def _call(command: Sequence[str], given: str = "") -> None:
-    try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RunError(f"{' '.join(command)} did not work ({error}); use the other --manager, or --output and install by hand") from error
+    """Run a program of the manager on this input. Raises RunError when it cannot be run, takes more than a minute or fails."""
+    done = _done(command, given)
     if done.returncode:
         raise RunError(
-            f"{' '.join(command)} failed with {done.returncode}: {done.stderr.strip()}; see `seqgpt-lab schedule` for what is missing"
+            f"{' '.join(command)} failed with {done.returncode}: {_told_by(done)}; see `seqgpt-lab schedule` for what is missing"
         )
+
+
+def _done(command: Sequence[str], given: str = "") -> subprocess.CompletedProcess[bytes]:
+    """How a program ended that speaks English, and takes and gives bytes: lines of others come back as they were, in any encoding."""
+    try:
+        return subprocess.run(
+            command,
+            input=given.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RunError(f"{' '.join(command)} did not work ({error}); use the other --manager, or --output and install by hand") from error
+
+
+def _told_by(done: subprocess.CompletedProcess[bytes]) -> str:
+    return done.stderr.decode("utf-8", "replace").strip()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -78,24 +79,70 @@ def test_the_crontab_line_runs_what_it_should(job: Job) -> None:
 
 @pytest.fixture
 def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A crontab program that keeps its table in a file."""
+    """A crontab program that keeps its table in a file, and speaks German where it may; `fails` has it fail."""
     table, program = tmp_path / "table", tmp_path / "bin" / "crontab"
     program.parent.mkdir()
     program.write_text(
-        f'#!/bin/sh\nif [ "$1" = -l ]; then cat {shlex.quote(str(table))} 2>/dev/null; else cat > {shlex.quote(str(table))}; fi\n'
+        f"""#!/bin/sh
+        cd {shlex.quote(str(tmp_path))}
+        if [ "$1" != -l ]; then exec cat > table; fi
+        if [ -e fault ]; then cat part; cat fault >&2; exit 1; fi
+        if [ -e table ]; then exec cat table; fi
+        if [ "$LC_ALL" = C ]; then echo "no crontab for someone" >&2; else echo "keine Crontab" >&2; fi
+        exit 1
+        """
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     return table
 
 
 def test_installing_twice_leaves_one_line_and_removing_leaves_the_others(job: Job, crontab: Path, tmp_path: Path) -> None:
-    crontab.write_text("0 1 * * * other\n")
+    others = b"0 1 * * * other\n\n# \x0c ends no line\r\n0 2 * * * caf\xe9\n"
+    crontab.write_bytes(others)
     install(job, tmp_path, "cron")
     install(job, tmp_path, "cron")
-    assert crontab.read_text().splitlines() == ["0 1 * * * other", job.crontab_line()]
+    assert crontab.read_bytes() == others + job.crontab_line().encode() + b"\n"
     remove(job, "cron")
-    assert crontab.read_text() == "0 1 * * * other\n"
+    assert crontab.read_bytes() == others
+
+
+def test_a_user_without_a_crontab_gets_one_with_this_line(job: Job, crontab: Path, tmp_path: Path) -> None:
+    install(job, tmp_path, "cron")
+    assert crontab.read_text() == job.crontab_line() + "\n"
+    crontab.unlink()
+    fails(tmp_path, "crontab: can't open 'someone': No such file or directory")
+    install(job, tmp_path, "cron")
+    assert crontab.read_text() == job.crontab_line() + "\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "part"),
+    [
+        ("crontabs/someone: Input/output error", ""),
+        ("crontab: can't open 'someone': Permission denied", ""),
+        ("crontab: error while loading shared libraries: libx.so: cannot open shared object file: No such file or directory", ""),
+        ("no crontab for someone", "0 1 * * * other\n"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_crontab_that_cannot_be_read_is_never_written(
+    job: Job, crontab: Path, tmp_path: Path, wanted: bool, told: str, part: str
+) -> None:
+    table = "0 1 * * * other\n0 2 * * * another\n"
+    crontab.write_text(table)
+    fails(tmp_path, told, part)
+    with pytest.raises(RunError, match=re.escape(f"crontab -l failed with 1: {told};")):
+        install(job, tmp_path, "cron") if wanted else remove(job, "cron")
+    assert crontab.read_text() == table
+
+
+def fails(folder: Path, told: str, part: str = "") -> None:
+    """From now on the crontab program lists no more than this part, says this and fails."""
+    (folder / "part").write_text(part)
+    (folder / "fault").write_text(told + "\n")
 
 
 def test_a_manager_that_refuses_is_an_error(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

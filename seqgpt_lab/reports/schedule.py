@@ -6,6 +6,7 @@ last session, which catches up once too, however many were missed.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from dataclasses import dataclass
@@ -74,8 +75,10 @@ class Job:
 
     @property
     def unit(self) -> str:
-        """The name of the systemd units."""
-        return "seqgpt-lab-" + re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)
+        """The name of the systemd units: no two suites share one, though units hold few of the characters that a suite's name may."""
+        held = re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)
+        told_apart = "" if held == self.name else "-" + hashlib.sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return f"seqgpt-lab-{held}{told_apart}"
 
     def service(self) -> str:
         """The systemd service."""

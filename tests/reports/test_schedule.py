@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -67,6 +68,38 @@ def test_systemd_takes_the_units(job: Job, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "Persistent=true" in job.timer() and "OnCalendar=Mon,Sat *-*-* 02:30:00" in job.timer()
     assert "50%% $$x.yaml" in job.service()
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A systemctl that writes down what it is called with; the folder of units."""
+    program = tmp_path / "bin" / "systemctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {shlex.quote(str(tmp_path / "called"))}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "systemd" / "user"
+
+
+def test_suites_whose_names_no_unit_can_have_keep_out_of_each_other_s_way(job: Job, systemctl: Path, tmp_path: Path) -> None:
+    jobs = [replace(job, name=name, command=(*job.command, f"{name}.yaml")) for name in ("夜间", "周末", "a b", "a_b", "a,b")]
+    for one in jobs:
+        install(one, tmp_path, "systemd")
+    assert len(list(systemctl.iterdir())) == 2 * len(jobs)
+    for one in jobs:
+        # A timer starts the service that is called like it.
+        assert f'"{one.name}.yaml"' in (systemctl / f"{one.unit}.service").read_text()
+        assert f"suite {one.name}\n" in (systemctl / f"{one.unit}.timer").read_text()
+        assert f"--user enable --now {one.unit}.timer\n" in (tmp_path / "called").read_text()
+    remove(jobs[0], "systemd")
+    assert {path.stem for path in systemctl.iterdir()} == {one.unit for one in jobs[1:]}
+    assert f"--user disable --now {jobs[0].unit}.timer\n" in (tmp_path / "called").read_text()
+
+
+@pytest.mark.parametrize("name", ["nightly", "a_b.c-D1"])
+def test_a_name_that_a_unit_can_have_stays_as_it_is(job: Job, name: str) -> None:
+    assert replace(job, name=name).unit == f"seqgpt-lab-{name}"
 
 
 def test_the_crontab_line_runs_what_it_should(job: Job) -> None:

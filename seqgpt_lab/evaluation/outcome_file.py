@@ -31,7 +31,7 @@ class KindOutcomes:
     pairs: tuple[tuple[Document, Extraction], ...]
 
     def outcomes(self, name: str) -> Outcomes:
-        """Right, wrong and missing values by document and label. Raises DocumentError for fewer than two documents."""
+        """Right, wrong and missing values by document and label. Raises DocumentError for no documents."""
         return Outcomes.from_pairs(name, self.pairs, self.labels)
 
 

@@ -31,8 +31,7 @@ class Outcomes:
 
     counts: shape (documents, labels, 3), integers of at least 0, the last axis being true positives, false positives and false
     negatives compared strictly; kept as a read-only copy. ids and labels name the first two axes, each without repeats. Raises
-    DocumentError for fewer than two documents (one says nothing about how documents vary), repeated ids and counts of another
-    shape or below 0; LabelError for empty or repeated labels.
+    DocumentError for no documents, repeated ids and counts of another shape or below 0; LabelError for empty or repeated labels.
     """
 
     name: str
@@ -42,8 +41,8 @@ class Outcomes:
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
-        if len(self.ids) < 2:
-            raise DocumentError(f"{self.name!r} was measured on {len(self.ids)} documents; comparing systems takes at least 2")
+        if not self.ids:
+            raise DocumentError(f"{self.name!r} was measured on no documents; give at least 1, and 2 to compare systems")
         repeated = [name for name, times in Counter(self.ids).items() if times > 1]
         if repeated:
             raise DocumentError(f"{self.name!r} has several documents called {_some(repeated)}; give every document its own id")

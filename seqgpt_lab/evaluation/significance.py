@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import bdtr, ndtri
 
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.resampling import Metric, Outcomes, bootstrap_differences, changed_documents, paired, swapped_differences
 from seqgpt_lab.evaluation.verdict import Settings, Verdict
 
@@ -41,27 +41,44 @@ class Records:
 
 
 def judge(baseline: Outcomes, variant: Outcomes, metric: Metric = "micro_f1", settings: Settings | None = None) -> Verdict:
-    """Compare one variant with a baseline; `judge_all` says how and what it raises."""
-    return judge_all(baseline, [variant], metric, settings)[0]
+    """Compare one variant with a baseline; `judge_pairs` says how and what it raises."""
+    return judge_pairs([(baseline, variant)], metric, settings)[0]
 
 
 def judge_all(
     baseline: Outcomes, variants: Sequence[Outcomes], metric: Metric = "micro_f1", settings: Settings | None = None
 ) -> tuple[Verdict, ...]:
-    """Compare each variant with the baseline on the same documents and correct the p values for how many there are.
+    """Compare each variant with one baseline on the same documents; `judge_pairs` says how and what it raises.
 
-    p values come from approximate randomisation, for the exact-record rate from McNemar's exact test (the same test, all swaps
-    counted). All variants meet the same draws, so a verdict's interval and p value do not depend on the other variants.
-    Raises OptionError for no variants, a name used twice, an unknown metric and for resamples too few to ever reach
-    alpha / comparisons; DocumentError and LabelError, naming the odd ones, when documents, gold or labels are not the same.
+    All variants meet the same draws, so a verdict's interval and p value do not depend on the other variants.
+    Raises OptionError for no variants and a name used twice too.
+    """
+    if not variants:
+        raise OptionError(f"there is nothing to compare {baseline.name!r} with; give at least one variant")
+    _check_names([baseline, *variants])
+    return judge_pairs([(baseline, variant) for variant in variants], metric, settings)
+
+
+def judge_pairs(
+    pairs: Sequence[tuple[Outcomes, Outcomes]], metric: Metric = "micro_f1", settings: Settings | None = None
+) -> tuple[Verdict, ...]:
+    """Compare the second of each pair with the first, which is its baseline, and correct the p values for how many pairs there are.
+
+    The two of a pair read the same documents, others perhaps than those of another pair. p values come from approximate randomisation,
+    for the exact-record rate from McNemar's exact test (the same test, all swaps counted). No pairs give no verdicts.
+    Raises OptionError for a pair of one name, an unknown metric and for resamples too few to ever reach alpha / comparisons;
+    DocumentError for a single document, which says nothing about how documents vary; DocumentError and LabelError, naming the odd ones,
+    when documents, gold or labels of a pair are not the same.
     """
     settings = settings or Settings()
-    _check_variants(baseline, variants, metric, settings)
-    alone = [p_value(baseline, variant, metric, settings) for variant in variants]
-    adjusted = holm(alone)
+    for pair in pairs:
+        _check_names(pair)
+        _check_documents(pair)
+    _check_resamples(len(pairs), metric, settings)
+    alone = [p_value(baseline, variant, metric, settings) for baseline, variant in pairs]
     return tuple(
-        _verdict(baseline, paired(baseline, variant), metric, settings, (alone[place], adjusted[place], len(variants)))
-        for place, variant in enumerate(variants)
+        _verdict(baseline, paired(baseline, variant), metric, settings, (p_alone, adjusted, len(pairs)))
+        for (baseline, variant), p_alone, adjusted in zip(pairs, alone, holm(alone), strict=True)
     )
 
 
@@ -151,16 +168,23 @@ def _verdict(baseline: Outcomes, variant: Outcomes, metric: Metric, settings: Se
     )
 
 
-def _check_variants(baseline: Outcomes, variants: Sequence[Outcomes], metric: Metric, settings: Settings) -> None:
-    if not variants:
-        raise OptionError(f"there is nothing to compare {baseline.name!r} with; give at least one variant")
-    repeated = [name for name, times in Counter([baseline.name, *(one.name for one in variants)]).items() if times > 1]
+def _check_names(systems: Sequence[Outcomes]) -> None:
+    repeated = [name for name, times in Counter(one.name for one in systems).items() if times > 1]
     if repeated:
         raise OptionError(f"several systems are called {repeated[:5]}; give each its own name, or no verdict says which it means")
-    wanted = math.ceil(len(variants) / settings.alpha) - 1
+
+
+def _check_documents(systems: Sequence[Outcomes]) -> None:
+    for one in systems:
+        if len(one.ids) < 2:
+            raise DocumentError(f"{one.name!r} was measured on a single document, {one.ids[0]!r}; comparing systems takes at least 2")
+
+
+def _check_resamples(comparisons: int, metric: Metric, settings: Settings) -> None:
+    wanted = math.ceil(comparisons / settings.alpha) - 1
     if metric != "exact_record_rate" and settings.resamples < wanted:
         raise OptionError(
-            f"{settings.resamples} resamples cannot show any difference at alpha = {settings.alpha} among {len(variants)} comparisons; "
+            f"{settings.resamples} resamples cannot show any difference at alpha = {settings.alpha} among {comparisons} comparisons; "
             f"use at least {wanted}"
         )
 

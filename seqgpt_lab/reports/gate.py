@@ -19,7 +19,7 @@ from seqgpt_lab.errors import DocumentError, RunError
 from seqgpt_lab.evaluation.metrics import strict_counts
 from seqgpt_lab.evaluation.outcome_file import OUTCOMES, KindOutcomes, read_outcomes
 from seqgpt_lab.evaluation.resampling import Outcomes, paired
-from seqgpt_lab.evaluation.significance import holm, judge
+from seqgpt_lab.evaluation.significance import judge, judge_pairs
 from seqgpt_lab.evaluation.verdict import Settings, Verdict
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.reports.runs import Run, list_runs
@@ -60,12 +60,14 @@ class Gate:
     """The comparison. overall: micro F1 of all fields of all kinds; fields: by kind, then as the label set has them.
 
     changes: of the fields that are named, in the documents' order. not_compared: kinds and fields that only one of the runs has.
+    single: kinds with one document, which says nothing about how documents vary; it counts in `overall` only.
     """
 
     overall: Verdict
     fields: tuple[Field, ...]
     changes: tuple[Change, ...]
     not_compared: tuple[str, ...]
+    single: tuple[str, ...]
 
     @property
     def regression(self) -> bool:
@@ -94,6 +96,7 @@ class Gate:
             "fields": [{"kind": field.kind, "label": field.label, **field.verdict.to_dict()} for field in self.fields],
             "changes": [{name: getattr(change, name) for name in Change.__slots__} for change in self.changes],
             "not_compared": list(self.not_compared),
+            "single": list(self.single),
         }
 
 
@@ -113,7 +116,10 @@ def compare(
     run: Mapping[str, KindOutcomes],
     settings: Settings | None = None,
 ) -> Gate:
-    """The same for outcomes by kind of document, under names that tell the runs apart. Raises DocumentError when nothing is common."""
+    """The same for outcomes by kind of document, under names that tell the runs apart.
+
+    Raises DocumentError when nothing is common, OptionError for resamples too few to find anything among so many fields.
+    """
     settings = settings or Settings(alpha=ALPHA)
     before, after, names = [], [], []
     kinds = [kind for kind in baseline if kind in run]
@@ -130,7 +136,8 @@ def compare(
     after = [paired(first, second) for first, second in zip(before, after, strict=True)]
     overall = judge(_pooled(names, before), _pooled(names, after), "micro_f1", settings)
     fields = _fields(names, before, after, settings)
-    gate = Gate(overall, fields, (), tuple(missing))
+    single = tuple(kind for kind, outcomes in zip(names, before, strict=True) if len(outcomes.ids) == 1)
+    gate = Gate(overall, fields, (), tuple(missing), single)
     changes = tuple(change for field in gate.named for change in _changes(field, baseline[field.kind], run[field.kind]))
     return replace(gate, changes=changes)
 
@@ -172,16 +179,15 @@ def _pooled(kinds: Sequence[str], outcomes: Sequence[Outcomes]) -> Outcomes:
 
 
 def _fields(kinds: Sequence[str], before: Sequence[Outcomes], after: Sequence[Outcomes], settings: Settings) -> tuple[Field, ...]:
-    fields = [
-        Field(kind, label, judge(_of_labels(first, [label]), _of_labels(second, [label]), "micro_f1", settings))
+    """Every field of the kinds that have several documents."""
+    compared = [
+        (kind, label, (_of_labels(first, [label]), _of_labels(second, [label])))
         for kind, first, second in zip(kinds, before, after, strict=True)
+        if len(first.ids) > 1
         for label in first.labels
     ]
-    adjusted = holm([field.verdict.p_value for field in fields])
-    return tuple(
-        replace(field, verdict=replace(field.verdict, adjusted_p=p_value, comparisons=len(fields)))
-        for field, p_value in zip(fields, adjusted, strict=True)
-    )
+    verdicts = judge_pairs([pair for _, _, pair in compared], "micro_f1", settings)
+    return tuple(Field(kind, label, verdict) for (kind, label, _), verdict in zip(compared, verdicts, strict=True))
 
 
 def _changes(field: Field, baseline: KindOutcomes, run: KindOutcomes) -> list[Change]:

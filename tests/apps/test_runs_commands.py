@@ -20,7 +20,7 @@ from tests.apps.test_run import write_notebook
 
 
 def evaluated(wrong: int) -> Run:
-    """A run on 40 documents, in so many of which the name was read as the word after it."""
+    """A run on 40 documents, in so many of which the name was read as the word after it, and on one of another kind."""
     run = start_run("runs", Path("06_evaluation.ipynb"), "0" * 64, {"limit": 3})
     documents = tuple(Document(f"d{number}", f"谢翠{number}在云智", (Entity("姓名", 0, 2, "谢翠"),)) for number in range(40))
     places = [(2, 3) if number < wrong else (0, 2) for number in range(40)]
@@ -29,7 +29,8 @@ def evaluated(wrong: int) -> Run:
         for one, place in zip(documents, places, strict=True)
     )
     scores = Scores.from_pairs(list(zip(documents, extractions, strict=True)), ("姓名",))
-    write_outcomes(run.folder / "outcomes.jsonl", {"resume": Evaluation(scores, extractions, (), documents)})
+    resumes, letter = (Evaluation(scores, extractions[:count], (), documents[:count]) for count in (40, 1))
+    write_outcomes(run.folder / "outcomes.jsonl", {"resume": resumes, "letter": letter})
     write_json(run.folder / "metrics.json", {"overall": {"f1": scores.strict.micro.f1}})
     write_json(run.folder / "personal.json", {"姓名": ["谢翠"]})
     return write_run(finish_run(run, "completed", None, 1.0))
@@ -42,6 +43,7 @@ def test_the_gate_exits_with_1_on_a_regression_and_masks_what_it_shows(invoke: I
     assert "resume · 姓名: " in result.stdout and "14 documents were right in it and are not any more:" in result.stdout
     assert "  d1: [姓名 1]1在云智\n    should be [姓名 1]; baseline [姓名 1]; now 1" in result.stdout and "谢翠" not in result.stdout
     assert "… and 12 more" in result.stdout
+    assert "not compared field by field, for they have one document each: letter" in result.stdout
     assert "谢翠1在云智" in invoke("gate", bad.id, "--baseline", good.id, "--unmasked").stdout
     passed = invoke("gate", good.id, "--baseline", bad.id, "--json")
     assert passed.exit_code == 0 and json.loads(passed.stdout)["regression"] is False

@@ -19,7 +19,7 @@ from seqgpt_lab.documents import Document
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.resampling import METRICS, Metric, Outcomes, bootstrap_differences, swapped_differences
-from seqgpt_lab.evaluation.significance import Records, documents_needed, holm, judge, judge_all, p_value, records
+from seqgpt_lab.evaluation.significance import Records, documents_needed, holm, judge, judge_all, judge_pairs, p_value, records
 from seqgpt_lab.evaluation.verdict import Settings, Verdict
 from seqgpt_lab.extraction.extraction import Extraction
 
@@ -242,6 +242,19 @@ def test_corrected_p_values_decide_and_more_documents_are_asked_for_among_more_v
     assert "after Holm's correction for 20 comparisons" in many[0].sentence()
 
 
+def test_pairs_on_documents_of_their_own_are_corrected_together() -> None:
+    pairs = [two_systems(40, 0.75, 0.82, seed) for seed in range(3)]
+    pairs[1] = (without(pairs[1][0], "d3"), without(pairs[1][1], "d3"))
+    found, alone = judge_pairs(pairs, "micro_f1", QUICK), [judge(old, new, "micro_f1", QUICK) for old, new in pairs]
+    assert [one.adjusted_p for one in found] == list(holm([one.p_value for one in alone]))
+    # As among that many variants of one baseline, whatever the others are.
+    assert [one.documents_needed for one in found] == [
+        judge_all(old, [new, replace(old, name="x"), replace(old, name="y")], "micro_f1", QUICK)[0].documents_needed for old, new in pairs
+    ]
+    assert [one.documents for one in found] == [40, 39, 40]
+    assert judge_pairs([]) == ()
+
+
 def test_the_seed_alone_decides_the_draws() -> None:
     old, new = two_systems(40, 0.8, 0.85, seed=4)
     first, again, other = (judge(old, new, "micro_f1", replace(QUICK, seed=seed)) for seed in (1, 1, 2))
@@ -311,8 +324,7 @@ def test_labels_that_only_one_system_was_asked_are_named() -> None:
 @pytest.mark.parametrize(
     ("ids", "counts", "said"),
     [
-        (("1",), np.zeros((1, 3, 3), dtype=int), "at least 2"),
-        ((), np.zeros((0, 3, 3), dtype=int), "at least 2"),
+        ((), np.zeros((0, 3, 3), dtype=int), "on no documents"),
         (("1", "1"), np.zeros((2, 3, 3), dtype=int), "several documents called '1'"),
         (("1", "2"), np.zeros((2, 2, 3), dtype=int), r"shape \(2, 2, 3\)"),
         (("1", "2"), np.full((2, 3, 3), -1), "at least 0"),
@@ -322,6 +334,13 @@ def test_labels_that_only_one_system_was_asked_are_named() -> None:
 def test_counts_that_cannot_be_compared_are_refused(ids: Sequence[str], counts: NDArray[np.int64], said: str) -> None:
     with pytest.raises(DocumentError, match=said):
         Outcomes("x", tuple(ids), LABELS, counts)
+
+
+def test_a_single_document_is_scored_and_not_compared() -> None:
+    one, other = (Outcomes(name, ("only",), LABELS, np.ones((1, 3, 3), dtype=int)) for name in ("old", "new"))
+    assert one.score("micro_f1") == 0.5
+    with pytest.raises(DocumentError, match="'old' was measured on a single document, 'only'; comparing systems takes at least 2"):
+        judge(one, other)
 
 
 def test_no_variants_names_used_twice_and_unknown_metrics_are_refused() -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from seqgpt_lab.documents import Document, Entity
-from seqgpt_lab.errors import DocumentError, LabelError, RunError
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError, RunError
 from seqgpt_lab.evaluation.evaluate import Evaluation
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.outcome_file import KindOutcomes, write_outcomes
+from seqgpt_lab.evaluation.significance import judge, judge_all
 from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.spans import Field, Span
@@ -120,6 +121,37 @@ def test_other_documents_gold_or_fields_are_not_compared_in_silence() -> None:
     other = KindOutcomes(LABELS, ((replace(document, gold=document.gold[:2]), extraction), *whole.pairs[1:]))
     with pytest.raises((DocumentError, LabelError), match="gold of 'd0'"):
         compare("a", {"resume": whole}, "b", {"resume": other}, QUICK)
+
+
+def test_a_field_is_judged_as_one_of_all_fields_of_all_kinds() -> None:
+    baseline, run = planted()
+    kinds = ("resume", "letter")
+    gate = compare("a", {kind: outcomes(baseline) for kind in kinds}, "b", {kind: outcomes(run) for kind in kinds}, QUICK)
+    old, new = (outcomes(right[:, :1], LABELS[:1]).outcomes(name) for name, right in zip("ab", (baseline, run), strict=True))
+    name = gate.fields[0].verdict
+    assert (len(gate.fields), name.comparisons, name.real) == (12, 12, False)
+    alike = [replace(old, name=str(number)) for number in range(11)]
+    assert name.documents_needed == judge_all(old, [new, *alike], "micro_f1", QUICK)[0].documents_needed
+    assert name.documents_needed != judge(old, new, "micro_f1", QUICK).documents_needed
+
+
+def test_resamples_too_few_to_name_any_field_are_refused() -> None:
+    baseline, run = (outcomes(right) for right in planted())
+    with pytest.raises(OptionError, match="among 6 comparisons; use at least 119"):
+        compare("a", {"resume": baseline}, "b", {"resume": run}, Settings(resamples=118))
+    assert compare("a", {"resume": baseline}, "b", {"resume": run}, Settings(resamples=119)).named
+
+
+def test_the_only_document_of_a_kind_counts_in_the_whole_and_is_not_judged_field_by_field() -> None:
+    baseline, run = planted()
+    before = {"resume": outcomes(baseline), "letter": outcomes(baseline[:1])}
+    gate = compare("a", before, "b", {"resume": outcomes(run), "letter": outcomes(run[:1])}, QUICK)
+    assert gate.single == ("letter",) == tuple(gate.to_dict()["single"]) and gate.not_compared == ()
+    assert {field.kind for field in gate.fields} == {"resume"} and gate.overall.documents == 61
+    one, other = ({kind: outcomes(right[:1]) for kind in ("resume", "letter")} for right in (baseline, run))
+    assert compare("a", one, "b", other, QUICK).fields == ()
+    with pytest.raises(DocumentError, match="'a' was measured on a single document"):
+        compare("a", {"letter": one["letter"]}, "b", {"letter": other["letter"]}, QUICK)
 
 
 def recorded(make_run: Callable[..., Run], folder: Path, right: Right, **changes: object) -> Run:

@@ -65,6 +65,8 @@ def _in_words(found: Gate, shown: int) -> str:
         lines += [f"  … and {len(lost) - shown} more (--documents)"] if 0 < shown < len(lost) else []
     if found.not_compared:
         lines += ["", f"not compared, only one of the runs has them: {', '.join(map(visible, found.not_compared))}"]
+    if found.single:
+        lines += ["", f"not compared field by field, for they have one document each: {', '.join(map(visible, found.single))}"]
     return "\n".join(lines)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import torch
 
 from seqgpt_lab.engine.attention import choose_attention
-from seqgpt_lab.engine.batching import longest_first, plan_parts
+from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.decode import Decoder, More, Numbered
-from seqgpt_lab.engine.memory import decode_within_memory, keep_freed_memory
+from seqgpt_lab.engine.memory import keep_freed_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
@@ -24,8 +25,9 @@ from seqgpt_lab.engine.placement import check_counts, check_world_size, place, t
 from seqgpt_lab.engine.replica import Job
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import CacheInfo, ReuseCache, check_level, joined
+from seqgpt_lab.engine.runner import LocalRunner, Runner
 from seqgpt_lab.engine.weights import load_model
-from seqgpt_lab.engine.workers import Finish, WorkerInfo, WorkerPool
+from seqgpt_lab.engine.workers import WorkerInfo, WorkerPool
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 
 Progress = Callable[[int, int], None]
@@ -35,60 +37,16 @@ Progress = Callable[[int, int], None]
 _BATCHES_A_JOB = 4  # rows are refilled within a job, and the end of a job leaves some of them idle
 
 
-class Runner(Protocol):
-    """Where batches are decoded: in this process, or in workers."""
-
-    @property
-    def caches(self) -> Sequence[CacheInfo]:
-        """What each copy of the model keeps of texts."""
-        ...
-
-    def run(self, jobs: Iterable[Job], finish: Finish) -> None:
-        """Decode every job, and hand completions to `finish` as they come."""
-        ...
-
-    def serve(self, more: More, rows: int, finish: Finish) -> None:
-        """Decode what `more` gives, `rows` at once in each copy of the model, until it gives nothing and nothing is at work."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class LocalRunner:
-    """Jobs one after another, by a model in this process."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self.decoder: Decoder | None = decoder
-
-    @property
-    def caches(self) -> Sequence[CacheInfo]:
-        return [self.decoder.reuse.info] if self.decoder else []
-
-    def run(self, jobs: Iterable[Job], finish: Finish) -> None:
-        """As Runner.run. Raises CapacityError for a request that does not fit into memory by itself."""
-        for job in jobs:
-            numbered = [(job.indices[at], job.requests[at]) for at in longest_first(job.requests)]
-            decode_within_memory(self._open(), numbered, min(job.rows, len(numbered)), finish)
-
-    def serve(self, more: More, rows: int, finish: Finish) -> None:
-        """As Runner.serve; rows are refilled as they finish. Raises as `run` does."""
-        decode_within_memory(self._open(), (), rows, finish, more)
-
-    def _open(self) -> Decoder:
-        if self.decoder is None:
-            raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
-        return self.decoder
-
-    def close(self) -> None:
-        """Let go of the weights."""
-        self.decoder = None
-
-
 class Engine:
-    """A loaded model. Use `Engine.load`; a context manager, so that the weights and workers go when the block ends."""
+    """A loaded model. Use `Engine.load`; a context manager, so that the weights and workers go when the block ends.
+
+    Any thread may call it; one call is at work at a time, and the others wait for it.
+    """
 
     def __init__(self, runner: Runner, checkpoint: Checkpoint, config: ModelConfig, batch_size: int, kind: torch.dtype) -> None:
         self._runner, self.checkpoint, self.config, self.batch_size, self._dtype = runner, checkpoint, config, batch_size, kind
+        self._turn = threading.RLock()  # re-entrant, so that a call that asks again is told and not left waiting for its own end
+        self._at_work = False
 
     @classmethod
     def load(
@@ -181,7 +139,7 @@ class Engine:
 
         A batch that does not fit into memory is halved, with an EngineWarning. Raises OptionError for an empty prompt, a limit below
         1, or an id outside the vocabulary; CapacityError for a request too large for memory by itself; WorkerError when a worker
-        dies, raises or hangs: the next call starts it again.
+        dies, raises or hangs: the next call starts it again; SeqGPTLabError when `progress` itself asks this engine.
         """
         for index, request in enumerate(requests):
             _check(index, request, self.config.vocab_size)
@@ -192,15 +150,15 @@ class Engine:
             if progress:
                 progress(len(found), len(requests))
 
-        self._runner.run(self._jobs(requests), finish)
+        self._alone(partial(self._runner.run, self._jobs(requests), finish))
         return [found[index] for index in range(len(requests))]
 
     def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
         """Complete what comes while other requests are at work, for whoever has a queue; until `more` gives nothing and all are complete.
 
         more: called between passes with how many requests may come; gives them with numbers of the caller's, at once, as none if none
-        wait. finish: called with numbers and completions as they come. Neither may call this engine. Raises as `generate` does; then
-        those requests that were not told by `finish` are not complete.
+        wait. finish: called with numbers and completions as they come. Neither may call this engine. Other calls wait until this one
+        ends. Raises as `generate` does; then those requests that were not told by `finish` are not complete.
         """
 
         def checked(places: int) -> Sequence[Numbered]:
@@ -209,7 +167,7 @@ class Engine:
                 _check(number, request, self.config.vocab_size)
             return found
 
-        self._runner.serve(checked, self.batch_size, finish)
+        self._alone(partial(self._runner.serve, checked, self.batch_size, finish))
 
     def stream(self, requests: Iterable[Request], window: int = 512) -> Iterator[Completion]:
         """Complete any number of requests in memory that does not grow with it; completions in input order.
@@ -221,6 +179,17 @@ class Engine:
         source = iter(requests)
         while some := list(islice(source, window)):
             yield from self.generate(some)
+
+    def _alone(self, work: Callable[[], None]) -> None:
+        """Do this while no other call is at work. Raises SeqGPTLabError when the call that is at work asks again."""
+        with self._turn:  # the lock itself, not a context manager of ours: an interrupt between its two steps would leave it held
+            if self._at_work:
+                raise SeqGPTLabError("this engine is at work for the call that asks again; call generate after it, or load a second engine")
+            try:
+                self._at_work = True
+                work()
+            finally:
+                self._at_work = False
 
     @property
     def cache_info(self) -> CacheInfo:

@@ -87,11 +87,10 @@ def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: i
     while True:
         try:
             decoder.work(list(left.items()), note, rows, take)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        if not left:
             return
+        except (RuntimeError, MemoryError) as error:
+            if not left or not is_out_of_memory(error):
+                raise
         decoder.forget()  # outside the handler: the error's traceback would keep the failed pass's memory
         give_back_memory()
         rows = halve(min(rows, len(left)), list(left.values()), str(decoder.device))

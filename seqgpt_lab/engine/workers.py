@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
 import time
 import warnings
 import weakref
@@ -63,13 +62,12 @@ class _Belongings:
 
 
 class WorkerPool:
-    """`replicas` copies of a model, each in `tensor_parallel` processes. Started by the constructor; one caller at a time runs batches."""
+    """`replicas` copies of a model, each in `tensor_parallel` processes. Started by the constructor; takes one call at a time."""
 
     def __init__(self, model: WorkerSpec, devices: list[list[str]]) -> None:
         """model: what all workers have in common; its replica, rank, device and files are replaced. devices: by replica and rank."""
         self._model, self._devices = model, devices
-        self._lock, self._starts = threading.Lock(), 0
-        self._caller: int | None = None  # the thread that runs batches now
+        self._starts = 0
         directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
         self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid())
         self._discard = weakref.finalize(self, self._own.discard)  # also when the program ends
@@ -110,34 +108,27 @@ class WorkerPool:
         """Hand every job to whichever replica is free; `finish` is called with each one's completions, in the order they come.
 
         Raises WorkerError when a worker dies, raises or hangs; the next call starts its replica again. Raises CapacityError for a
-        request that does not fit into memory by itself, and SeqGPTLabError when `finish` itself asks for more: it
-        would wait for its own end.
+        request that does not fit into memory by itself.
         """
-        with self._at_work():
+        with self._fit():
             self._run(deque(jobs), finish)
 
     def serve(self, more: More, rows: int, finish: Finish) -> None:
         """Jobs of at most `rows` requests for whichever replica is free, as long as `more` gives any. Raises as `run` does."""
-        with self._at_work():
+        with self._fit():
             self._run(deque(), finish, partial(_job, more, rows))
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """One caller at a time, on replicas that are fit."""
-        if self._caller == threading.get_ident():
-            raise SeqGPTLabError("this engine is at work for the call that asks again; call generate after it, or load a second engine")
-        with self._lock:
-            if not self._discard.alive:
-                raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
-            self._caller = threading.get_ident()
-            try:
-                self._mend()
-                yield
-            except BaseException:
-                self._let_go()
-                raise
-            finally:
-                self._caller = None
+    def _fit(self) -> Iterator[None]:
+        """Replicas that are fit, and that nobody's batch is left on when the block fails."""
+        if not self._discard.alive:
+            raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
+        try:
+            self._mend()
+            yield
+        except BaseException:
+            self._let_go()
+            raise
 
     def _let_go(self) -> None:
         """Call off what still runs; a broken replica ends now, not at the next call, for its ranks may spin or hold memory."""
@@ -199,7 +190,7 @@ class WorkerPool:
             return
         names = ", ".join(replica.name for replica in unfit)
         self._start(unfit)
-        warnings.warn(f"the workers of {names} were started again after a failure or an interrupted batch", EngineWarning, stacklevel=6)
+        warnings.warn(f"the workers of {names} were started again after a failure or an interrupted batch", EngineWarning, stacklevel=7)
 
     def _start(self, replicas: list[Replica]) -> None:
         """All together, then wait for each. Raises WorkerError naming the rank, with its log; none of them is left half started."""

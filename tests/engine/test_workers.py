@@ -74,15 +74,6 @@ def test_replicas_of_two_ranks_write_what_one_process_writes(checkpoint: Path, a
         assert_same(engine, alone)
 
 
-def test_asking_again_from_the_progress_callback_is_refused_and_harmless(two_replicas: Engine, alone: Engine) -> None:
-    def inside(done: int, total: int) -> None:
-        two_replicas.generate(REQUESTS[:1])
-
-    with pytest.raises(SeqGPTLabError, match="at work for the call that asks again"):
-        two_replicas.generate(REQUESTS, inside)
-    assert_same(two_replicas, alone)
-
-
 def test_two_engines_run_side_by_side(two_ranks: Engine, two_replicas: Engine, alone: Engine) -> None:
     def inside(done: int, total: int) -> None:
         assert_same(two_replicas, alone, REQUESTS[:3])

@@ -45,5 +45,9 @@ class CapacityError(SeqGPTLabError):
     """A single request that does not fit into memory, so that splitting its batch cannot help."""
 
 
+class LogitsError(SeqGPTLabError):
+    """Logits that are not numbers, so that no token is the likeliest; names the dtype and what to load instead."""
+
+
 class EngineWarning(UserWarning):
     """Something the engine mended by itself that a user should know of: a batch split for memory, a worker started again."""

@@ -60,9 +60,16 @@ class Decoder:
         """Complete these requests, admitted in their order, and whatever `more` gives meanwhile, until nothing is left and it gives none.
 
         rows: at work at once in this call, as many as ever if None. After an error, out of memory for one, the next call starts afresh.
+        Raises LogitsError where logits are not numbers.
         """
-        most_rows = rows or self.most_rows
         self.waiting, self.rows = deque(requests), []
+        try:
+            self._work(rows or self.most_rows, finish, more)
+        except BaseException:
+            self.forget()  # what a pass left half written, or is not a number, would get into other rows from slots they do not see
+            raise
+
+    def _work(self, most_rows: int, finish: Finish, more: More | None) -> None:
         while True:
             if more and (places := most_rows - len(self.rows) - len(self.waiting)) > 0:
                 self.waiting.extend(more(places))
@@ -76,8 +83,8 @@ class Decoder:
                 self._leave(finish)
 
     def forget(self) -> None:
-        """Let go of the KV cache and of all texts."""
-        self.cache, self.rows = None, []
+        """Let go of the KV cache, of all texts and of what was at work."""
+        self.cache, self.waiting, self.rows = None, deque(), []
         self.reuse.clear()
 
     def _has_room(self, request: Request, rows: int) -> bool:

@@ -91,6 +91,5 @@ def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: i
         except (RuntimeError, MemoryError) as error:
             if not left or not is_out_of_memory(error):
                 raise
-        decoder.forget()  # outside the handler: the error's traceback would keep the failed pass's memory
-        give_back_memory()
+        give_back_memory()  # outside the handler: the error's traceback keeps the failed pass's memory
         rows = halve(min(rows, len(left)), list(left.values()), str(decoder.device))

@@ -107,7 +107,7 @@ class Answer:
 class Failure:
     """Batch `number` (None: the start) raised. by_peer: in a collective, so that another rank is the likely cause.
 
-    kind: the exception's class. cancelled: every rank stopped at the same token because it was told to, or its logits were NaN.
+    kind: the exception's class. no_numbers: every rank stopped at the same token, since it was told to or its logits were not numbers.
     """
 
     number: int | None
@@ -116,4 +116,4 @@ class Failure:
     traceback: str
     out_of_memory: bool = False
     by_peer: bool = False
-    cancelled: bool = False
+    no_numbers: bool = False

@@ -11,7 +11,7 @@ from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ready, Work, Wor
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS, Worker
-from seqgpt_lab.errors import WorkerError
+from seqgpt_lab.errors import LogitsError, WorkerError
 
 IDLE_TICKS = 7  # no rank used its processors or finished a layer for 3.5 s: a deadlock
 STILL_TICKS = 600  # no rank finished a layer for 5 minutes, however busy
@@ -91,10 +91,10 @@ class Replica:
     def take(self, worker: Worker) -> tuple[list[int], list[Completion]] | None:
         """Read a message of a worker's: completions, by the caller's indices, if it brings some; late ones are dropped.
 
-        Raises WorkerError, or OutOfMemoryInWorkerError.
+        Raises WorkerError, OutOfMemoryInWorkerError, or LogitsError, after which all ranks are fit for the next batch.
         """
         message = self._receive(worker)
-        if isinstance(message, Failure) and message.number == self.number and not self._called_off(message):
+        if isinstance(message, Failure) and message.number == self.number and not message.no_numbers:
             self.broken = len(self.workers) > 1 or not message.out_of_memory  # other ranks may be stuck in a reduction
             raise self._diagnose(worker, message)
         if isinstance(message, Written) and message.number == self.number and not self.abandoned:
@@ -108,6 +108,8 @@ class Replica:
             self.cache = message.cache
         if len(self._answered) == len(self.workers):
             self.job = None
+        if isinstance(message, Failure) and not self.abandoned:  # nobody called it off
+            raise LogitsError(message.message)
         return None
 
     def tick(self) -> None:
@@ -170,9 +172,6 @@ class Replica:
             self.workers[-1].end(max(0.0, deadline - time.monotonic()))
             self.workers.pop()
         self.broken, self.job = True, None
-
-    def _called_off(self, failure: Failure) -> bool:
-        return self.abandoned and failure.cancelled
 
     def _receive(self, worker: Worker) -> object:
         try:

@@ -44,7 +44,7 @@ class LocalRunner:
         return [self.decoder.reuse.info] if self.decoder else []
 
     def run(self, jobs: Iterable[Job], finish: Finish) -> None:
-        """As Runner.run. Raises CapacityError for a request that does not fit into memory by itself."""
+        """As Runner.run. Raises CapacityError for a request that does not fit into memory by itself, LogitsError as Decoder.work does."""
         for job in jobs:
             numbered = [(job.indices[at], job.requests[at]) for at in longest_first(job.requests)]
             decode_within_memory(self._open(), numbered, min(job.rows, len(numbered)), finish)

@@ -114,7 +114,6 @@ class Server:
         if isinstance(message, Failure):
             from seqgpt_lab.engine.memory import give_back_memory
 
-            self._decoder.forget()
             give_back_memory()  # outside the handler: the error's traceback keeps the failed batch's memory
         self._mouth.say(message)
 
@@ -152,7 +151,8 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
 
 def _failure(number: int | None, error: BaseException) -> Failure:
     from seqgpt_lab.engine.memory import is_out_of_memory
-    from seqgpt_lab.engine.worker_shard import CancelledError, PeerError
+    from seqgpt_lab.engine.worker_shard import PeerError
+    from seqgpt_lab.errors import LogitsError
 
     return Failure(
         number,
@@ -161,7 +161,7 @@ def _failure(number: int | None, error: BaseException) -> Failure:
         "".join(traceback.format_exception(error)),
         out_of_memory=is_out_of_memory(error),
         by_peer=isinstance(error, PeerError),
-        cancelled=isinstance(error, CancelledError),
+        no_numbers=isinstance(error, LogitsError),
     )
 
 

@@ -13,10 +13,6 @@ from seqgpt_lab.engine.memory import is_out_of_memory
 from seqgpt_lab.engine.parallel import Shard
 
 
-class CancelledError(Exception):
-    """The batch was called off, or its logits are NaN; raised on every rank after the same token."""
-
-
 class PeerError(Exception):
     """A collective failed here, most likely because another rank is gone."""
 
@@ -39,7 +35,7 @@ class Meeting:
 @dataclass(frozen=True, slots=True)
 class WorkerShard(Shard):
     """As Shard. A rank that was told to stop turns its logits to NaN: the reduction carries that to every rank, so that all of
-    them leave the loop at the same token without a message more."""
+    them leave the loop at the same token, by the LogitsError of `choose`, without a message more."""
 
     control: Control = field(default_factory=Control, compare=False)
     meeting: Meeting = field(default_factory=Meeting, compare=False)
@@ -64,14 +60,11 @@ class WorkerShard(Shard):
             raise self._explained(error) from error
 
     def argmax(self, blocks: Iterable[Tensor], vocabulary: int, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Shard.argmax. Raises CancelledError on every rank alike, PeerError when a collective fails."""
+        """Shard.argmax; once a rank was told to stop, every rank has NaN for probabilities. Raises PeerError when a collective fails."""
         if self.control.cancelled >= self.control.current:
             first = next(iter(blocks))
             blocks, ids = [first.new_full((len(first), 1), torch.nan)], None  # a column of NaN also where none of ours was allowed
-        token, probability = Shard.argmax(self, blocks, vocabulary, ids)
-        if bool(probability.isnan().any()):
-            raise CancelledError("called off, or the model's logits are NaN")
-        return token, probability
+        return Shard.argmax(self, blocks, vocabulary, ids)
 
     def _explained(self, error: RuntimeError) -> Exception:
         return error if is_out_of_memory(error) else PeerError(str(error))

@@ -108,7 +108,7 @@ class WorkerPool:
         """Hand every job to whichever replica is free; `finish` is called with each one's completions, in the order they come.
 
         Raises WorkerError when a worker dies, raises or hangs; the next call starts its replica again. Raises CapacityError for a
-        request that does not fit into memory by itself.
+        request that does not fit into memory by itself, LogitsError where a batch's logits are not numbers.
         """
         with self._fit():
             self._run(deque(jobs), finish)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from seqgpt_lab.apps.bulk.parts import Parts, Row
 from seqgpt_lab.apps.bulk.sources import Item, Source
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.errors import CapacityError, WorkerError
+from seqgpt_lab.errors import CapacityError, LogitsError, WorkerError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 
 CHUNK_CHARACTERS = 1_000_000
 """A chunk ends where its texts are longer than this together, so that long documents do not pile up in memory."""
+
+_OF_A_DOCUMENT = (CapacityError, LogitsError, WorkerError)  # one document may be the cause
 
 Chunk = list[Item]
 Progress = Callable[[int, int], None]
@@ -84,7 +86,7 @@ def extract_chunk(extractor: Extractor, labels: LabelSet, chunk: Sequence[Item])
     readable = [item for item in chunk if item.text is not None]
     try:
         found = {item.row: row for item, row in zip(readable, _extracted(extractor, labels, readable), strict=True)}
-    except (CapacityError, WorkerError):
+    except _OF_A_DOCUMENT:
         found = {item.row: _alone(extractor, labels, item) for item in readable}
     return Done([found.get(item.row) or failure(item, item.failure) for item in chunk], chunk[-1].read)
 
@@ -100,7 +102,7 @@ def _extracted(extractor: Extractor, labels: LabelSet, items: Sequence[Item]) ->
 def _alone(extractor: Extractor, labels: LabelSet, item: Item) -> Row:
     try:
         return _extracted(extractor, labels, [item])[0]
-    except (CapacityError, WorkerError) as error:
+    except _OF_A_DOCUMENT as error:
         return failure(item, str(error))
 
 

@@ -18,7 +18,7 @@ import pandas
 import pytest
 
 from seqgpt_lab.engine.decode import Completion, Request
-from seqgpt_lab.errors import CapacityError
+from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from tests.apps.conftest import Invoke, ScriptedEngine
 
 WORDS = ("bulk", "in.jsonl", "--labels", "姓名,年龄", "--batch-size", "2")
@@ -107,14 +107,15 @@ def test_parquet_has_the_same_rows(invoke: Invoke, scripted: ScriptedEngine) -> 
     assert [error is not None for error in frame["error"].astype(object).where(frame["error"].notna(), None)].count(True) == 1
 
 
+@pytest.mark.parametrize("error", (CapacityError, LogitsError, WorkerError))
 def test_a_document_that_takes_its_batch_down_fails_alone(
-    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, error: type[SeqGPTLabError]
 ) -> None:
     answer = ScriptedEngine.generate
 
     def generate(self: ScriptedEngine, requests: Sequence[Request], progress: object = None) -> list[Completion]:
         if any(len(request.prompt_ids) > 70 for request in requests):
-            raise CapacityError("request 0 does not fit into memory")
+            raise error("request 0 cannot be answered")
         return answer(self, requests)
 
     monkeypatch.setattr(ScriptedEngine, "generate", generate)

@@ -1,12 +1,14 @@
 """Keeps the extractions of a long evaluation in a file as they are made, so that a killed one goes on from there; scores nothing.
 
-A journal is JSON lines: a header that says what the extractions are made with, then one line a document, in the documents' order.
-Lines are added a batch at a time and synced; whatever strikes, at most the batch in flight is lost. Batches have fixed borders
-(the first `batch` documents, the next ones, …), so that a continued evaluation asks the model exactly as an uninterrupted one does.
+A journal is JSON lines: a header that says what the extractions are made with, then one line a document, in the documents' order, with
+the SHA-256 of the text that was read. Lines are added a batch at a time and synced; whatever strikes, at most the batch in flight is
+lost. Batches have fixed borders (the first `batch` documents, the next ones, …), so that a continued evaluation asks the model exactly as
+an uninterrupted one does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,8 @@ from seqgpt_lab.evaluation.evaluate import Extracts, Labels, Progress
 from seqgpt_lab.evaluation.records import extraction_record, read_extraction
 from seqgpt_lab.extraction.extraction import Extraction
 
-_FORMAT = 1
+_FORMAT = 2
+_FIX = "delete it to start anew, or name another file"
 
 
 class JournaledExtractor(Generic[Labels]):
@@ -38,7 +41,8 @@ class JournaledExtractor(Generic[Labels]):
     def extract(self, documents: Sequence[Document], labels: Labels, /, *, progress: Progress | None = None) -> list[Extraction]:
         """One extraction a document, in their order, from the journal or else from the extractor. progress: in documents.
 
-        Raises DocumentError when the journal belongs to other documents or was made otherwise, OSError when it cannot be written.
+        Raises DocumentError when the journal belongs to other documents or other texts of them, or was made otherwise, and leaves it as
+        it was; OSError when it cannot be written.
         """
         extractions = self._begin(documents)
         with open(self.path, "ab") as stream:
@@ -46,7 +50,7 @@ class JournaledExtractor(Generic[Labels]):
                 done, chunk = len(extractions), documents[len(extractions) : len(extractions) + self.batch]
                 inner = None if progress is None else _scaled(progress, done, len(chunk), len(documents))
                 found = self.extractor.extract(chunk, labels, progress=inner)
-                stream.write("".join(_line(extraction_record(one)) for one in found).encode("ascii"))
+                stream.write("".join(map(_entry, found)).encode("ascii"))
                 stream.flush()
                 os.fsync(stream.fileno())
                 extractions += found
@@ -62,7 +66,7 @@ class JournaledExtractor(Generic[Labels]):
             return []
         self._check_header(lines[0])
         if len(lines) - 1 > len(documents):
-            raise DocumentError(f"{self.path} holds {len(lines) - 1} documents, {len(documents)} were given; delete it to start anew")
+            raise DocumentError(f"{self.path} holds {len(lines) - 1} documents, {len(documents)} were given; {_FIX}")
         whole = len(documents) if len(lines) - 1 == len(documents) else (len(lines) - 1) // self.batch * self.batch
         kept = [self._read(line, document) for line, document in zip(lines[1 : whole + 1], documents, strict=False)]
         os.truncate(self.path, sum(map(len, lines[: whole + 1])))
@@ -72,19 +76,23 @@ class JournaledExtractor(Generic[Labels]):
         try:
             found = json.loads(line)
         except ValueError as error:
-            raise DocumentError(f"{self.path} is no journal ({error}); delete it or name another file") from error
+            raise DocumentError(f"{self.path} is no journal ({error}); {_FIX}") from error
         if found != self.header:
-            raise DocumentError(
-                f"{self.path} was made otherwise: {_differences(found, self.header)}; delete it to start anew, or name another file"
-            )
+            told = differences(*map(_flat, (found, self.header))) if _is_header(found) else "its header is another"
+            raise DocumentError(f"{self.path} was made otherwise: {told}; {_FIX}")
 
     def _read(self, line: bytes, document: Document) -> Extraction:
         try:
-            extraction = read_extraction(json.loads(line), document.text)
+            record = json.loads(line)
+            extraction, read = read_extraction(record, document.text), record["text_sha256"]
         except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
-            raise DocumentError(f"{self.path} holds a line that is no extraction ({error!r}); delete it to start anew") from error
+            raise DocumentError(f"{self.path} holds a line that is no extraction ({error!r}); {_FIX}") from error
         if extraction.document_id != document.id:
-            raise DocumentError(f"{self.path} holds {extraction.document_id!r} in place of {document.id!r}; it belongs to other documents")
+            raise DocumentError(
+                f"{self.path} holds {extraction.document_id!r} in place of {document.id!r}; it belongs to other documents: {_FIX}"
+            )
+        if read != (given := _sha256(document.text)):
+            raise DocumentError(f"{self.path} was made from another text of {document.id!r} (SHA-256 {read}, now {given}); {_FIX}")
         return extraction
 
 
@@ -99,13 +107,27 @@ def _line(record: Mapping[str, Any]) -> str:
     return json.dumps(record) + "\n"
 
 
-def _differences(found: Any, wanted: Mapping[str, Any]) -> str:
-    """What differs between two headers, by name."""
-    if not isinstance(found, dict) or not isinstance(found.get("made_with"), dict):
-        return "its header is another"
-    flat = [{**header["made_with"], "format": header.get("format"), "batch": header.get("batch")} for header in (found, wanted)]
-    names = sorted(name for name in {*flat[0], *flat[1]} if flat[0].get(name) != flat[1].get(name))
-    return "; ".join(f"{name} was {flat[0].get(name)!r} and is {flat[1].get(name)!r}" for name in names)
+def _entry(extraction: Extraction) -> str:
+    return _line({**extraction_record(extraction), "text_sha256": _sha256(extraction.text)})
+
+
+def _sha256(text: str) -> str:
+    # Texts may hold half characters, which are no UTF-8 otherwise.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_header(found: Any) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("made_with"), dict)
+
+
+def _flat(header: Mapping[str, Any]) -> dict[str, Any]:
+    return {**header["made_with"], "format": header.get("format"), "batch": header.get("batch")}
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What differs between what something was made with and what it is now, by name, with both values."""
+    names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+    return "; ".join(f"{name} was {found.get(name)!r} and is {wanted.get(name)!r}" for name in names)
 
 
 def _scaled(progress: Progress, done: int, chunk: int, total: int) -> Progress:

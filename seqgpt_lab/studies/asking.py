@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
+from seqgpt_lab.evaluation.journal import differences
 from seqgpt_lab.evaluation.metrics import strict_counts
 from seqgpt_lab.evaluation.resampling import Outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor, Prepared
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.prompt import split_evenly
-from seqgpt_lab.files import sha256_of, write_atomically
+from seqgpt_lab.files import write_atomically
+from seqgpt_lab.studies.models import answered_with
 
 Question = tuple[Label, ...]
 Counts = NDArray[np.int64]
@@ -64,8 +66,8 @@ class Ledger:
 
     journal: a file in which answers are kept between runs; None for none. A call is one question put to one document (a text too long
     for one prompt takes several). asked: calls that this ledger's users wanted, known answers included; made: those that reached the
-    model. Raises DocumentError for fewer than two documents or repeated ids, LabelError for a journal that cannot be read or was made
-    from another model, other documents or other limits.
+    model. Raises DocumentError for fewer than two documents or repeated ids, LabelError for a journal that cannot be read, or that was
+    made of other documents or gold or with another model or other settings: what a kept answer rests on must be the same.
     """
 
     def __init__(self, extractor: Extractor, documents: Sequence[Document], journal: Path | None = None) -> None:
@@ -75,9 +77,9 @@ class Ledger:
         self.asked = self.made = 0
         self._counts: dict[Question, Counts] = {}
         self._wanted: set[Question] = set()
-        self._fingerprint = _fingerprint(extractor, documents) if journal else ""
+        self._made_with = {**answered_with(extractor), "documents": _fingerprint(documents)} if journal else {}
         if journal and journal.exists():
-            self._counts = _read(journal, self._fingerprint)
+            self._counts = _read(journal, self._made_with)
 
     def cost(self, questions: Sequence[Question]) -> int:
         """How many calls more it takes to have asked these questions."""
@@ -95,7 +97,7 @@ class Ledger:
             self._counts |= zip(group, self._answers(group, told), strict=True)
             self.made += len(group) * len(self.documents)
             if self.journal:
-                _write(self.journal, self._fingerprint, self._counts)
+                _write(self.journal, self._made_with, self._counts)
 
     def outcomes(self, variant: Variant) -> Outcomes:
         """How the variant did on every document, fields in the order of their names (the same for every order of asking)."""
@@ -148,30 +150,27 @@ def _shifted(progress: Callable[[int, int], None], before: int, total: int, done
     progress(min(before + done, total), total)
 
 
-def _fingerprint(extractor: Extractor, documents: Sequence[Document]) -> str:
-    """SHA-256 over the model's files, the limits it reads and writes within, and the documents with their gold."""
-    checkpoint = extractor.engine.checkpoint
-    files = [sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)]
+def _fingerprint(documents: Sequence[Document]) -> str:
+    """SHA-256 over the documents with their gold, which decides what counts as right."""
     gold = [[one.id, one.text, [[entity.label, entity.start, entity.end] for entity in one.gold]] for one in documents]
-    dtype = str(getattr(extractor.engine, "dtype", ""))
-    return hashlib.sha256(json.dumps([files, dtype, extractor.max_length, extractor.max_new_tokens, gold]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(gold).encode()).hexdigest()
 
 
-def _write(path: Path, fingerprint: str, counts: dict[Question, Counts]) -> None:
+def _write(path: Path, made_with: Mapping[str, Any], counts: dict[Question, Counts]) -> None:
     answers = [{"labels": [[label.field, label.phrase] for label in question], "counts": one.tolist()} for question, one in counts.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"made_from": fingerprint, "answers": answers}, ensure_ascii=False))
+    write_atomically(path, json.dumps({"made_with": made_with, "answers": answers}, ensure_ascii=False))
 
 
-def _read(path: Path, fingerprint: str) -> dict[Question, Counts]:
+def _read(path: Path, made_with: Mapping[str, Any]) -> dict[Question, Counts]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        made_from, answers = found["made_from"], found["answers"]
+        differing, answers = differences(found["made_with"], made_with), found["answers"]
         counts = {
             tuple(Label(field, phrase) for field, phrase in one["labels"]): np.array(one["counts"], dtype=np.int64) for one in answers
         }
-    except (ValueError, KeyError, TypeError) as error:
-        raise LabelError(f"the journal {path} cannot be read ({error}); delete it, or name another") from error
-    if made_from != fingerprint:
-        raise LabelError(f"the journal {path} was made from another model, other documents or other limits; delete it, or name another")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabelError(f"the journal {path} cannot be read ({error!r}); delete it, or name another") from error
+    if differing:
+        raise LabelError(f"the journal {path} was made otherwise: {differing}; delete it, or name another")
     return counts

@@ -30,8 +30,9 @@ from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Html, Prose, counted, plain
+from seqgpt_lab.studies.models import answered_with
 from seqgpt_lab.studies.personal import record_personal
-from seqgpt_lab.studies.sources import Source, model_record
+from seqgpt_lab.studies.sources import Source
 
 # Called with the kind, how many of its documents are done and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -215,23 +216,20 @@ def evaluate_kinds(
     started = time.perf_counter()
     evaluations = {}
     for kind, documents, labels in loaded:
-        extractor = (
-            journaled(Extractor(engine), engine, Path(run_dir) / JOURNALS / f"{kind}.jsonl", labels) if run_dir else Extractor(engine)
-        )
-        evaluations[kind] = evaluate(extractor, documents[: limit or None], labels, progress=progress and partial(progress, kind))
+        extractor = Extractor(engine)
+        keeping = journaled(extractor, Path(run_dir) / JOURNALS / f"{kind}.jsonl", labels) if run_dir else extractor
+        evaluations[kind] = evaluate(keeping, documents[: limit or None], labels, progress=progress and partial(progress, kind))
     return EvaluationStudy(evaluations, time.perf_counter() - started, {kind: labels for kind, _, labels in loaded})
 
 
-def journaled(extractor: Extractor, engine: Engine, journal: Path, labels: LabelSet) -> JournaledExtractor[LabelSet]:
-    """The extractor, keeping a journal that only the same model, number format, labels and limits can go on from."""
-    model = model_record(engine)
+def journaled(extractor: Extractor, journal: Path, labels: LabelSet) -> JournaledExtractor[LabelSet]:
+    """The extractor, keeping a journal that only what asks the same questions, and answers them the same way, can go on from."""
     made_with = {
-        "model": model["sha256"],
-        "dtype": model["dtype"],
+        **answered_with(extractor),
         "labels": list(labels.names),
         "phrases": list(labels.phrases),
-        "grounded": extractor.grounded,
-        "limits": [extractor.max_length, extractor.max_new_tokens, extractor.labels_per_prompt],
+        "multiple": [label.multiple for label in labels.labels],
+        "labels_per_prompt": extractor.labels_per_prompt,
     }
     journal.parent.mkdir(exist_ok=True)
     return JournaledExtractor(extractor, journal, made_with)

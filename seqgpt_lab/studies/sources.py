@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas
 
@@ -15,6 +15,7 @@ from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import sha256_of, write_json
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.display import Prose, counted, plain
+from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.personal import record_personal
 
 if TYPE_CHECKING:
@@ -94,18 +95,6 @@ def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source]
     write_json(Path(run_dir) / INPUTS, {"model": model_record(engine), "data": data})
     for source in sources:
         record_personal(run_dir, LabelSet.load(source.labels), load_documents(source.documents))
-
-
-def model_record(engine: Engine) -> dict[str, Any]:
-    """Which model that is: source, directory, dtype, device, and the SHA-256 of each of its files."""
-    checkpoint = engine.checkpoint
-    return {
-        "source": checkpoint.source,
-        "directory": str(checkpoint.directory),
-        "dtype": str(engine.dtype).removeprefix("torch."),
-        "device": str(engine.device),
-        "sha256": {path.name: sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)},
-    }
 
 
 def _own_file(path: Path) -> Path:

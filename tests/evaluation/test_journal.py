@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_a_finished_journal_asks_nothing_and_tells_progress_in_documents(tmp_pat
     assert told[-1] == (10, 10) and {total for _, total in told} == {10} and told == sorted(told)
     idle = Counting()
     assert extract(tmp_path / "j", idle) == wanted and idle.calls == []
+
+
+def test_answers_of_a_text_that_changed_are_refused_and_kept(tmp_path: Path) -> None:
+    path, idle = tmp_path / "j", Counting()
+    extract(path, Counting())
+    before = path.read_bytes()
+    changed = [replace(one, text=f"姓名：李娜，{one.text}") if one.id == "d7" else one for one in DOCUMENTS]
+    with pytest.raises(DocumentError, match=r"from another text of 'd7' .*delete it to start anew, or name another file"):
+        extract(path, idle, changed)
+    assert idle.calls == [] and path.read_bytes() == before
+    assert extract(path, idle)[7].text == DOCUMENTS[7].text and idle.calls == []
 
 
 def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
@@ -13,9 +14,10 @@ from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.evaluate import Progress, evaluate
 from seqgpt_lab.evaluation.outcome_file import read_outcomes
 from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.spans import Field, Span
-from seqgpt_lab.studies.evaluation_study import EvaluationStudy, evaluate_kinds
+from seqgpt_lab.studies.evaluation_study import EvaluationStudy, evaluate_kinds, journaled
 from seqgpt_lab.studies.sources import Source
 from tests.checkpoints import write_random_checkpoint
 
@@ -168,3 +170,30 @@ def test_what_a_run_has_extracted_is_not_extracted_again(engine: Engine, source:
     personal = json.loads((tmp_path / "personal.json").read_text(encoding="utf-8"))
     spans = [span for one in first.evaluations["resume"].extractions for field in one.fields for span in field.spans]
     assert {"张伟", *(span.text for span in spans)} <= set(personal["姓名"])
+
+
+@pytest.mark.parametrize(
+    ("options", "differing"),
+    [
+        ({"window_length": 100}, "window_length was 1024 and is 100"),
+        ({"overlap": 3}, "overlap was 64 and is 3"),
+        ({"grounded": True}, "grounded was False and is True"),
+        ({"max_length": 512}, "max_length was 1024 and is 512"),
+        ({"max_new_tokens": 9}, "max_new_tokens was 4 and is 9"),
+        ({"labels_per_prompt": 1}, "labels_per_prompt was 6 and is 1"),
+    ],
+)
+def test_whatever_decides_answers_is_in_the_journal(engine: Engine, tmp_path: Path, options: dict[str, Any], differing: str) -> None:
+    texts, labels, path = [document("a", "张伟在云智")], LabelSet.of("姓名"), tmp_path / "journal"
+    journaled(Extractor(engine, max_new_tokens=4), path, labels).extract(texts, labels)
+    with pytest.raises(DocumentError, match=differing):
+        journaled(Extractor(engine, **{"max_new_tokens": 4} | options), path, labels).extract(texts, labels)
+
+
+def test_whether_a_label_may_have_several_values_is_in_the_journal(engine: Engine, tmp_path: Path) -> None:
+    texts, path = [document("a", "张伟在云智")], tmp_path / "journal"
+    several, one = (LabelSet((Label("姓名", multiple=multiple),)) for multiple in (True, False))
+    extractor = Extractor(engine, max_new_tokens=4)
+    journaled(extractor, path, several).extract(texts, several)
+    with pytest.raises(DocumentError, match=r"multiple was \[True\] and is \[False\]"):
+        journaled(extractor, path, one).extract(texts, one)

@@ -229,10 +229,16 @@ def test_a_search_that_was_killed_ends_the_same_without_asking_again(
 def test_a_journal_of_something_else_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path, extractor = tmp_path / "answers.json", Extractor(RuledEngine(checkpoint, by_skill))
     Ledger(extractor, documents(3, "a"), path).ask(Variant("x", vague()).questions)
-    with pytest.raises(LabelError, match="other documents"):
+    with pytest.raises(LabelError, match="documents was"):
         Ledger(extractor, documents(3, "b"), path)
-    with pytest.raises(LabelError, match="other limits"):
-        Ledger(Extractor(extractor.engine, max_new_tokens=9), documents(3, "a"), path)
+    for options, differing in (
+        ({"max_new_tokens": 9}, "max_new_tokens was 256 and is 9"),
+        ({"window_length": 100}, "window_length was 1024 and is 100"),
+        ({"overlap": 3}, "overlap was 64 and is 3"),
+        ({"grounded": True}, "grounded was False and is True"),
+    ):
+        with pytest.raises(LabelError, match=differing):
+            Ledger(Extractor(extractor.engine, **options), documents(3, "a"), path)  # type: ignore[arg-type]
     path.write_text("{", encoding="utf-8")
     with pytest.raises(LabelError, match="cannot be read"):
         Ledger(extractor, documents(3, "a"), path)

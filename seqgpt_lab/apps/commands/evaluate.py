@@ -92,7 +92,7 @@ def _evaluate(reading: Reading, labels: LabelSet, options: ModelOptions, journal
 
     with options.load() as (engine, extractor), Progress("evaluate", "prompts") as progress:
         about = {"model": options.model, "dtype": str(engine.dtype).removeprefix("torch."), "device": str(engine.device)}
-        chosen = extractor if journal is None else journaled(extractor, engine, journal, labels)
+        chosen = extractor if journal is None else journaled(extractor, journal, labels)
         return evaluate_documents(chosen, reading.documents, labels, progress), about
 
 

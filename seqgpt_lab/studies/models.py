@@ -1,0 +1,51 @@
+"""Which model answered, and with which settings: what a run records of it, and what a journal of answers is held to. Runs none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seqgpt_lab.engine.checkpoint import Checkpoint
+from seqgpt_lab.files import sha256_of
+
+if TYPE_CHECKING:
+    from seqgpt_lab.engine.engine import Engine
+    from seqgpt_lab.extraction.extractor import Extractor
+
+
+def model_record(engine: Engine) -> dict[str, Any]:
+    """Which model that is: source, directory, dtype, device, and the SHA-256 of each of its files."""
+    checkpoint = engine.checkpoint
+    return {
+        "source": checkpoint.source,
+        "directory": str(checkpoint.directory),
+        "dtype": _dtype(engine),
+        "device": str(engine.device),
+        "sha256": _fingerprints(checkpoint),
+    }
+
+
+def answered_with(extractor: Extractor) -> dict[str, Any]:
+    """What decides how an extractor answers when it is asked for the same fields of the same text, by name and JSON-ready.
+
+    `labels_per_prompt` is not among it, for it belongs to what is asked, nor is what moves answers by rounding alone: the device, how
+    many prompts are decoded together, drafts. The number format is: bf16 rounds enough to be seen in scores.
+    """
+    return {
+        "model": _fingerprints(extractor.engine.checkpoint),
+        "dtype": _dtype(extractor.engine),
+        "grounded": extractor.grounded,
+        "max_length": extractor.max_length,
+        "max_new_tokens": extractor.max_new_tokens,
+        "window_length": extractor.window_length,
+        "overlap": extractor.overlap,
+    }
+
+
+def _dtype(engine: object) -> str:
+    """Empty for an engine without number formats."""
+    return str(getattr(engine, "dtype", "")).removeprefix("torch.")
+
+
+def _fingerprints(checkpoint: Checkpoint) -> dict[str, str]:
+    """The SHA-256 of each of a model's files, by name."""
+    return {path.name: sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)}

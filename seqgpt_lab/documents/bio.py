@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
@@ -77,6 +78,6 @@ def _read(number: int, line: str) -> tuple[str, str, str]:
     mark, _, label = tag.partition("-")
     if len(columns) < 2 or not (tag == "O" or (mark in (*_BEGINS, *_GOES_ON) and label)):
         raise _LineError(
-            number, f"{line!r} does not end with a tag; wanted a token, a tab or blank, and O, B-label, I-label, E-label or S-label"
+            number, f"{quoted(line)} does not end with a tag; wanted a token, a tab or blank, and O, B-label, I-label, E-label or S-label"
         )
     return columns[0] or " ", mark, label

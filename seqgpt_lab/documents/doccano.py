@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.documents.records import integer, read_records, required, typed
 
@@ -44,7 +45,7 @@ def _entity(text: str, span: object, where: str) -> Entity:
     else:
         found = typed(span, list, where)
     if len(found) != 3:
-        raise ValueError(f"{where} is {span!r}; wanted [start, end, label]")
+        raise ValueError(f"{where} is {quoted(span)}; wanted [start, end, label]")
     start, end = integer(found[0], where), integer(found[1], where)
     label = typed(found[2], str, f"the label of {where}")
     if not 0 <= start < end <= len(text):

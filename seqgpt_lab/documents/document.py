@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seqgpt_lab.documents.offsets import hint
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError
 
 
@@ -41,7 +42,7 @@ class Document:
             found = self.text[entity.start : entity.end] if 0 <= entity.start < entity.end else ""
             if found != entity.text:
                 raise DocumentError(
-                    f"document {self.id!r}: the entity {entity.label!r} says {entity.text!r} at "
-                    f"[{entity.start}, {entity.end}), but the text there reads {found!r}; offsets are code points, end exclusive"
+                    f"document {quoted(self.id)}: the entity {entity.label!r} says {quoted(entity.text)} at "
+                    f"[{entity.start}, {entity.end}), but the text there reads {quoted(found)}; offsets are code points, end exclusive"
                     + hint(self.text, entity.start, entity.end, entity.text)
                 )

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from reprlib import Repr
 from typing import IO, Any, NoReturn, TypeVar
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, cannot_read, decode
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.files import write_atomically
@@ -160,7 +160,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(record) != len(pairs):
         keys = [key for key, _ in pairs]
         repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {repeated!r} occurs twice in one object")
+        raise ValueError(f"the key {quoted(repeated)} occurs twice in one object")
     return record
 
 
@@ -173,7 +173,7 @@ def _object(value: object, where: str, keys: tuple[str, ...]) -> Mapping[str, An
     for key in record:
         if key not in keys:
             advice = "; anything else belongs under 'meta'" if keys is _DOCUMENT_KEYS else ""
-            raise DocumentError(f"{where} has the unknown key {key!r}; known are {', '.join(keys)}{advice}")
+            raise DocumentError(f"{where} has the unknown key {quoted(key)}; known are {', '.join(keys)}{advice}")
     return record
 
 
@@ -197,10 +197,8 @@ def _typed(value: object, wanted: type[T], where: str) -> T:
 
 def _check_new(identifier: str, first_line: Mapping[str, int]) -> None:
     if identifier in first_line:
-        raise DocumentError(f"the id {identifier!r} was already used on line {first_line[identifier]}; every document needs its own")
+        raise DocumentError(f"the id {quoted(identifier)} was already used on line {first_line[identifier]}; every document needs its own")
 
 
 def _show(value: object) -> str:
-    shortened = Repr()
-    shortened.maxstring = shortened.maxother = 60
-    return f"{shortened.repr(value)} ({type(value).__name__})"
+    return f"{quoted(value, longest=60)} ({type(value).__name__})"

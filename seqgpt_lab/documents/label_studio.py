@@ -12,6 +12,7 @@ from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.offsets import Unit, in_code_points, recognise
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.documents.records import integer, read_records, required, typed
 
@@ -42,7 +43,8 @@ def _text(data: Mapping[str, Any], key: str) -> str:
     texts = {name: value for name, value in data.items() if isinstance(value, str)}
     name = key or ("text" if "text" in texts else next(iter(texts), "") if len(texts) == 1 else "")
     if name not in texts:
-        raise ValueError(f"the text is not under {key or 'text'!r}; there are the texts {sorted(texts)}: name one with text=")
+        there = quoted(", ".join(sorted(texts)))
+        raise ValueError(f"the text is not under {key or 'text'!r}; there are the texts {there}: name one with text=")
     return texts[name]
 
 
@@ -70,7 +72,7 @@ def _entities(text: str, value: Mapping[str, Any], where: str) -> list[Entity]:
         unit = recognise(text, start, end, marked)
     place = in_code_points(text, start, end, unit) if unit else None
     if place is None:
-        told = f", which should read {marked!r}" if isinstance(marked, str) else ""
+        told = f", which should read {quoted(marked)}" if isinstance(marked, str) else ""
         raise ValueError(f"{where} is [{start}, {end}){told}, and the text does not fit in code points, UTF-16 code units or bytes")
     labels = typed(required(value, "labels", where), list, f"'labels' of {where}")
     return [Entity(typed(label, str, f"a label of {where}"), *place, text[place[0] : place[1]]) for label in labels]

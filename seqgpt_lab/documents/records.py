@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
@@ -28,7 +29,7 @@ def read_records(path: str | Path, parse: Callable[[Mapping[str, Any], str], Doc
                 raise record
             document = parse(typed(record, dict, "the record"), f"record-{number}")
             if document.id in documents:
-                raise DocumentError(f"the id {document.id!r} was already used; every document needs its own")
+                raise DocumentError(f"the id {quoted(document.id)} was already used; every document needs its own")
             documents[document.id] = document
         except ValueError as error:  # DocumentError is one
             problems.append(Problem(number, str(error)))
@@ -55,19 +56,19 @@ def records(path: str | Path) -> Iterator[tuple[int, object]]:
 def typed(value: object, wanted: type[T], where: str) -> T:
     """The value, if it is of that type; raises DocumentError."""
     if not isinstance(value, wanted):
-        raise DocumentError(f"{where} is {value!r:.60}; it must be {_NAMES[wanted]}")
+        raise DocumentError(f"{where} is {quoted(value, longest=60)}; it must be {_NAMES[wanted]}")
     return value
 
 
 def integer(value: object, where: str) -> int:
     """The value, if it is a whole number; raises DocumentError."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise DocumentError(f"{where} has the offset {value!r:.60}; it must be a whole number")
+        raise DocumentError(f"{where} has the offset {quoted(value, longest=60)}; it must be a whole number")
     return value
 
 
 def required(record: Mapping[str, Any], key: str, where: str) -> Any:
     """What a key holds; raises DocumentError where it is missing."""
     if key not in record:
-        raise DocumentError(f"{where} has no {key!r}; there are {', '.join(map(repr, record)) or 'no keys'}")
+        raise DocumentError(f"{where} has no {key!r}; there are {quoted(', '.join(record)) if record else 'no keys'}")
     return record[key]

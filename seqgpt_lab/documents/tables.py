@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
@@ -61,7 +62,7 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
         try:
             document = _document(row, chosen)
             if document.id in documents:
-                raise DocumentError(f"the id {document.id!r} was already used; every row needs its own")
+                raise DocumentError(f"the id {quoted(document.id)} was already used; every row needs its own")
             documents[document.id] = document
         except DocumentError as error:
             problems.append(Problem(row.number, str(error)))
@@ -71,10 +72,12 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
 def _choose(path: str | Path, names: Sequence[str], wanted: Columns) -> Columns:
     text = wanted.text or next((name for name in TEXT_COLUMNS if name in names), "")
     if text not in names:
-        raise DocumentError(f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {', '.join(names)}: name the text's")
+        raise DocumentError(
+            f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {quoted(', '.join(names))}: name the text's"
+        )
     missing = [name for name in (*wanted.labels, *([wanted.id] if wanted.id else [])) if name not in names]
     if missing:
-        raise DocumentError(f"{path} has no columns {', '.join(missing)}; there are {', '.join(names)}")
+        raise DocumentError(f"{path} has no columns {', '.join(missing)}; there are {quoted(', '.join(names))}")
     labels = (*wanted.labels, *(name for name in wanted.perhaps if name in names and name not in wanted.labels))
     return Columns(text, wanted.id or next((name for name in ID_COLUMNS if name in names), ""), labels)
 
@@ -100,7 +103,7 @@ def _entity(text: str, label: str, value: str) -> Entity:
     times = text.count(value)
     if times != 1:
         where = "is not in the text" if not times else f"stands {times} times in the text, so its place cannot be told"
-        raise DocumentError(f"the value {value!r} of {label} {where}; write it as the text does, or give offsets in a JSONL file")
+        raise DocumentError(f"the value {quoted(value)} of {label} {where}; write it as the text does, or give offsets in a JSONL file")
     start = text.index(value)
     return Entity(label, start, start + len(value), value)
 
@@ -180,7 +183,8 @@ def _head(path: str | Path, cells: Sequence[str]) -> list[str]:
         names.pop()
     odd = [name or "(none)" for name in names if not name or names.count(name) > 1]
     if odd:
-        raise DocumentError(f"{path}: the columns are called {', '.join(name or '(none)' for name in names)}; give each a name of its own")
+        called = ", ".join(name or "(none)" for name in names)
+        raise DocumentError(f"{path}: the columns are called {quoted(called)}; give each a name of its own")
     return names
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.extraction.extraction import PARSE_PROBLEM
 
 ABSENT = "None"
@@ -42,7 +43,7 @@ def parse_answer(raw: str, phrases: Sequence[str]) -> Answer:
         if phrase is not None:
             problems += _read_line(phrase, line[skip:], at + skip, found)
         elif line.strip():
-            problems.append(f"{PARSE_PROBLEM} the line {line!r} names none of the labels asked")
+            problems.append(f"{PARSE_PROBLEM} the line {quoted(line)} names none of the labels asked")
         at += len(line) + 1
     problems += [f"{PARSE_PROBLEM} there is no answer for {phrase!r}" for phrase in phrases if phrase not in found]
     return Answer(tuple(tuple(found.get(phrase, ())) for phrase in phrases), tuple(problems))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor, Progress
 from seqgpt_lab.extraction.labels import LabelSet
@@ -43,7 +44,7 @@ def restored(extraction: Extraction, cleaned: Cleaned) -> Extraction:
     for field in extraction.fields:
         spans = [_restored(span, cleaned) for span in field.spans]
         lost = [span.text for span, before in zip(spans, field.spans, strict=True) if span.match == "unaligned" != before.match]
-        problems += [f"{UNMAPPED_PROBLEM} {value!r} stands for nothing in the text before preprocessing" for value in lost]
+        problems += [f"{UNMAPPED_PROBLEM} {quoted(value)} stands for nothing in the text before preprocessing" for value in lost]
         fields.append(Field(field.label, tuple(spans)))
     return replace(extraction, text=cleaned.original, fields=tuple(fields), problems=tuple(problems))
 

@@ -68,7 +68,9 @@ def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:
     Raises LabelError for a file that is missing or not YAML, for unknown keys and for wrong types; what the labels say is not judged.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        # From a stream, so that an error names the place and quotes nothing: what is no label set may be a file of documents.
+        with open(path, encoding="utf-8") as stream:
+            found = yaml.safe_load(stream)
     except OSError as error:
         raise LabelError(f"the label set {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:  # bad UTF-8, and dates such as 2024-13-45, are plain ValueErrors

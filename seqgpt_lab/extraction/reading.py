@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.engine.decode import Completion
 from seqgpt_lab.extraction.align import Aligner
 from seqgpt_lab.extraction.answer import ABSENT, Value, parse_answer
@@ -198,5 +199,5 @@ def _chosen(raw: str, label_set: LabelSet) -> tuple[tuple[str, ...], list[str]]:
     if pieces == [ABSENT] and ABSENT not in by_phrase:
         return (), []
     chosen = dict.fromkeys(by_phrase[piece] for piece in pieces if piece in by_phrase)
-    problems = [f"{PARSE_PROBLEM} the answer {piece!r} is none of the labels asked" for piece in pieces if piece not in by_phrase]
+    problems = [f"{PARSE_PROBLEM} the answer {quoted(piece)} is none of the labels asked" for piece in pieces if piece not in by_phrase]
     return tuple(chosen), problems or ([] if pieces else [f"{PARSE_PROBLEM} the answer is empty"])

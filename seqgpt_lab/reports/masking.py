@@ -1,7 +1,8 @@
 """Replaces personal data in texts and pages by masks, the same value always by the same; knows nothing of runs and notebooks.
 
-Two sources say what is personal: values that a caller names (those of fields marked personal), and patterns of phones, Chinese ID
-numbers, bank cards and e-mail addresses. Masks are numbers in the order of occurrence, `[姓名 1]`, and tell nothing of the value.
+Three sources say what is personal: values that a caller names (those of fields marked personal), patterns of phones, Chinese ID
+numbers, bank cards and e-mail addresses, and the marks around what a message quotes of a document, whatever that is. Masks are
+numbers in the order of occurrence, `[姓名 1]`, and tell nothing of the value.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
+
+from seqgpt_lab.documents.quoting import QUOTED
 
 # One sign before: neither a digit nor the decimal point of a number, so that no fraction is taken for a number of this kind.
 _ALONE = r"(?<!\d)(?<!\d\.)"
@@ -36,6 +39,7 @@ _LINE_END = re.compile(r"(?<=[0-9A-Za-z@.+\-])[ \t]*\r?\n[ \t]*(?=[0-9A-Za-z@.])
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " "}
 _SHORT = 7
+_QUOTED_KIND = "quoted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Hit:
 
 @dataclass(slots=True)
 class Masker:
-    """Finds and masks personal values. values: those of each personal field, whatever they look like; none: patterns only.
+    """Finds and masks personal values. values: those of each personal field, whatever they look like; none: patterns and quotations.
 
     A value is found wherever it stands, half or full width, also as JSON or an address would write it; one of fewer than seven ASCII
     letters and digits only where it stands alone. A field's own name is not a value. masks: the mask of each value met so far.
@@ -80,6 +84,7 @@ class Masker:
         level = _level(text)
         found = [(start, start + len(form), self._values[form], "") for start, form in self._named(level)]
         found += [(start, end, level[start:end], kind) for start, end, kind in _patterned(level)]
+        found += [(*match.span(), match["content"], _QUOTED_KIND) for match in QUOTED.finditer(level)]
         return [Hit(start, end, self._mask(value, kind)) for start, end, value, kind in _joined(found)]
 
     def _named(self, level: str) -> Iterator[tuple[int, str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas
 
-from seqgpt_lab.documents.formats import load_documents
+from seqgpt_lab.documents.formats import load_documents, read_documents
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import sha256_of, write_json
@@ -34,12 +35,17 @@ class Source:
 
 
 def find_sources(
-    documents: Sequence[str | Path] = (), kinds: Sequence[str] = (), split: str = "test", labels: str | Path = ""
+    documents: Sequence[str | Path] = (),
+    kinds: Sequence[str] = (),
+    split: str = "test",
+    labels: str | Path = "",
+    run_dir: str | Path = "",
 ) -> list[Source]:
     """What to evaluate: files of one's own, or the bundled documents of these kinds (all without any) and this split.
 
     A file's kind is its name up to the first dot. labels: a folder with `<kind>.yaml` for each kind, or one label set for all;
-    empty: the bundled folder. In order of the files given, else of the kinds given, else by name.
+    empty: the bundled folder. In order of the files given, else of the kinds given, else by name. run_dir: where it is noted which
+    gold values are personal, before anything can show or quote them; empty: nowhere.
     Raises OptionError when both files and kinds are given, DocumentError and LabelError naming what is missing and what exists.
     """
     if documents and kinds:
@@ -50,6 +56,7 @@ def find_sources(
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise OptionError(f"the kinds {repeated} are given more than once; a file's kind is its name up to the first dot, rename one")
+    _note_personal(run_dir, sources)
     return sources
 
 
@@ -85,7 +92,7 @@ def about_sources(sources: Sequence[Source]) -> Prose:
 def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source]) -> None:
     """Note in `<run_dir>/inputs.json` which model and files a study reads, each with its SHA-256; an empty `run_dir` means nowhere.
 
-    The record of the run takes them from there. Which gold values are personal is noted beside it, for the page to mask.
+    The record of the run takes them from there. Which gold values are personal is noted beside it, where `find_sources` did not.
     """
     if not run_dir:
         return
@@ -93,8 +100,17 @@ def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source]
     files = dict.fromkeys(path for source in sources for path in (source.documents, source.labels))
     data = [{"path": str(path), "sha256": sha256_of(path)} for path in files]
     write_json(Path(run_dir) / INPUTS, {"model": model_record(engine), "data": data})
-    for source in sources:
-        record_personal(run_dir, LabelSet.load(source.labels), load_documents(source.documents))
+    _note_personal(run_dir, sources)
+
+
+def _note_personal(run_dir: str | Path, sources: Iterable[Source]) -> None:
+    """Note the personal gold values of what can be read, for the page to mask. What cannot is left to whoever reads it in earnest."""
+    for source in sources if run_dir else ():
+        with suppress(LabelError):
+            labels = LabelSet.load(source.labels)
+            record_personal(run_dir, labels)
+            with suppress(DocumentError):
+                record_personal(run_dir, labels, read_documents(source.documents).documents)
 
 
 def _own_file(path: Path) -> Path:

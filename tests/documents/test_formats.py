@@ -41,32 +41,32 @@ def test_reads_a_line_with_everything_in_it() -> None:
     ("line", "named"),
     [
         ("{oops", ["not JSON"]),
-        ("[1]", ["[1] (list)", "an object"]),
+        ("[1]", ["⟪[1]⟫ (list)", "an object"]),
         ("null", ["None", "an object"]),
         ('{"id": "x"}', ["'text'", "missing"]),
         ('{"text": null}', ["'text'", "None", "a string"]),
-        ('{"text": 5}', ["'text'", "5 (int)", "a string"]),
+        ('{"text": 5}', ["'text'", "⟪5⟫ (int)", "a string"]),
         ('{"id": true, "text": "x"}', ["'id'", "True"]),
         ('{"id": "", "text": "x"}', ["'id'", "not empty"]),
         ('{"text": "x", "meta": []}', ["'meta'", "an object"]),
-        ('{"text": "x", "meta": 0}', ["'meta'", "0 (int)"]),
+        ('{"text": "x", "meta": 0}', ["'meta'", "⟪0⟫ (int)"]),
         ('{"text": "x", "entities": {}}', ["'entities'", "a list"]),
         ('{"text": "x", "entities": ""}', ["'entities'", "a list"]),
-        ('{"text": "x", "entities": [7]}', ["entities[0]", "7 (int)"]),
-        ('{"text": "x", "entites": []}', ["unknown key 'entites'", "entities"]),
-        ('{"text": "x", "text": "y"}', ["'text' occurs twice"]),
+        ('{"text": "x", "entities": [7]}', ["entities[0]", "⟪7⟫ (int)"]),
+        ('{"text": "x", "entites": []}', ["unknown key ⟪entites⟫", "entities"]),
+        ('{"text": "x", "text": "y"}', ["⟪text⟫ occurs twice"]),
         ('{"text": "x", "meta": {"score": NaN}}', ["NaN"]),
         ("[" * 100_000, ["not JSON"]),
-        (entity_line(start="0"), ["'start' of entities[0]", "'0' (str)", "an integer"]),
-        (entity_line(start=True), ["'start' of entities[0]", "True (bool)"]),
-        (entity_line(end=2.0), ["'end' of entities[0]", "2.0 (float)"]),
+        (entity_line(start="0"), ["'start' of entities[0]", "⟪0⟫ (str)", "an integer"]),
+        (entity_line(start=True), ["'start' of entities[0]", "⟪True⟫ (bool)"]),
+        (entity_line(end=2.0), ["'end' of entities[0]", "⟪2.0⟫ (float)"]),
         (entity_line(label=None), ["'label' of entities[0]", "a string"]),
         (entity_line(label=""), ["'label' of entities[0]", "empty"]),
         (entity_line(text="", end=0), ["'text' of entities[0]", "empty"]),
-        (entity_line(extra=1), ["unknown key 'extra'"]),
-        (entity_line(start=1, end=3), ["'张伟'", "'伟，'"]),
-        (entity_line(start=-5, end=-3), ["'张伟'", "''"]),
-        (entity_line(end=99), ["'张伟'", "'张伟，35岁'"]),
+        (entity_line(extra=1), ["unknown key ⟪extra⟫"]),
+        (entity_line(start=1, end=3), ["says ⟪张伟⟫", "reads ⟪伟，⟫"]),
+        (entity_line(start=-5, end=-3), ["says ⟪张伟⟫", "reads ⟪⟫"]),
+        (entity_line(end=99), ["says ⟪张伟⟫", "reads ⟪张伟，35岁⟫"]),
     ],
 )
 def test_a_bad_line_is_named_and_its_neighbours_are_kept(line: str, named: list[str]) -> None:
@@ -79,9 +79,9 @@ def test_a_bad_line_is_named_and_its_neighbours_are_kept(line: str, named: list[
 
 def test_a_repeated_id_keeps_the_first_and_names_both_lines() -> None:
     (message,) = problems_of(GOOD, '{"text": "x"}', GOOD)
-    assert message.startswith("line 3: ") and "'a'" in message and "line 1" in message
+    assert message.startswith("line 3: ") and "⟪a⟫" in message and "line 1" in message
     (message,) = problems_of('{"id": 7, "text": "x"}', '{"id": "7", "text": "y"}')
-    assert "'7'" in message
+    assert "⟪7⟫" in message
 
 
 def test_an_id_on_a_bad_line_is_still_free() -> None:
@@ -193,7 +193,7 @@ def test_chinese_stays_readable_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "named"),
     [
-        ([Document("a", "x"), Document("a", "y")], "'a' was already used"),
+        ([Document("a", "x"), Document("a", "y")], "⟪a⟫ was already used"),
         ([Document("", "x")], "'id'"),
         ([Document("a", SPLIT_PAIR)], "surrogate"),
         ([Document("a", "x", (Entity("空", 0, 0, ""),))], "empty"),

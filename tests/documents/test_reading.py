@@ -56,7 +56,7 @@ def test_bio_words_are_joined_as_asked(tmp_path: Path) -> None:
         ("张 I-姓名\n", "line 1: the tag I-姓名"),
         ("张 B-姓名\n， O\n伟 I-姓名\n", "line 3"),
         ("张 S-姓名\n伟 I-姓名\n", "line 2"),
-        ("张\n", "line 1: '张' does not end with a tag"),
+        ("张\n", "line 1: ⟪张⟫ does not end with a tag"),
         ("张 B-\n", "does not end with a tag"),
         ("张 X-姓名\n", "does not end with a tag"),
     ],
@@ -132,14 +132,14 @@ def test_label_studio_min_and_other_text_keys(tmp_path: Path) -> None:
     assert read_label_studio(written(tmp_path / "min.json", minimal)).documents == (Document("1", TEXT, (NAME,)),)
     other = task(2, 4) | {"data": {"正文": TEXT, "来源": "合同"}}
     reading = read_label_studio(written(tmp_path / "a.json", [other]))
-    assert "['来源', '正文']: name one with text=" in problems(reading)[0]
+    assert "⟪来源, 正文⟫: name one with text=" in problems(reading)[0]
     assert read_label_studio(tmp_path / "a.json", text="正文").documents[0].gold == (NAME,)
 
 
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (task(3, 5), "should read '张伟'"),
+        (task(3, 5), "should read ⟪张伟⟫"),
         (task(2, 99, None), "does not fit"),
         ({"data": {"text": TEXT}, "annotations": [{"result": [{"value": {"start": 2}}]}]}, "has no 'end'"),
         ({"data": {"text": TEXT}, "annotations": [{"result": []}, {"result": []}]}, "2 annotations; mark one as ground truth"),
@@ -212,7 +212,7 @@ def test_merged_cells_in_the_head_are_named(tmp_path: Path) -> None:
     ("content", "told"),
     [
         ("", "is empty"),
-        ("名称,说明\n", "no column text or 文本.*there are 名称, 说明"),
+        ("名称,说明\n", "no column text or 文本.*there are ⟪名称, 说明⟫"),
         ("text,text\n", "give each a name"),
         ("text,,b\n", r"\(none\)"),
         ('text\n"张伟\n', "row that begins on line 2"),
@@ -226,12 +226,12 @@ def test_a_table_that_cannot_be_read_says_why(tmp_path: Path, content: str, told
 def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "id,text,姓名\n1,张伟,李娜\n1,张伟张伟,张伟\n2,,\n\n3,张,伟,多\n3,好,\n3,又,\n")
     assert problems(read_table(path, Columns(labels=("姓名",)))) == [
-        "line 2: the value '李娜' of 姓名 is not in the text; write it as the text does, or give offsets in a JSONL file",
-        "line 3: the value '张伟' of 姓名 stands 2 times in the text, so its place cannot be told; "
+        "line 2: the value ⟪李娜⟫ of 姓名 is not in the text; write it as the text does, or give offsets in a JSONL file",
+        "line 3: the value ⟪张伟⟫ of 姓名 stands 2 times in the text, so its place cannot be told; "
         "write it as the text does, or give offsets in a JSONL file",
         "line 4: the cell of text is empty; a document needs a text",
         "line 6: the row has 4 cells, the head 3; put texts with a ',' in quotes",
-        "line 8: the id '3' was already used; every row needs its own",
+        "line 8: the id ⟪3⟫ was already used; every row needs its own",
     ]
 
 

@@ -255,7 +255,7 @@ def test_classification_reads_several_labels(scripted: Callable[..., Extractor],
 
 
 def test_classification_tells_what_went_wrong(scripted: Callable[..., Extractor], tokenizer: TextTokenizer) -> None:
-    assert scripted("中评\t好评").classify("x", "好评,差评").problems == ("parse: the answer '中评' is none of the labels asked",)
+    assert scripted("中评\t好评").classify("x", "好评,差评").problems == ("parse: the answer ⟪中评⟫ is none of the labels asked",)
     assert scripted("").classify("x", "好评,差评").problems == ("parse: the answer is empty",)
     cut = scripted(completion(tokenizer, "好评", reason="length", each=0.5)).classify("甲" * 5000, "好评,差评")
     assert cut.truncated and cut.confidence == pytest.approx(0.25)

@@ -156,4 +156,4 @@ def test_a_value_that_stands_for_nothing_is_said_to() -> None:
     extraction = Extraction("d", "axb", (Field("A", (Span("x", 1, 2),)),))
     back = restored(extraction, cleaned)
     assert back.fields[0].spans[0].match == "unaligned"
-    assert back.problems == (f"{UNMAPPED_PROBLEM} 'x' stands for nothing in the text before preprocessing",)
+    assert back.problems == (f"{UNMAPPED_PROBLEM} ⟪x⟫ stands for nothing in the text before preprocessing",)

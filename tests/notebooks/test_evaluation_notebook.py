@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.reports.runner import run_notebook
 from seqgpt_lab.reports.runs import Run
+from seqgpt_lab.reports.site import build_site
 from seqgpt_lab.resources import bundled_notebook
 from tests.checkpoints import write_random_checkpoint
 
@@ -63,3 +64,23 @@ def test_every_run_dir_value_can_be_found_again(run: Run) -> None:
     notebook = nbformat.read(run.folder / "out.ipynb", as_version=4)
     injected = [cell.source for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     assert len(injected) == 1 and str(run.folder) in injected[0]
+
+
+def labelled(text: str, start: int, value: str) -> str:
+    return json.dumps({"text": text, "entities": [{"label": "姓名", "start": start, "end": start + len(value), "text": value}]})
+
+
+def test_a_line_that_cannot_be_read_gives_no_name_away(tmp_path: Path) -> None:
+    """Neither what the error quotes nor the names in the lines that can be read stand in the page or in the site's index."""
+    documents = tmp_path / "resume.jsonl"
+    documents.write_text(labelled("客户李娜娜来电", 1, "李娜娜") + "\n" + labelled("欧阳锋来电", 0, "欧阳锋"), encoding="utf-8")
+    given = {"documents": [str(documents)], "model": "models/欧阳锋"}
+    run = run_notebook(bundled_notebook(NAME), given, tmp_path / "runs")
+    assert run.error is not None and "line 1: " in run.error.message and "says ⟪李娜娜⟫" in run.error.message
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert "the text there reads [quoted 3]" in BeautifulSoup(page, "html.parser").select_one(".banner").get_text()  # type: ignore[union-attr]
+    assert "models/[姓名 1]" in page
+    index = BeautifulSoup(build_site(tmp_path / "runs", tmp_path / "site").read_text(encoding="utf-8"), "html.parser")
+    (listed,) = json.loads(index.select_one("#data").get_text())  # type: ignore[union-attr]
+    for shown in (page, *listed.values()):
+        assert not [part for part in ("李娜", "客户", "欧阳") if part in str(shown)]

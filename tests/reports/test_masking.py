@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.extraction.highlight import highlight
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.reports.figures import label_scores
@@ -109,6 +110,11 @@ def test_values_are_found_in_other_spellings() -> None:
     assert "BA123" in masked and "0.42" in masked and " 142 " in masked
     assert masked.count("[姓名 1]") == 3 and masked.count("[姓名 2]") == 2 and masked.count("[电话 1]") == 2
     assert Masker({"姓名": ["姓名"]}).mask("姓名") == "姓名"
+
+
+def test_what_a_message_quotes_is_masked_whole_and_a_known_value_as_itself() -> None:
+    message = f"says {quoted('李娜娜')}, reads {quoted('客户李')}, of {quoted('张伟, 13812345678')}, {quoted('')}, {quoted('李娜娜')}"
+    assert Masker({"姓名": ["李娜娜"]}).mask(message) == "says [姓名 1], reads [quoted 1], of [quoted 2], ⟪⟫, [姓名 1]"
 
 
 def page(body: str) -> str:

@@ -78,3 +78,17 @@ def test_inputs_name_every_file_that_was_read(folder: Path, tmp_path: Path) -> N
     assert {entry["path"]: entry["sha256"] for entry in inputs["data"]} == {
         str(folder / name): sha256_of(folder / name) for name in ("resume.jsonl", "notice.jsonl", "notice.yaml")
     }
+
+
+def test_personal_gold_is_noted_when_sources_are_found_whatever_cannot_be_read(folder: Path, tmp_path: Path) -> None:
+    (folder / "resume.yaml").write_text("name: resume\nfields: [{field: 姓名, personal: true}]", encoding="utf-8")
+    with open(folder / "resume.jsonl", "a", encoding="utf-8") as stream:
+        stream.write("{no document\n")
+    (folder / "notice.yaml").write_text("fields: [{field: 电话, personal: true}]", encoding="utf-8")
+    (folder / "notice.jsonl").rename(folder / "notice.pdf")
+    (folder / "broken.jsonl").write_text('{"text": "x"}')
+    (folder / "broken.yaml").write_text("[")
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    find_sources([folder / name for name in ("broken.jsonl", "notice.pdf", "resume.jsonl")], labels=folder, run_dir=run_dir)
+    assert json.loads((run_dir / "personal.json").read_text(encoding="utf-8")) == {"电话": [], "姓名": ["张伟"]}

@@ -22,6 +22,7 @@ from seqgpt_lab.evaluation.resampling import Outcomes, paired
 from seqgpt_lab.evaluation.significance import judge, judge_pairs
 from seqgpt_lab.evaluation.verdict import Settings, Verdict
 from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.reports.masking import Masker
 from seqgpt_lab.reports.runs import Run, list_runs
 
 ALPHA = 0.05
@@ -53,6 +54,10 @@ class Change:
     gold: tuple[str, ...]
     baseline: tuple[str, ...]
     run: tuple[str, ...]
+
+    def from_documents(self) -> dict[str, Any]:
+        """All of it but the label, which comes from a label set."""
+        return {name: getattr(self, name) for name in Change.__slots__ if name != "label"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,15 @@ class Gate:
     @property
     def _overall_worse(self) -> bool:
         return self.overall.real and self.overall.difference < 0
+
+    def masked(self, masker: Masker) -> Gate:
+        """With masks for what is personal in documents and in the kinds, which are names of files; runs, fields and numbers stay."""
+        return replace(
+            self,
+            fields=tuple(replace(field, kind=masker.mask(field.kind)) for field in self.fields),
+            changes=tuple(replace(change, **masker.mask_within(change.from_documents())) for change in self.changes),
+            not_compared=masker.mask_within(self.not_compared),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, JSON-ready."""

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 from seqgpt_lab.documents.quoting import QUOTED
@@ -78,6 +79,14 @@ class Masker:
     def mask(self, text: str) -> str:
         """The text with masks for all that is personal in it."""
         return replace_hits(text, self.hits(text))
+
+    def mask_within(self, value: Any) -> Any:
+        """The value with the texts in it masked, in lists, tuples and mappings too; the names in mappings and all else stay."""
+        if isinstance(value, Mapping):
+            return {name: self.mask_within(one) for name, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(self.mask_within, value))
+        return self.mask(value) if isinstance(value, str) else value
 
     def hits(self, text: str) -> list[Hit]:
         """What to replace, in order, without overlaps: values that overlap are masked as one."""

@@ -52,6 +52,14 @@ def test_the_site_holds_every_run_and_report_and_nothing_personal(runs: Path, tm
     assert not [value for value in ("谢翠", "13812345678", "a@b.cn", "\\u8c22") if value in everything]
 
 
+def test_what_the_lab_says_of_a_run_is_nobodys_value(runs: Path, tmp_path: Path) -> None:
+    (runs / "20240315-1" / "personal.json").write_text('{"年龄": ["15", "completed", "status", "f1", "谢翠"], "姓名": ["简历"]}')
+    page = BeautifulSoup(build_site(runs, tmp_path / "site").read_text(encoding="utf-8"), "html.parser")
+    run = json.loads(page.select_one("#data").get_text())[0]  # type: ignore[union-attr]
+    assert (run["status"], run["started"][:10], run["f1"]) == ("completed", "2024-03-15", 0.5)
+    assert run["kinds"]["[姓名 1]"]["f1"] == 0.5 and run["parameters"]["text"] == "[年龄 1], [phone 1]"
+
+
 def test_reports_that_have_not_changed_are_left_and_broken_metrics_named(runs: Path, tmp_path: Path) -> None:
     index = build_site(runs, tmp_path / "site")
     report = tmp_path / "site" / "reports" / "20240315-1.html"

@@ -12,6 +12,7 @@ from seqgpt_lab.apps.options import Json
 
 if TYPE_CHECKING:
     from seqgpt_lab.reports.gate import Change, Gate
+    from seqgpt_lab.reports.masking import Masker
 
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")]
 
@@ -40,18 +41,20 @@ def gate(
     first = find_run(runs_dir, baseline)
     second = latest_run(str(runs_dir), first) if run is None else find_run(runs_dir, run)
     found = compare_runs(first, second, Settings(resamples=resamples, alpha=alpha))
-    text = json_line({"baseline": first.id, "run": second.id, **found.to_dict()}) if as_json else _in_words(found, documents)
-    emit(text if unmasked else _masked(text, (first.folder, second.folder)))
+    found = found if unmasked else found.masked(_masker(first.folder, second.folder))
+    emit(json_line({"baseline": first.id, "run": second.id, **found.to_dict()}) if as_json else _in_words(found, documents))
     if found.regression:
         raise typer.Exit(1)
 
 
-def _masked(text: str, folders: tuple[Path, Path]) -> str:
+def _masker(*folders: Path) -> Masker:
+    """Masks what any of the runs noted as personal."""
     from seqgpt_lab.reports.masked_page import read_personal
     from seqgpt_lab.reports.masking import Masker
 
     noted = [read_personal(folder) for folder in folders]
-    return Masker({label: [value for values in noted for value in values.get(label, ())] for label in {*noted[0], *noted[1]}}).mask(text)
+    labels = dict.fromkeys(label for values in noted for label in values)
+    return Masker({label: [value for values in noted for value in values.get(label, ())] for label in labels})
 
 
 def _in_words(found: Gate, shown: int) -> str:

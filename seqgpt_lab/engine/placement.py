@@ -10,11 +10,18 @@ from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.errors import OptionError
 
+MOST_WORKERS = 64
+"""More than any machine this is for has cards; each is a process of some hundred MB."""
+
 
 def check_counts(tensor_parallel: int, replicas: int) -> None:
-    """Raises OptionError for counts below 1."""
+    """Raises OptionError for counts below 1, and for more than MOST_WORKERS workers together."""
     if tensor_parallel < 1 or replicas < 1:
         raise OptionError(f"tensor_parallel {tensor_parallel} and replicas {replicas} must both be at least 1")
+    if (workers := tensor_parallel * replicas) > MOST_WORKERS:
+        raise OptionError(
+            f"tensor_parallel={tensor_parallel} times replicas={replicas} makes {workers} worker processes; give at most {MOST_WORKERS}"
+        )
 
 
 def check_world_size(world_size: int, config: ModelConfig) -> None:

@@ -25,6 +25,7 @@ from seqgpt_lab.extraction.windows import Window, merge_spans
 EMPTY_PROBLEM = "empty:"
 ENCODING_PROBLEM = "encoding:"
 REPEATED_PROBLEM = "repeated:"
+UNALIGNED_PROBLEM = "unaligned:"
 WINDOWS_PROBLEM = "windows:"
 
 
@@ -96,7 +97,7 @@ def read_fields(
                     faults[f"{REPEATED_PROBLEM} the answer for {phrase!r} repeats values that the text has no further place for"] += 1
         found.append(spans or [()] * len(label_set.labels))
     fields = tuple(Field(name, _merged(text, parts, [spans[at] for spans in found])) for at, name in enumerate(label_set.names))
-    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts))]
+    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *_strangers(fields)]
     return Extraction(document.id, document.text, fields, "\n".join(raws), _is_cut(problems), tuple(problems))
 
 
@@ -119,6 +120,12 @@ def read_choice(
     problems = [*problems, *_answer_problems(completion), *unknown]
     confidence = math.prod(completion.token_probabilities) * _end_probability(completion)
     return Classification(document.id, chosen, confidence, raw.strip(), _is_cut(problems), tuple(problems))
+
+
+def _strangers(fields: Sequence[Field]) -> list[str]:
+    """A problem for every value that the text does not have."""
+    strangers = ((field.label, span.text) for field in fields for span in field.spans if span.match == "unaligned")
+    return [f"{UNALIGNED_PROBLEM} {quoted(text)}, given for {label!r}, is not in the text" for label, text in strangers]
 
 
 def _told_once(spans: Sequence[Span]) -> tuple[Span, ...]:

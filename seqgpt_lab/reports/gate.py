@@ -99,6 +99,7 @@ class Gate:
             fields=tuple(replace(field, kind=masker.mask(field.kind)) for field in self.fields),
             changes=tuple(replace(change, **masker.mask_within(change.from_documents())) for change in self.changes),
             not_compared=masker.mask_within(self.not_compared),
+            single=masker.mask_within(self.single),
         )
 
     def to_dict(self) -> dict[str, Any]:

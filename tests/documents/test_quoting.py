@@ -83,6 +83,6 @@ def test_no_reader_names_what_is_in_a_file_without_quoting_it(tmp_path: Path, na
 @pytest.mark.parametrize("content", [f"{entity()}\n{entity()}\n", f"- {SECRET}: {TEXT}: x"])
 def test_documents_given_as_a_label_set_are_not_quoted_either(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.yaml").write_text(content, encoding="utf-8")
-    with pytest.raises(LabelError, match="line [12], column") as raised:
+    with pytest.raises(LabelError, match=r"line [12], column") as raised:
         LabelSet.load(tmp_path / "a.yaml")
     assert SECRET not in str(raised.value)

@@ -118,6 +118,7 @@ def test_weights_in_workers_cannot_be_reached_from_here(two_ranks: Engine, alone
     (
         ((0, 1), "tensor_parallel 0 and replicas 1 must both be at least 1"),
         ((1, -1), "tensor_parallel 1 and replicas -1"),
+        ((1, 1000), "makes 1000 worker processes; give at most 64"),
         ((5, 1), "tensor_parallel=5 cannot share out 12 attention heads .* sizes that work: 1, 2, 3, 4, 6, 12$"),
         ((24, 2), "tensor_parallel=24 cannot share out 12 attention heads"),
     ),

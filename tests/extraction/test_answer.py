@@ -49,9 +49,9 @@ def test_an_answer_that_can_be_read_has_no_problems(raw: str, wanted: list[list[
     [
         ("", [[], []], ["no answer for '姓名'", "no answer for '年龄'"]),
         ("姓名: 张伟\n", [["张伟"], []], ["no answer for '年龄'"]),
-        ("张伟\n35岁", [[], []], ["the line '张伟'", "the line '35岁'", "no answer for '姓名'", "no answer for '年龄'"]),
-        ("姓名: 张伟\n公司: 云智\n年龄: 35\n", [["张伟"], ["35"]], ["the line '公司: 云智' names none"]),
-        ("姓名 张伟\n年龄: 35\n", [[], ["35"]], ["the line '姓名 张伟'", "no answer for '姓名'"]),
+        ("张伟\n35岁", [[], []], ["the line ⟪张伟⟫", "the line ⟪35岁⟫", "no answer for '姓名'", "no answer for '年龄'"]),
+        ("姓名: 张伟\n公司: 云智\n年龄: 35\n", [["张伟"], ["35"]], ["the line ⟪公司: 云智⟫ names none"]),
+        ("姓名 张伟\n年龄: 35\n", [[], ["35"]], ["the line ⟪姓名 张伟⟫", "no answer for '姓名'"]),
         ("姓名: 张伟\n年龄: 35\n姓名: 李娜\n", [["张伟", "李娜"], ["35"]], ["'姓名' was answered more than once; all its values are kept"]),
         ("姓名: 张伟\n姓名: 张伟\n年龄: None\n", [["张伟", "张伟"], []], ["'姓名' was answered more than once"]),
         ("姓名:\n年龄: \t \n", [[], []], ["'姓名' was answered with nothing", "'年龄' was answered with nothing"]),
@@ -79,14 +79,14 @@ def test_a_bare_none_is_absent() -> None:
 def test_only_the_first_bare_line_is_a_value() -> None:
     answer = parse_answer("张伟\n李娜\n", ("姓名",))
     assert texts(answer) == [["张伟"]]
-    assert [problem for problem in answer.problems if "'李娜'" in problem]
+    assert [problem for problem in answer.problems if "⟪李娜⟫" in problem]
 
 
 @pytest.mark.parametrize("raw", ["好的\n姓名: 张伟\n", "姓名: 张伟\n好的\n"])
 def test_a_bare_line_beside_a_named_one_is_no_value(raw: str) -> None:
     answer = parse_answer(raw, ("姓名",))
     assert texts(answer) == [["张伟"]]
-    assert len(answer.problems) == 1 and "'好的'" in answer.problems[0]
+    assert len(answer.problems) == 1 and "⟪好的⟫" in answer.problems[0]
 
 
 @pytest.mark.parametrize("phrases", [("名", "名称", "名称:别名"), ("名称:别名", "名称", "名")])

@@ -170,13 +170,16 @@ def test_lines_that_cannot_be_read_are_told(scripted: Callable[..., Extractor]) 
 def test_values_that_are_not_in_the_text_are_kept_unaligned(scripted: Callable[..., Extractor]) -> None:
     result = scripted("姓名: 张伟\t王五\n").extract(TEXT, "姓名")
     assert [(span.text, span.match) for span in result.fields[0].spans] == [("张伟", "exact"), ("王五", "unaligned")]
-    assert not result.problems
+    assert result.problems == ("unaligned: ⟪王五⟫, given for '姓名', is not in the text",)
 
 
 def test_a_value_repeated_beyond_its_places_is_told_once_and_said(scripted: Callable[..., Extractor]) -> None:
     result = scripted("姓名: 张伟\t张伟\t王五\t张伟\t张伟\t王五\n").extract(f"{TEXT}，张伟", "姓名")
     assert [(span.text, span.match) for span in result.fields[0].spans] == [("张伟", "exact"), ("张伟", "exact"), ("王五", "unaligned")]
-    assert result.problems == ("repeated: the answer for '姓名' repeats values that the text has no further place for",)
+    assert result.problems == (
+        "repeated: the answer for '姓名' repeats values that the text has no further place for",
+        "unaligned: ⟪王五⟫, given for '姓名', is not in the text",
+    )
     assert result.raw.count("张伟") == 4
 
 

@@ -183,6 +183,8 @@ def test_a_file_may_leave_out_all_but_the_names(tmp_path: Path) -> None:
         ("fields: []", "no labels were given"),
         ("fields: [姓名, 姓名]", "姓名 are given twice"),
         ("fields: ['姓名,公司']", "the ASCII comma"),
+        ("fields: [姓名]\nfields: [公司]", "this key stands there already(?s:.)*line 2"),
+        ("name:\nfields: [姓名]", "'name' is"),
     ],
 )
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, what: str) -> None:
@@ -195,6 +197,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         LabelSet.load(tmp_path / "nowhere.yaml")
     with pytest.raises(LabelError, match="cannot be read"):
         LabelSet.load(tmp_path)
+    with pytest.raises(LabelError, match=r"give the path of a \.yaml file"):
+        LabelSet.load(Path("姓名,年龄"))
 
 
 def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:

@@ -49,29 +49,32 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def halve(rows: int, requests: Sequence[Request], where: str) -> int:
-    """How many rows to try after `rows` of these requests did not fit `where`, when the user has been told.
+def fewer_rows(rows: int, left: Sequence[Request], where: str) -> int:
+    """How many rows to try with what is left after `rows` did not fit `where`: half. The user is told where that takes several turns.
 
     Raises CapacityError when there was only one row, for which there is nothing left to split.
     """
     if rows == 1:
-        largest = max(requests, key=lambda request: len(request.prompt_ids) + request.max_new_tokens)
+        largest = max(left, key=lambda request: len(request.prompt_ids) + request.max_new_tokens)
         raise CapacityError(
             f"one request with a prompt of {len(largest.prompt_ids)} tokens and room for {largest.max_new_tokens} new ones does not fit "
             f"into the memory of {where}; shorten the text, lower max_new_tokens, or share the model out with tensor_parallel"
         )
     first = rows - rows // 2
-    warnings.warn(
-        f"a batch of {rows} prompts ran out of memory on {where} and was decoded as {first} + {rows - first}; "
-        "a lower batch_size or token_budget avoids the detour",
-        EngineWarning,
-        stacklevel=2,
-    )
+    if len(left) > first:
+        warnings.warn(
+            f"a batch of {rows} prompts ran out of memory on {where} and was decoded as {first} + {rows - first}; "
+            "a lower batch_size or token_budget avoids the detour",
+            EngineWarning,
+            stacklevel=2,
+        )
     return first
 
 
 def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: int, finish: Finish, more: More | None = None) -> None:
-    """As Decoder.work, with half as many rows at once as often as they do not fit. Raises CapacityError when one row does not."""
+    """As Decoder.work. Requests that do not fit together are completed by themselves, with half as many rows as often as it takes; what
+    `more` gives after them has all `rows` again. Raises CapacityError when one row does not fit.
+    """
     left: dict[int, Request] = dict(requests)
 
     def note(numbers: list[int], completions: list[Completion]) -> None:
@@ -84,12 +87,18 @@ def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: i
         left.update(found)
         return found
 
-    while True:
+    def fits(most: int, source: More | None = None) -> bool:
         try:
-            decoder.work(list(left.items()), note, rows, take)
-            return
+            decoder.work(list(left.items()), note, most, source)
+            return True
         except (RuntimeError, MemoryError) as error:
             if not left or not is_out_of_memory(error):
                 raise
         give_back_memory()  # outside the handler: the error's traceback keeps the failed pass's memory
-        rows = halve(min(rows, len(left)), list(left.values()), str(decoder.device))
+        return False
+
+    while not fits(rows, take):
+        fewer = rows
+        while left:
+            fewer = min(len(left), fewer_rows(fewer, list(left.values()), str(decoder.device)))
+            fits(fewer)

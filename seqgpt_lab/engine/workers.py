@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from seqgpt_lab.engine.decode import More
-from seqgpt_lab.engine.memory import halve
+from seqgpt_lab.engine.memory import fewer_rows
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
 from seqgpt_lab.engine.requests import Completion
@@ -176,12 +176,14 @@ class WorkerPool:
         """Ranks that share a model are started again: those that had room still wait in a reduction for the one that had not."""
         if replica.broken:
             self._start([replica])
-        replica.job, job = None, job.without(replica.done)
-        rows = halve(min(job.rows, len(job.requests)), job.requests, replica.name)
+        replica.job, left = None, job.without(replica.done)
+        if not left.requests:
+            return
+        rows = fewer_rows(min(job.rows, len(job.requests)), left.requests, replica.name)
         for _ in range(len(waiting)):  # what waits would not fit either
             other = waiting.popleft()
             waiting.append(replace(other, rows=min(rows, other.rows)))
-        waiting.appendleft(replace(job, rows=rows))
+        waiting.appendleft(replace(left, rows=rows))
 
     def _mend(self) -> None:
         """Make every replica fit for a new batch: late batches leave, dead and stuck workers are replaced, and the user is told."""

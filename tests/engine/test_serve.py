@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.engine.decode import Completion, Decoder, Numbered, Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.errors import CapacityError, EngineWarning, OptionError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests
@@ -109,6 +110,40 @@ def test_running_out_of_memory_halves_the_rows_and_loses_none(
     limit = 0
     with pytest.warns(EngineWarning), pytest.raises(CapacityError):
         trickle(engine, [])
+
+
+def test_a_shortage_of_memory_slows_none_but_those_that_met_it(
+    engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work: list[tuple[int, ...]] = []
+    step: Callable[[Decoder], None] = Decoder._step
+
+    def poor(self: Decoder) -> None:
+        at_work.append(tuple(row.index for row in self.rows))
+        if 101 in at_work[-1] and len(self.rows) > 2:
+            raise MemoryError
+        step(self)
+
+    monkeypatch.setattr(Decoder, "_step", poor)
+    with pytest.warns(EngineWarning, match=r"a batch of 4 prompts ran out of memory on cpu and was decoded as 2 \+ 2"):
+        check(trickle(engine, []), alone)
+    assert at_work[0] == (100, 101, 102, 103)
+    others = at_work.index(next(numbers for numbers in at_work if max(numbers) > 103))
+    assert all(len(numbers) <= 2 for numbers in at_work[1:others])
+    assert len(at_work[others]) == ROWS, "rows stood empty long after there was memory again"
+
+
+def test_one_request_needs_no_room_for_many(engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Callable[..., None] = KVCache.__init__
+
+    def poor(self: KVCache, layers: int, rows: int, *shape: int, **kind: object) -> None:
+        if rows > 1:
+            raise MemoryError
+        made(self, layers, rows, *shape, **kind)
+
+    engine._runner.decoder.forget()  # type: ignore[attr-defined]
+    monkeypatch.setattr(KVCache, "__init__", poor)
+    check(trickle(engine, [], REQUESTS[:1]), alone[:1])
 
 
 def test_what_cannot_be_asked_is_refused_and_the_engine_goes_on(engine: Engine, alone: list[Completion]) -> None:

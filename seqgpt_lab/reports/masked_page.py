@@ -31,6 +31,7 @@ _ASIDE = {"small", "title", "rt"}
 _GEOMETRY = {"d", "points", "transform", "viewbox", "style", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "class", "charset"}
 # Columns whose cells are values of the label that their row names.
 _VALUE_COLUMNS = {"gold", "predicted", "value", "values", "answer", "gold values", "baseline", "run"}
+_MASK = re.compile(r"\[([^\[\]\n]{1,60}) ([1-9]\d{0,8})\]")
 _TEXTUAL = re.compile(r"data:(?:text/|application/json|image/svg)[^,]*", re.IGNORECASE)
 
 
@@ -40,7 +41,7 @@ def read_personal(folder: str | Path) -> dict[str, list[str]]:
     Raises RunError for a file that cannot be read, since a page without it would show what it should not.
     """
     path = Path(folder) / PERSONAL
-    values: dict[str, list[str]] = {field: [] for field in _bundled_personal_fields()}
+    values: dict[str, list[str]] = {field: [] for field in bundled_personal_fields()}
     if not path.exists():
         return values
     try:
@@ -53,7 +54,8 @@ def read_personal(folder: str | Path) -> dict[str, list[str]]:
 
 
 @cache
-def _bundled_personal_fields() -> tuple[str, ...]:
+def bundled_personal_fields() -> tuple[str, ...]:
+    """The personal fields of the label sets that come with the lab, which are masked in every run's page."""
     sets = [LabelSet.load(path) for path in sorted(bundled("labels").glob("*.yaml"))]
     return tuple(dict.fromkeys(label.field for labels in sets for label in labels.labels if label.personal))
 
@@ -88,19 +90,28 @@ def _tabled(table: Tag, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
 def mask_page(html: str, values: Mapping[str, Sequence[str]]) -> tuple[str, int]:
     """The page with masks, and how many different values they stand for. values: of each personal field, none where not known.
 
-    What the page itself shows as values of these fields is masked too. Pictures made of pixels are left as they are.
+    What the page itself shows as values of these fields is masked too. Pictures made of pixels are left as they are. A page that has
+    masks can be masked again: another value gets another mask.
     """
     soup = BeautifulSoup(html, "html.parser")
     known = {label: list(found) for label, found in values.items()}
     for label, value in personal_values(soup, list(values)):
         known[label].append(value)
-    masker = Masker(known)
+    masker = Masker(known, numbers=_numbers(html))
     runs, attributes = list(_runs(soup)), list(_attributes(soup))
     for run in runs:
         _mask_run(run, masker)
     for tag, name, value in attributes:
         tag[name] = _masked_attribute(value, masker)
     return str(soup), len(masker.masks)
+
+
+def _numbers(html: str) -> dict[str, int]:
+    """The highest number of the masks of each field and kind in a page."""
+    numbers: dict[str, int] = {}
+    for name, number in _MASK.findall(html):
+        numbers[name] = max(int(number), numbers.get(name, 0))
+    return numbers
 
 
 def _runs(soup: BeautifulSoup) -> Iterator[list[NavigableString]]:

@@ -57,11 +57,13 @@ class Masker:
     """Finds and masks personal values. values: those of each personal field, whatever they look like; none: patterns and quotations.
 
     A value is found wherever it stands, half or full width, also as JSON or an address would write it; one of fewer than seven ASCII
-    letters and digits only where it stands alone. A field's own name is not a value. masks: the mask of each value met so far.
+    letters and digits only where it stands alone. A field's own name is not a value. masks: the mask of each value met so far. numbers: the
+    last number used of each field or kind, for texts that have masks already.
     """
 
     values: Mapping[str, Iterable[str]] = field(default_factory=dict)
     masks: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
     _fields: dict[str, str] = field(default_factory=dict)  # a value's key -> the field it is of
     _values: dict[str, str] = field(default_factory=dict)  # a way of writing a value -> the value
     _forms: dict[str, list[str]] = field(default_factory=dict)  # by their first two characters, long ones first
@@ -110,8 +112,8 @@ class Masker:
         key = _key(value)
         if key not in self.masks:
             name = self._fields.get(key, kind)
-            number = 1 + sum(mask.startswith(f"[{name} ") for mask in self.masks.values())
-            self.masks[key] = f"[{name} {number}]"
+            self.numbers[name] = self.numbers.get(name, 0) + 1
+            self.masks[key] = f"[{name} {self.numbers[name]}]"
         return self.masks[key]
 
 

@@ -1,6 +1,7 @@
 """Builds a static site of runs: an index with filters, trends, a comparison of any two, and every report; judges nothing.
 
-All in one folder that works from a file share: one page with its data inside, and the reports beside it, personal data masked.
+All in one folder that works from a file share: one page with its data inside, and the reports beside it (see `copies`), personal data
+masked.
 """
 
 from __future__ import annotations
@@ -15,29 +16,29 @@ import jinja2
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_atomically
 from seqgpt_lab.reports.collect import read_metrics
-from seqgpt_lab.reports.masked_page import mask_page, read_personal
+from seqgpt_lab.reports.copies import REPORTS, copy_report, remove_others
+from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.masking import Masker
-from seqgpt_lab.reports.page import UNMASKED
 from seqgpt_lab.reports.runs import Run, list_runs
 
 INDEX = "index.html"
-REPORTS = "reports"
-_PAGE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def build_site(runs_dir: str | Path, output: str | Path, progress: Callable[[int, int], None] | None = None) -> Path:
     """Write the site of all runs in `runs_dir` into `output` and return its index. progress: called with runs done and runs in all.
 
-    A report that has not changed since the last time is left as it is. Raises RunError for a broken record or when the site cannot be
-    written; a run whose metrics cannot be read is listed with what is wrong.
+    A report is left as it is where neither the run's page, what it noted as personal nor the masking has changed since the last time;
+    reports of runs that are no longer there are removed. Raises RunError for a broken record or when the site cannot be written; a run
+    whose metrics cannot be read is listed with what is wrong.
     """
     runs, folder = list_runs(runs_dir), Path(output)
     records = []
     try:
         (folder / REPORTS).mkdir(parents=True, exist_ok=True)
+        remove_others(runs, folder)
         for number, run in enumerate(runs, 1):
-            records.append(run_record(run, _copy_report(run, folder)))
+            records.append(run_record(run, copy_report(run, folder)))
             if progress is not None:
                 progress(number, len(runs))
         write_atomically(folder / INDEX, render_index(records))
@@ -76,17 +77,6 @@ def render_index(records: list[dict[str, Any]]) -> str:
     data = json.dumps(records, ensure_ascii=True).replace("<", "\\u003c")
     style = (_TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
     return environment.get_template("site/index.html.j2").render(data=data, style=style, runs=len(records))
-
-
-def _copy_report(run: Run, folder: Path) -> str | None:
-    """Put the run's report, masked, into the site; its address there, None without a report."""
-    source, target = run.folder / _PAGE, folder / REPORTS / f"{run.id}.html"
-    if not source.is_file():
-        return None
-    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-        html = source.read_text(encoding="utf-8").replace(UNMASKED, "Masked for this site")
-        write_atomically(target, mask_page(html, read_personal(run.folder))[0])
-    return f"{REPORTS}/{target.name}"
 
 
 def _kind(found: Any) -> dict[str, Any]:

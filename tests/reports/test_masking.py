@@ -189,6 +189,11 @@ def test_what_the_page_itself_shows_of_a_personal_field_is_masked_everywhere() -
     assert said.count("云智") >= 4
 
 
+def test_a_page_that_has_masks_gives_another_value_another_mask() -> None:
+    once, _ = mask_page(page("<p>张伟、谢翠、13812345678</p>"), {"姓名": ["张伟"]})
+    assert "<p>[姓名 1]、[姓名 2]、[phone 1]</p>" in mask_page(once, {"姓名": ["张伟", "谢翠"]})[0]
+
+
 def test_a_page_of_thousands_of_values_is_masked_in_seconds() -> None:
     values = [secrets.token_hex(6) for _ in range(3000)]
     body = "".join(f"<p>{value} 的文本，没有别的。</p>" for value in values)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from seqgpt_lab.errors import RunError
+from seqgpt_lab.reports import copies
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.runs import Failure, Run, write_run
 from seqgpt_lab.reports.site import build_site
@@ -72,3 +74,36 @@ def test_reports_that_have_not_changed_are_left_and_broken_metrics_named(runs: P
     assert "metrics.json cannot be read" in index.read_text(encoding="utf-8")
     with pytest.raises(RunError, match="cannot be written"):
         build_site(runs, report)
+
+
+def test_a_report_goes_with_its_run_and_files_of_others_stay(runs: Path, tmp_path: Path) -> None:
+    reports = tmp_path / "site" / "reports"
+    build_site(runs, tmp_path / "site")
+    for name in ("notes.html", "20240101-0.html", "empty.html"):
+        (reports / name).write_text("mine" if name != "empty.html" else "")
+    (runs / "20240316-2" / "report.html").unlink()
+    shutil.rmtree(runs / "20240315-1")
+    build_site(runs, tmp_path / "site")
+    assert sorted(path.name for path in reports.iterdir()) == ["20240101-0.html", "empty.html", "notes.html"]
+
+
+def test_a_report_is_masked_anew_when_more_is_personal_or_the_masking_changes(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runs / "20240315-1" / "personal.json").unlink()
+    build_site(runs, tmp_path / "site")
+    report = tmp_path / "site" / "reports" / "20240315-1.html"
+    assert "谢翠" in report.read_text(encoding="utf-8")
+    (runs / "20240315-1" / "personal.json").write_text('{"姓名": ["谢翠"]}')
+    build_site(runs, tmp_path / "site")
+    masked = report.read_bytes()
+    assert "谢翠" not in masked.decode("utf-8")
+    (runs / "20240315-1" / "personal.json").write_text('{"姓名": ["谢翠", "toy.ipynb"]}')
+    build_site(runs, tmp_path / "site")
+    assert b"toy.ipynb" in masked and b"toy.ipynb" not in report.read_bytes()
+    before = report.stat().st_ino
+    build_site(runs, tmp_path / "site")
+    assert report.stat().st_ino == before
+    monkeypatch.setattr(copies, "_masking", lambda: "better")
+    build_site(runs, tmp_path / "site")
+    assert report.stat().st_ino != before

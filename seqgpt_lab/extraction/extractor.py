@@ -54,6 +54,7 @@ class Extractor:
     grounded: values can then only be parts of the text (`grounding.py`), and the labels of a classification only those asked.
     drafts: answers are guessed ahead (`drafting.py`), which makes them quicker, never different. learn: from earlier answers too, which
     is quicker still; but how the engine rounds, the last digits of a confidence, can then depend on what was asked before.
+    options: all of these as they were given, by name, so that another extractor can be made like this one.
     """
 
     def __init__(
@@ -74,6 +75,16 @@ class Extractor:
                 f"max_length {max_length}, max_new_tokens {max_new_tokens}, labels_per_prompt {labels_per_prompt} and overlap {overlap} "
                 "must be at least 16, 1, 1 and 0"
             )
+        self.options: dict[str, int | None] = {
+            "max_length": max_length,
+            "max_new_tokens": max_new_tokens,
+            "labels_per_prompt": labels_per_prompt,
+            "window_length": window_length,
+            "overlap": overlap,
+            "grounded": grounded,
+            "drafts": drafts,
+            "learn": learn,
+        }
         self.engine = engine
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
         self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt

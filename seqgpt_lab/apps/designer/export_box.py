@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ipywidgets
 
-from seqgpt_lab.apps.designer.export import Recipe, to_code, to_json
+from seqgpt_lab.apps.designer.export import to_code, to_json
 from seqgpt_lab.apps.designer.fragments import download, note
 from seqgpt_lab.apps.designer.session import Session, Trial
 from seqgpt_lab.errors import OptionError
@@ -22,8 +22,8 @@ Safely = Callable[[Callable[[], None]], Callable[[object], None]]
 class ExportBox:
     """safely: makes a handler of an action, showing its error. What is shown was asked for with a button; it does not follow edits."""
 
-    def __init__(self, session: Session, recipe: Recipe, safely: Safely) -> None:
-        self._session, self._recipe = session, recipe
+    def __init__(self, session: Session, safely: Safely) -> None:
+        self._session = session
         self._trial: Trial | None = None
         self.format = ipywidgets.ToggleButtons(options=list(_FORMATS))
         self.content = ipywidgets.Textarea(rows=12, disabled=True, layout={"width": "auto"})
@@ -71,4 +71,4 @@ class ExportBox:
             return self._session.design.label_set().to_yaml()
         if self._trial is None:
             raise OptionError("nothing was run yet, so there is no result; press Run first")
-        return to_json(self._trial) if self.format.value == _JSON else to_code(self._trial, self._recipe)
+        return to_json(self._trial) if self.format.value == _JSON else to_code(self._trial, self._session.extractor)

@@ -11,7 +11,6 @@ import ipywidgets
 
 from seqgpt_lab.apps.designer import fragments
 from seqgpt_lab.apps.designer.contest import Contest, Progress
-from seqgpt_lab.apps.designer.export import Recipe
 from seqgpt_lab.apps.designer.export_box import ExportBox
 from seqgpt_lab.apps.designer.label_editor import LabelEditor
 from seqgpt_lab.apps.designer.session import Session, Stopped, Trial
@@ -28,18 +27,18 @@ _A_B = _TABS.index("A/B")
 
 
 class Designer:
-    """A page to design labels on. session: what it shows; recipe: how its extractor was made, for exported code.
+    """A page to design labels on. session: what it shows.
 
     Shown by a notebook as it is. Extraction runs in a thread of its own, one at a time, so that the page can be used and the work
     be stopped meanwhile; `worker.wait()` waits for it.
     """
 
-    def __init__(self, session: Session, recipe: Recipe | None = None) -> None:
+    def __init__(self, session: Session) -> None:
         self.session, self.worker = session, Worker(self._told)
         self._showing = False
         self._build_inputs()
         self._build_buttons()
-        self._build_results(recipe or Recipe())
+        self._build_results()
         self.page = ipywidgets.VBox([self.text, self.sampling, self.labels.box, self.buttons, self.status, self.results])
         self.page.add_class("seqgpt-designer")
         self._show_design()
@@ -72,12 +71,12 @@ class Designer:
         self.buttons = ipywidgets.HBox([self.run_button, self.stop_button, self.undo_button, self.redo_button, self.bar])
         self.status = self._html("status")
 
-    def _build_results(self, recipe: Recipe) -> None:
+    def _build_results(self) -> None:
         self.marks, self.values, self.raw, self.contest = map(self._html, ("marks", "values", "raw", "contest"))
         self.history = ipywidgets.Select(options=[], rows=8, layout=_WIDE)
         self.history.add_class("seqgpt-history")
         again = self._button("Take up again", "again", "Back to the text and labels of this trial", self._take_up_again)
-        self.export = ExportBox(self.session, recipe, self.safely)
+        self.export = ExportBox(self.session, self.safely)
         pages = [self.marks, self.values, self.raw, self._comparison(), ipywidgets.VBox([self.history, again]), self.export.box]
         self.results = ipywidgets.Tab(pages, titles=_TABS)
 

@@ -12,11 +12,15 @@ import pytest
 from bs4 import BeautifulSoup
 from ipywidgets import Button, Widget
 
+from seqgpt_lab.apps.designer.design import Design
 from seqgpt_lab.apps.designer.panel import Designer
 from seqgpt_lab.apps.designer.session import Session
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import CheckpointError
+from seqgpt_lab.extraction.drafts import drafts_of
 from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from tests.apps.designer.conftest import TEXT, KnownValues
 
@@ -186,7 +190,7 @@ def test_exports_are_shown_saved_and_loaded_again(designer: Designer, tmp_path: 
     assert "nothing was run yet" in click(designer, "Export")
     click(designer, "Run")
     click(designer, "Export")
-    assert ast.parse(export.content.value) and 'download="extract.py"' in export.link.value
+    assert "there is no code" in designer.status.value and export.content.value == ""
     export.format.value = "Result (JSON)"
     click(designer, "Export")
     assert json.loads(export.content.value)["values"] == {"姓名": "张伟", "年龄": "35岁"}
@@ -200,6 +204,17 @@ def test_exports_are_shown_saved_and_loaded_again(designer: Designer, tmp_path: 
     for path, name in ((tmp_path / "no" / "a.yaml", "Save"), (tmp_path / "b.yaml", "Load label set")):
         export.path.value = str(path)
         assert str(path) in click(designer, name)
+
+
+def test_code_is_exported_as_the_session_s_extractor_was_made(random_model: Path) -> None:
+    with Engine.load(random_model) as engine:
+        designer = Designer(Session(Extractor(engine, max_new_tokens=3, grounded=True), design=Design(TEXT, drafts_of("姓名"))))
+        click(designer, "Run")
+        designer.export.format.value = "Code"
+        click(designer, "Export")
+    assert ast.parse(designer.export.content.value) and 'download="extract.py"' in designer.export.link.value
+    assert f"Engine.load({str(random_model)!r}" in designer.export.content.value
+    assert "Extractor(engine, max_new_tokens=3, grounded=True)" in designer.export.content.value
 
 
 def test_a_page_without_a_kernel_says_what_is_missing(designer: Designer) -> None:

@@ -7,28 +7,34 @@ A record is `{"text", "label" or "labels": [[start, end, label], …]}` or `{"te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.documents.reading import Reading
+from seqgpt_lab.documents.reading import Reading, Source
 from seqgpt_lab.documents.records import integer, read_records, required, typed
 
 _SPANS = ("label", "labels", "entities")
 _READ = {"id", "text", "data", *_SPANS}
 
 
-def read_doccano(path: str | Path) -> Reading:
+def read_doccano(source: Source) -> Reading:
     """The export's documents; a record that cannot be used becomes a Problem. Raises DocumentError for a file that cannot be read."""
-    return read_records(path, _document)
+    return read_records(source, _document)
 
 
 def is_doccano(record: Mapping[str, Any]) -> bool:
-    """Whether a record can only be doccano's."""
-    entities = record.get("entities")
-    labelled = any(isinstance(record.get(key), list) for key in ("label", "labels"))
-    return labelled or bool(isinstance(entities, list) and entities and isinstance(entities[0], dict) and "start_offset" in entities[0])
+    """Whether a record has a span that only doccano writes."""
+    return any(isinstance(span, list) or (isinstance(span, dict) and "start_offset" in span) for span in _spans(record))
+
+
+def may_be_doccano(record: Mapping[str, Any]) -> bool:
+    """Whether a record looks like doccano's though no span shows it: keys of its own, and nothing labelled."""
+    return any(isinstance(record.get(key), list) for key in ("label", "labels", "relations"))
+
+
+def _spans(record: Mapping[str, Any]) -> list[object]:
+    return [span for key in _SPANS for span in (record[key] if isinstance(record.get(key), list) else [])]
 
 
 def _document(record: Mapping[str, Any], default_id: str) -> Document:

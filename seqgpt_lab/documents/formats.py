@@ -1,22 +1,19 @@
-"""Chooses the reader of a file of documents by its name and its first record; knows no format itself."""
+"""Chooses the reader of a file of documents by its name, for JSON by its records; knows no format itself."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 from seqgpt_lab.documents.bio import read_bio
-from seqgpt_lab.documents.doccano import is_doccano, read_doccano
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.jsonl import read_jsonl
-from seqgpt_lab.documents.label_studio import is_label_studio, read_label_studio
+from seqgpt_lab.documents.json_formats import detect_json, read_json
 from seqgpt_lab.documents.reading import Problem, Reading, read_text
-from seqgpt_lab.documents.records import records
+from seqgpt_lab.documents.records import LINES
 from seqgpt_lab.documents.tables import Columns, read_table
 from seqgpt_lab.errors import DocumentError, OptionError
 
@@ -33,13 +30,12 @@ _SUFFIXES: dict[str, Format] = {
     ".bmes": "bio",
     ".conll": "bio",
 }
-_LINES = (".jsonl", ".ndjson")
-_RECORDS = (*_LINES, ".json")
+_RECORDS = (*LINES, ".json")
 _LISTED_PROBLEMS = 20
 
 
 def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = ()) -> Reading:
-    """The documents of a file or folder. kind: one of FORMATS; empty: by the name's ending, for JSON by the first record.
+    """The documents of a file or folder. kind: one of FORMATS; empty: by the name's ending, for JSON by all records.
 
     gold: labels whose values a table may have in columns of that name. Raises OptionError for an unknown kind, DocumentError for
     what cannot be read or told.
@@ -75,12 +71,7 @@ def detect(path: str | Path) -> Format:
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
     if suffix in _RECORDS:
-        first = _first_line(path) if suffix in _LINES else next((record for _, record in records(path)), None)
-        if isinstance(first, dict) and is_label_studio(first):
-            return "label-studio"
-        if isinstance(first, dict) and is_doccano(first):
-            return "doccano"
-        return "jsonl" if suffix in _LINES else "label-studio"
+        return detect_json(path)
     known = ", ".join([*_RECORDS, *_SUFFIXES])
     raise DocumentError(f"{path}: cannot read {suffix or 'a file without a suffix'}; wanted {known}, or a folder of .txt files")
 
@@ -111,22 +102,15 @@ def _listing(path: str | Path, reading: Reading) -> str:
     return "\n".join([f"{path}: {total} of {total + len(reading.documents)} lines hold no usable document:", *shown, *more])
 
 
-def _first_line(path: str | Path) -> object:
-    """The first line as JSON; None for one that is none, and for a file that its reader will refuse."""
-    with suppress(OSError, ValueError, RecursionError), open(path, "rb") as stream:
-        return json.loads(next((line for line in stream if line.strip()), b"").decode("utf-8-sig"))
-    return None
-
-
 def _read_text(path: str | Path) -> Reading:
     return Reading((read_text(path),), ())
 
 
 _READERS: Mapping[str, Callable[[str | Path], Reading]] = {
-    "jsonl": read_jsonl,
+    "jsonl": partial(read_json, kind="jsonl"),
     "text": _read_text,
     "folder": read_folder,
     "bio": read_bio,
-    "doccano": read_doccano,
-    "label-studio": read_label_studio,
+    "doccano": partial(read_json, kind="doccano"),
+    "label-studio": partial(read_json, kind="label-studio"),
 }

@@ -6,36 +6,46 @@ marked text too, it is compared, and offsets that fit in code points already are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.offsets import Unit, in_code_points, recognise
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.documents.reading import Reading
+from seqgpt_lab.documents.reading import Reading, Source
 from seqgpt_lab.documents.records import integer, read_records, required, typed
 
+_Value = tuple[str, Mapping[str, Any], bool]
+"""Where a result is, its value, and whether its labels are read."""
 
-def read_label_studio(path: str | Path, text: str = "") -> Reading:
+
+def read_label_studio(source: Source, text: str = "") -> Reading:
     """The export's documents; a task that cannot be used becomes a Problem.
 
     text: the key under which tasks hold their text; empty: `text`, or the only text there is. A task that several people labelled is
-    refused unless one annotation is marked as ground truth. Raises DocumentError for a file that cannot be read.
+    refused unless one annotation is marked as ground truth, and so is one with marks that are not read (`hypertextlabels`, say).
+    Predictions and cancelled annotations are no gold. Raises DocumentError for a file that cannot be read.
     """
-    return read_records(path, lambda record, default_id: _document(record, default_id, text))
+    return read_records(source, lambda record, default_id: _document(record, default_id, text))
 
 
 def is_label_studio(record: Mapping[str, Any]) -> bool:
     """Whether a record can only be Label Studio's."""
-    return isinstance(record.get("data"), dict) and ("annotations" in record or "completions" in record)
+    return (isinstance(record.get("data"), dict) and _annotations_key(record) != "") or any("labels" in mark for _, mark in _marks(record))
 
 
 def _document(record: Mapping[str, Any], default_id: str, key: str) -> Document:
     data = typed(record.get("data", record), dict, "'data'")
     text = _text(data, key)
-    results = _results(record) if "annotations" in record else _minimal(record)
-    gold = tuple(entity for number, value in enumerate(results, start=1) for entity in _entities(text, value, f"result {number}"))
+    annotations = _annotations_key(record)
+    found = _results(record, annotations) if annotations else _minimal(record)
+    read = [(where, value) for where, value, is_read in found if is_read]
+    places = [(value.get("start"), value.get("end")) for _, value in read]
+    for where, value, is_read in found:
+        # A choice or a note on a marked place repeats the place; it says nothing of its own that is gold.
+        if not is_read and (value.get("start"), value.get("end")) not in places:
+            raise ValueError(f"{where} marks a place that is not read: {value!r:.120}; only 'labels' are, so label this place with those")
+    gold = tuple(entity for where, value in read for entity in _entities(text, value, where))
     return Document(str(record.get("id", default_id)), text, gold, {})
 
 
@@ -48,20 +58,44 @@ def _text(data: Mapping[str, Any], key: str) -> str:
     return texts[name]
 
 
-def _results(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The values of the one annotation that counts."""
-    annotations = [one for one in typed(record["annotations"], list, "'annotations'") if not one.get("was_cancelled")]
+def _annotations_key(record: Mapping[str, Any]) -> str:
+    """Where a task has its annotations, `completions` in old exports; empty where it has none."""
+    return next((key for key in ("annotations", "completions") if key in record), "")
+
+
+def _results(record: Mapping[str, Any], key: str) -> list[_Value]:
+    """The values of the one annotation that counts, those with a place in the text."""
+    annotations = [typed(one, dict, f"{key}[{at}]") for at, one in enumerate(typed(record[key], list, f"'{key}'"))]
+    annotations = [one for one in annotations if not one.get("was_cancelled")]
     truth = [one for one in annotations if one.get("ground_truth")] or annotations
     if len(truth) > 1:
         raise ValueError(f"the task has {len(truth)} annotations; mark one as ground truth, or export one for each task")
     results = typed(truth[0].get("result") or [], list, "'result'") if truth else []
-    return [typed(required(one, "value", "a result"), dict, "'value'") for one in results if one.get("type", "labels") == "labels"]
+    found: list[_Value] = []
+    for number, one in enumerate(results, start=1):
+        where, kind = f"result {number}", typed(one, dict, f"result {number}").get("type", "labels")
+        if kind == "labels":
+            found.append((where, typed(required(one, "value", where), dict, f"'value' of {where}"), True))
+        elif isinstance(one.get("value"), dict) and _is_mark(one["value"]):
+            found.append((f"{where} of type {kind!r}", one["value"], False))
+    return found
 
 
-def _minimal(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The values of JSON-MIN: the first list of mappings with a start and an end."""
-    lists = [value for value in record.values() if isinstance(value, list) and value and isinstance(value[0], dict) and "start" in value[0]]
-    return lists[0] if lists else []
+def _minimal(record: Mapping[str, Any]) -> list[_Value]:
+    """The values of JSON-MIN, which has a list of marks for every control of the labelling page."""
+    return [(where, mark, "labels" in mark) for where, mark in _marks(record)]
+
+
+def _marks(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Where and what every mapping with a start is, of those that a record's keys hold."""
+    for key, content in record.items():
+        for number, value in enumerate(content if isinstance(content, list) else [content], start=1):
+            if isinstance(value, dict) and _is_mark(value):
+                yield f"result {number} of {key!r}", value
+
+
+def _is_mark(value: Mapping[str, Any]) -> bool:
+    return any(key in value for key in ("start", "start_offset", "startOffset"))
 
 
 def _entities(text: str, value: Mapping[str, Any], where: str) -> list[Entity]:

@@ -10,6 +10,9 @@ from typing import NoReturn
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError
 
+Source = str | Path | bytes
+"""A file's path, or what such a file would hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -38,12 +41,21 @@ def read_text(path: str | Path) -> Document:
     return Document(id=Path(path).stem, text=re.sub(r"\r?\n\Z", "", read_bytes_as_text(path)))
 
 
+def read_bytes(source: Source) -> bytes:
+    """The bytes of a file, or those given. Raises DocumentError for a file that cannot be read."""
+    if isinstance(source, bytes):
+        return source
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        cannot_read(source, error)
+
+
 def read_bytes_as_text(path: str | Path) -> str:
     """A whole UTF-8 file, line ends as they are, without a byte order mark. Raises DocumentError as `read_text` does."""
+    raw = read_bytes(path)
     try:
-        return decode(Path(path).read_bytes())
-    except OSError as error:
-        cannot_read(path, error)
+        return decode(raw)
     except DocumentError as error:
         raise DocumentError(f"{path}: {error}") from error
 

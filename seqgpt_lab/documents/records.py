@@ -9,21 +9,23 @@ from typing import Any, TypeVar
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
+from seqgpt_lab.documents.reading import Problem, Reading, Source, decode, read_bytes
 from seqgpt_lab.errors import DocumentError
 
 T = TypeVar("T")
+LINES = (".jsonl", ".ndjson")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NAMES: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
 
 
-def read_records(path: str | Path, parse: Callable[[Mapping[str, Any], str], Document]) -> Reading:
+def read_records(source: Source, parse: Callable[[Mapping[str, Any], str], Document]) -> Reading:
     """Documents of a JSON list or of JSON lines. parse: given a record and an id for it, raises DocumentError or ValueError.
 
     A problem's line is the record's, in a list its number from 1. Raises DocumentError for a file that cannot be read.
     """
     documents: dict[str, Document] = {}
     problems: list[Problem] = []
-    for number, record in records(path):
+    for number, record in records(source):
         try:
             if isinstance(record, ValueError):
                 raise record
@@ -36,21 +38,39 @@ def read_records(path: str | Path, parse: Callable[[Mapping[str, Any], str], Doc
     return Reading(tuple(documents.values()), tuple(problems))
 
 
-def records(path: str | Path) -> Iterator[tuple[int, object]]:
-    """Number and record, or the ValueError in its place, of a JSON list or of JSON lines. Raises DocumentError for an unreadable file."""
-    content = read_bytes_as_text(path)
-    if content.lstrip().startswith("["):
+def records(source: Source) -> Iterator[tuple[int, object]]:
+    """Number and record, or the ValueError in its place, of a JSON list or of JSON lines.
+
+    Raises DocumentError for a file that cannot be read, and for one that begins a list and is none, unless its name promises lines.
+    """
+    content = read_bytes(source)
+    listed = json_list(source, content)
+    return _lines(content) if listed is None else enumerate(listed, start=1)
+
+
+def json_list(source: Source, content: bytes) -> list[object] | None:
+    """The list that a source's content is as a whole; None where it is lines. Raises DocumentError as `records` does."""
+    if not content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
+        return None
+    try:
+        found = json.loads(decode(content))
+    except (ValueError, RecursionError) as error:
+        if isinstance(source, bytes) or Path(source).suffix.lower() in LINES:
+            return None  # a line that begins with a bracket costs itself alone
+        raise DocumentError(f"{source}: not a JSON list: {error}") from error
+    return typed(found, list, "the file")
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, object]]:
+    for number, line in enumerate(content.split(b"\n"), start=1):
         try:
-            yield from enumerate(json.loads(content), start=1)
+            text = decode(line, byte_order_mark=number == 1)
+            if text.strip():
+                yield number, json.loads(text)
+        except DocumentError as error:
+            yield number, error
         except (ValueError, RecursionError) as error:
-            raise DocumentError(f"{path}: not a JSON list: {error}") from error
-        return
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield number, ValueError(f"not JSON: {error}; wanted one object a line")
+            yield number, ValueError(f"not JSON: {error}; wanted one object a line")
 
 
 def typed(value: object, wanted: type[T], where: str) -> T:

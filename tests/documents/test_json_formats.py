@@ -1,0 +1,107 @@
+"""JSON documents of three programs: told apart by all records, and every mark in them is read or named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqgpt_lab.documents.document import Entity
+from seqgpt_lab.documents.formats import load_documents, read_documents
+from seqgpt_lab.documents.reading import Reading
+
+TEXT = "😀张伟，35岁"
+NAME = Entity("姓名", 1, 3, "张伟")
+
+
+def problems(reading: Reading) -> list[str]:
+    return [str(problem) for problem in reading.problems]
+
+
+def written(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+NOTHING = {"id": 1, "text": "无", "entities": [], "relations": []}
+SOMEBODY = {"id": 2, "text": TEXT, "entities": [{"id": 9, "label": "姓名", "start_offset": 1, "end_offset": 3}], "relations": []}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize("records", [[NOTHING, SOMEBODY], [SOMEBODY, NOTHING], [NOTHING]])
+def test_records_without_gold_do_not_decide_the_format(tmp_path: Path, suffix: str, records: list[dict[str, object]]) -> None:
+    listed = json.dumps(records, ensure_ascii=False)
+    lines = "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+    found = load_documents(written(tmp_path / f"a{suffix}", listed if suffix == ".json" else lines))
+    assert {document.id: document.gold for document in found} == {
+        str(record["id"]): (NAME,) if record is SOMEBODY else () for record in records
+    }
+
+
+def test_a_stray_record_of_another_format_costs_only_itself(tmp_path: Path) -> None:
+    own = [json.dumps({"text": TEXT, "entities": [{"label": "姓名", "start": 1, "end": 3, "text": "张伟"}]})] * 2
+    reading = read_documents(written(tmp_path / "a.jsonl", "\n".join([json.dumps({"text": "x", "label": [[0, 1, "姓名"]]}), *own])))
+    assert [document.gold for document in reading.documents] == [(NAME,), (NAME,)]
+    assert "line 1: the line has the unknown key 'label'" in problems(reading)[0]
+
+
+def test_a_line_that_cannot_be_read_costs_no_other_line_of_doccano(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf[\n" + json.dumps(SOMEBODY).encode() + b'\n{"text": "\xff"}\n')
+    reading = read_documents(path)
+    assert [document.gold for document in reading.documents] == [(NAME,)]
+    assert [problem.line for problem in reading.problems] == [1, 3] and "not UTF-8" in problems(reading)[1]
+
+
+def mark(start: int, end: int, **more: object) -> dict[str, object]:
+    return {"start": start, "end": end, **more}
+
+
+def test_label_studio_min_keeps_the_marks_of_every_control(tmp_path: Path) -> None:
+    found = {
+        "id": 1,
+        "text": "张伟在云智公司",
+        "label": [mark(0, 2, text="张伟", labels=["姓名"])],
+        "org": [mark(3, 7, text="云智公司", labels=["公司"])],
+        "sure": [mark(3, 7, text="云智公司", choices=["是"])],
+    }
+    (document,) = load_documents(written(tmp_path / "a.json", [{"id": 0, "text": "无"}, found]))[1:]
+    assert [(one.label, one.text) for one in document.gold] == [("姓名", "张伟"), ("公司", "云智公司")]
+    (problem,) = problems(read_documents(written(tmp_path / "b.json", [found | {"sure": [mark(0, 7, choices=["是"])]}])))
+    assert "result 1 of 'sure' marks a place that is not read" in problem
+
+
+def annotated(*results: object, key: str = "annotations") -> dict[str, object]:
+    return {"id": 3, "data": {"text": TEXT}, key: [{"result": list(results)}]}
+
+
+LABELLED = {"type": "labels", "value": mark(2, 4, text="张伟", labels=["姓名"])}
+
+
+def test_label_studio_results_that_are_no_marks_of_their_own_are_left_out(tmp_path: Path) -> None:
+    choice = {"type": "choices", "value": mark(2, 4, text="张伟", choices=["是"])}
+    relation = {"type": "relation", "from_id": "a", "to_id": "b"}
+    whole = {"type": "choices", "value": {"choices": ["合同"]}}
+    for key in ("annotations", "completions"):
+        found = annotated(LABELLED, choice, relation, whole, key=key)
+        assert [one.gold for one in load_documents(written(tmp_path / "a.json", [found]))] == [(NAME,)]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (
+            annotated(LABELLED, {"type": "hypertextlabels", "value": mark(5, 7, hypertextlabels=["年龄"])}),
+            "result 2 of type 'hypertextlabels'",
+        ),
+        (annotated("x"), "result 1 is 'x'; it must be an object"),
+        ({"data": {"text": TEXT}, "annotations": ["a"]}, "annotations[0] is 'a'; it must be an object"),
+        ({"text": TEXT, "entities": [mark(1, 3, text="张伟", label="姓名")]}, "result 1 of 'entities' marks a place that is not read"),
+    ],
+)
+def test_label_studio_marks_that_are_not_read_are_named_with_their_task(tmp_path: Path, found: dict[str, object], told: str) -> None:
+    reading = read_documents(written(tmp_path / "a.json", [annotated(LABELLED), found]))
+    assert [document.gold for document in reading.documents] == [(NAME,)]
+    (problem,) = problems(reading)
+    assert problem.startswith("line 2: ") and told in problem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from seqgpt_lab.documents.jsonl import parse_jsonl_line
+from seqgpt_lab.documents.separated import Row, separated_rows
 from seqgpt_lab.errors import DocumentError, OptionError
 
 LARGEST_ROW = 64 * 2**20
@@ -135,7 +135,7 @@ def _read_file(file: Path, name: str, columns: Columns) -> Iterator[_Found]:
             )
     except OSError as error:
         yield _Found(None, "" if name else file.name, None, f"cannot read the file: {error.strerror or error}")
-    except (DocumentError, csv.Error, UnicodeError) as error:
+    except (DocumentError, UnicodeError) as error:
         yield _Found(None, "" if name else file.name, None, f"cannot read it: {error}")
 
 
@@ -174,19 +174,22 @@ def _bounded_lines(stream: IO[bytes]) -> Iterator[bytes | None]:
 
 def _read_csv(file: Path, columns: Columns, delimiter: str) -> Iterator[_Found]:
     encoding, note = _encoding(file, columns)
-    csv.field_size_limit(LARGEST_ROW)
     with open(file, "rb") as content, TextIOWrapper(content, encoding, newline="") as stream:
-        rows = csv.DictReader(stream, delimiter=delimiter)
-        names = list(rows.fieldnames or ())
+        rows = separated_rows(stream, delimiter, LARGEST_ROW)
+        head = next(rows, Row(1, []))
+        names = head.cells
+        if head.failure:
+            raise DocumentError(f"line {head.line}: {head.failure}")
         if columns.text not in names:
             raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
         for number, row in enumerate(rows, start=1):
-            text, failure = row[columns.text], ""
-            if None in row:  # where DictReader puts surplus cells
+            cells = dict(zip(names, row.cells, strict=False))
+            text, failure = cells.get(columns.text), f"line {row.line}: {row.failure}" if row.failure else ""
+            if len(row.cells) > len(names):
                 text, failure = None, f"the row has more cells than the {len(names)} of the header; put texts with commas into quotes"
-            elif text is None:
+            elif text is None and not failure:
                 failure = f"the row has no cell for {columns.text!r}; the header has {len(names)} columns"
-            yield _Found(row.get(columns.id) or None, f"row-{number}", text, failure, note, content.tell())
+            yield _Found(cells.get(columns.id) or None, f"row-{number}", text, failure, note, content.tell())
 
 
 def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:

@@ -88,6 +88,29 @@ def test_a_line_that_is_too_long_is_a_failure_and_the_next_one_is_read(tmp_path:
     assert [item.text for item in rows(table)] == ["b" * 500, None]
 
 
+def test_a_stray_quote_in_a_table_is_a_failure_and_swallows_no_other_row(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text('id,text\na,"张伟，\n35岁"\nb,"李娜，40岁\n\nc,王五，28岁\nd,"赵""六"\ne,"钱"七\nf,孙八\n', encoding="utf-8")
+    found = rows(path)
+    assert [(item.id, item.text) for item in found] == [
+        ("a", "张伟，\n35岁"),
+        ("row-2", None),
+        ("c", "王五，28岁"),
+        ("d", '赵"六'),
+        ("row-5", None),
+        ("f", "孙八"),
+    ]
+    assert found[1].failure.startswith("line 4: ") and "write a quote inside one twice" in found[1].failure
+    assert found[4].failure.startswith("line 8: ")
+
+
+def test_a_quote_that_is_never_closed_takes_the_rest_where_a_row_is_one_cell(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text('text\n张伟\n"李娜\n王五\n', encoding="utf-8")
+    assert [item.text for item in rows(path)] == ["张伟", None]
+    assert "line 3: " in rows(path)[1].failure and "takes the lines up to 4 with it" in rows(path)[1].failure
+
+
 def test_another_input_has_another_fingerprint(folder: Path) -> None:
     before = Source(folder, Columns()).fingerprint()
     assert Source(folder, Columns()).fingerprint() == before != Source(folder, Columns("t")).fingerprint()

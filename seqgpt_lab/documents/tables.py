@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import io
 import zipfile
@@ -14,6 +13,7 @@ from typing import Any
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
+from seqgpt_lab.documents.separated import separated_rows
 from seqgpt_lab.errors import DocumentError
 
 TEXT_COLUMNS = ("text", "文本", "内容", "正文", "content")
@@ -48,7 +48,7 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
 
     A gold value is looked for in its row's text and must stand there exactly once. Rows that cannot be used become Problems: an empty
     text, a cell that belongs to merged cells (named), a value that is not in the text. Raises DocumentError for a file that cannot
-    be read, a sheet or column that does not exist, repeated column names and merged cells in the head.
+    be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
     source = _excel(path, sheet) if Path(path).suffix.lower() in EXCEL else _separated(path)
@@ -111,23 +111,17 @@ def _entity(text: str, label: str, value: str) -> Entity:
 def _separated(path: str | Path) -> Iterator[_Row]:
     """Rows of a file with commas, or tabs where its name ends in .tsv; the head first."""
     delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
-    reader = csv.reader(io.StringIO(read_bytes_as_text(path), newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
-    number = 1
-    try:
-        for cells in reader:
-            if not names:
-                names = _head(path, cells)
-                yield _Row(1, dict(zip(names, names, strict=True)), {})
-            elif any(cell.strip() for cell in cells):
-                extra = len(cells) - len(names)
-                fault = {"": f"the row has {len(cells)} cells, the head {len(names)}; put texts with a {delimiter!r} in quotes"}
-                yield _Row(number, dict(zip(names, cells, strict=False)), fault if extra else {})
-            number = reader.line_num + 1
-    except csv.Error as error:
-        raise DocumentError(
-            f"{path}: the row that begins on line {number} cannot be read ({error}); quote texts that hold quotes"
-        ) from error
+    for row in separated_rows(io.StringIO(read_bytes_as_text(path), newline=""), delimiter):
+        if not names:
+            if row.failure:
+                raise DocumentError(f"{path}: line {row.line}, which must name the columns: {row.failure}")
+            names = _head(path, row.cells)
+            yield _Row(row.line, dict(zip(names, names, strict=True)), {})
+        elif row.failure or any(cell.strip() for cell in row.cells):
+            fault = f"the row has {len(row.cells)} cells, the head {len(names)}; put texts with a {delimiter!r} in quotes"
+            wrong = row.failure or (fault if len(row.cells) != len(names) else "")
+            yield _Row(row.line, dict(zip(names, row.cells, strict=False)), {"": wrong} if wrong else {})
 
 
 def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:

@@ -16,6 +16,7 @@ from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.formats import FORMATS, detect, load_documents, read_documents
 from seqgpt_lab.documents.label_studio import read_label_studio
 from seqgpt_lab.documents.reading import Reading
+from seqgpt_lab.documents.separated import separated_rows
 from seqgpt_lab.documents.tables import Columns, read_table
 from seqgpt_lab.errors import DocumentError, OptionError
 
@@ -215,7 +216,7 @@ def test_merged_cells_in_the_head_are_named(tmp_path: Path) -> None:
         ("名称,说明\n", "no column text or 文本.*there are ⟪名称, 说明⟫"),
         ("text,text\n", "give each a name"),
         ("text,,b\n", r"\(none\)"),
-        ('text\n"张伟\n', "row that begins on line 2"),
+        ('text,"张伟\n', "line 1, which must name the columns: the row cannot be read"),
     ],
 )
 def test_a_table_that_cannot_be_read_says_why(tmp_path: Path, content: str, told: str) -> None:
@@ -233,6 +234,28 @@ def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> N
         "line 6: the row has 4 cells, the head 3; put texts with a ',' in quotes",
         "line 8: the id ⟪3⟫ was already used; every row needs its own",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "kept", "lost"),
+    [
+        ('id,text\na,张伟\nb,"李"娜\nc,王五\n', ["张伟", "王五"], [3]),
+        ('id,text\na,张伟\nb,"李娜\nc,"王""五"\nd,"赵\n六"\n', ["张伟", '王"五', "赵\n六"], [3]),
+        ('id,text\na,"张伟\n她说\n\nb,李娜\n', ["李娜"], [2]),
+        ('text\n张伟\n"李娜\n王五\n', ["张伟"], [3]),
+        (f"id,text\na,{'长' * 140_000}\nb,李娜\n", ["长" * 140_000, "李娜"], []),
+    ],
+)
+def test_a_stray_quote_or_a_long_cell_costs_no_row_that_can_be_told(tmp_path: Path, content: str, kept: list[str], lost: list[int]) -> None:
+    reading = read_table(written(tmp_path / "a.csv", content))
+    assert [document.text for document in reading.documents] == kept
+    assert [problem.line for problem in reading.problems] == lost
+    assert all("write a quote inside one twice" in problem for problem in problems(reading))
+
+
+def test_a_cell_that_is_too_long_costs_its_row_alone() -> None:
+    rows = list(separated_rows(["text\n", "好" * 11 + "\n", "又\n"], ",", largest=10))
+    assert [(row.line, row.cells, bool(row.failure)) for row in rows] == [(1, ["text"], False), (2, [], True), (3, ["又"], False)]
 
 
 def test_a_file_that_is_no_excel_file_and_a_missing_sheet_are_named(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import typer
@@ -14,7 +12,7 @@ from seqgpt_lab.apps.console import note
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.formats import detect
 from seqgpt_lab.documents.formats import read_documents as read_any
-from seqgpt_lab.documents.jsonl import read_jsonl
+from seqgpt_lab.documents.json_formats import detect_json, holds_json, read_json
 from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
@@ -22,27 +20,37 @@ from seqgpt_lab.extraction.labels import LabelSet
 STANDARD_INPUT = "-"
 _WITHOUT_GOLD = {"text": "a text file", "folder": "a folder of texts"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BEGINS_LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{")
 
 
 def read_documents(source: str) -> Reading:
     """The documents of a file in any format the lab reads, of a folder of texts, or of standard input for `-`, unusable lines as problems.
 
-    Standard input is JSON lines when one of its lines is a JSON object with a `text`; otherwise all of it is one plain text,
-    called `stdin`, without the newline at its very end. Raises DocumentError for what cannot be read or decoded.
+    Standard input is JSON, in any of the formats that JSON files have, when it is a JSON list or one of its lines is a JSON object with a
+    `text`; otherwise all of it is one plain text, called `stdin`, without the newline at its very end. Raises DocumentError for what
+    cannot be read or decoded.
     """
     if source == STANDARD_INPUT:
         content = _standard_input()
-        return read_jsonl(BytesIO(content)) if _holds_json_documents(content) else Reading((_plain_text(content),), ())
+        if holds_json(content):
+            return read_json(content, detect_json(content))
+        if _BEGINS_LIKE_JSON.match(content):
+            note(
+                'note: standard input begins like JSON, but is no JSON list and no line of it is a JSON object with a "text"; '
+                "it is read as one plain text"
+            )
+        return Reading((_plain_text(content),), ())
     return read_any(source)
 
 
 def read_labelled(source: str, labels: Sequence[str] = ()) -> Reading:
-    """Documents with gold: a file in a format that has it, or JSON lines on standard input for `-`. Raises DocumentError for others.
+    """Documents with gold: a file in a format that has it, or JSON on standard input for `-`. Raises DocumentError for others.
 
     labels: the columns of a table that hold gold values, where it has them.
     """
     if source == STANDARD_INPUT:
-        return read_jsonl(BytesIO(_standard_input()))
+        content = _standard_input()
+        return read_json(content, detect_json(content))
     kind = detect(source)
     if kind in _WITHOUT_GOLD:
         raise DocumentError(
@@ -81,25 +89,6 @@ def _standard_input() -> bytes:
     if stream.isatty():
         note("reading standard input; end it with Ctrl-D")
     return stream.read()
-
-
-def _holds_json_documents(content: bytes) -> bool:
-    lines = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
-    if any(_is_document(line.strip()) for line in lines):
-        return True
-    if content.lstrip().startswith(b"{"):
-        note('note: standard input begins with "{" but no line of it is a JSON object with a "text"; it is read as one plain text')
-    return False
-
-
-def _is_document(line: bytes) -> bool:
-    if not line.startswith(b"{"):
-        return False
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and "text" in found
 
 
 def _plain_text(content: bytes) -> Document:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Literal
 
 from seqgpt_lab.documents.doccano import is_doccano, may_be_doccano, read_doccano
 from seqgpt_lab.documents.jsonl import read_jsonl
 from seqgpt_lab.documents.label_studio import is_label_studio, read_label_studio
 from seqgpt_lab.documents.reading import Reading, Source, read_bytes
-from seqgpt_lab.documents.records import LINES, json_list, records
+from seqgpt_lab.documents.records import json_list, may_be_lines, records
 
 JsonFormat = Literal["jsonl", "doccano", "label-studio"]
 
@@ -36,8 +35,14 @@ def detect_json(source: Source) -> JsonFormat:
         return shown.most_common(1)[0][0]
     if objects and perhaps_doccano == objects:
         return "doccano"
-    by_lines = isinstance(source, bytes) or Path(source).suffix.lower() in LINES
-    return "jsonl" if by_lines and not listed else "label-studio"
+    return "jsonl" if may_be_lines(source) and not listed else "label-studio"
+
+
+def holds_json(content: bytes) -> bool:
+    """Whether bytes without a name are JSON documents: a list with an object in it, or a line that is a document."""
+    return json_list(content, content) is not None or any(
+        isinstance(record, dict) and ("text" in record or any(shows(record) for shows in _SHOWS.values())) for _, record in records(content)
+    )
 
 
 def read_json(source: Source, kind: JsonFormat) -> Reading:

@@ -49,16 +49,24 @@ def records(source: Source) -> Iterator[tuple[int, object]]:
 
 
 def json_list(source: Source, content: bytes) -> list[object] | None:
-    """The list that a source's content is as a whole; None where it is lines. Raises DocumentError as `records` does."""
+    """The list that a source's content is as a whole; None where it is lines. Raises DocumentError as `records` does.
+
+    Where lines are promised, or nothing is, a list without an object is a line of its own.
+    """
     if not content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
         return None
     try:
-        found = json.loads(decode(content))
+        found: list[object] = json.loads(decode(content))
     except (ValueError, RecursionError) as error:
-        if isinstance(source, bytes) or Path(source).suffix.lower() in LINES:
-            return None  # a line that begins with a bracket costs itself alone
+        if isinstance(source, bytes) or may_be_lines(source):
+            return None
         raise DocumentError(f"{source}: not a JSON list: {error}") from error
-    return typed(found, list, "the file")
+    return None if may_be_lines(source) and not any(isinstance(record, dict) for record in found) else found
+
+
+def may_be_lines(source: Source) -> bool:
+    """Whether a source is JSON lines by its name, or has none."""
+    return isinstance(source, bytes) or Path(source).suffix.lower() in LINES
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, object]]:

@@ -66,6 +66,12 @@ def test_lines_on_standard_input_with_bad_ones_among_them(invoke: Invoke, script
     assert record["scores"]["documents"] == 2 and [problem["line"] for problem in record["unusable_lines"]] == [2]
 
 
+def test_gold_of_another_program_on_standard_input(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    records = [{"text": "无", "label": []}, {"text": "王五", "label": [[0, 2, "姓名"]]}]
+    result = invoke("evaluate", "-", "--labels", "set.yaml", "--json", stdin=json.dumps(records))
+    assert result.exit_code == 0 and json.loads(result.stdout)["mistake_counts"] == {"missed": 1}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -113,6 +113,36 @@ def test_standard_input_that_only_looks_like_json_is_read_as_text_and_says_so(in
     assert 'no line of it is a JSON object with a "text"' in result.stderr
 
 
+SPAN = {"id": 9, "label": "姓名", "start_offset": 0, "end_offset": 2}
+DOCCANO = [{"id": 1, "text": "无", "entities": [], "relations": []}, {"id": 2, "text": "张伟", "entities": [SPAN], "relations": []}]
+TASKS = [{"id": 1, "data": {"text": "28"}, "annotations": []}, {"id": 2, "data": {"text": "张伟"}, "annotations": []}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.json", json.dumps([{"text": "张伟"}, {"text": "28"}], indent=1)),
+        ("in.json", json.dumps(TASKS)),
+        ("in.jsonl", "\n".join(map(json.dumps, DOCCANO))),
+        ("in.jsonl", "\n".join(map(json.dumps, TASKS))),
+    ],
+)
+def test_json_of_other_programs_is_the_same_from_a_file_and_from_standard_input(
+    invoke: Invoke, scripted: ScriptedEngine, name: str, content: str
+) -> None:
+    Path(name).write_text(content, encoding="utf-8")
+    from_file, from_stdin = invoke(*WORDS, name), invoke(*WORDS, "-", stdin=content)
+    assert (from_stdin.exit_code, from_stdin.stdout, from_stdin.stderr) == (0, from_file.stdout, from_file.stderr)
+    assert len(lines(from_stdin.stdout)) == 2
+
+
+@pytest.mark.parametrize(("text", "told"), [("[图片]张伟\n[1, 2]", False), ("[1]", False), ('[{"text": "张伟"}', True)])
+def test_brackets_alone_make_no_json(invoke: Invoke, scripted: ScriptedEngine, text: str, told: bool) -> None:
+    result = invoke(*WORDS, stdin=text)
+    assert [record["id"] for record in lines(result.stdout)] == ["stdin"]
+    assert ("begins like JSON" in result.stderr) == told
+
+
 @pytest.mark.parametrize("source", ["in.jsonl", "-"])
 def test_bad_lines_are_named_and_the_others_used(invoke: Invoke, scripted: ScriptedEngine, source: str) -> None:
     wrong = {"text": TEXT, "entities": [{"label": "姓名", "start": 1, "end": 3, "text": "张伟"}]}

@@ -56,8 +56,9 @@ def extract(
 ) -> None:
     """Read the labelled fields out of documents.
 
-    A .jsonl file has a document a line, {"text": …} at least; a .txt file is one document. Standard input is JSON lines when a
-    line of it is a JSON object with a "text"; otherwise all of it is ONE plain text, the newline at its end left out.
+    A .jsonl file has a document a line, {"text": …} at least; a .txt file is one document. Standard input is JSON, told apart
+    as files are, when it is a JSON list or a line of it is a JSON object with a "text"; otherwise all of it is ONE plain text, the
+    newline at its end left out.
 
     Results come in the documents' order. With --json, a line each: {"id", "values", "spans", "problems"}, or with --classify
     {"id", "labels", "confidence", "problems"}. Lines that hold no document are named on standard error, the others are used, and

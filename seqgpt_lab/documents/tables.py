@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import io
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +153,6 @@ def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
 def _worksheet(path: str | Path, sheet: str) -> Any:
     try:
         import openpyxl
-        from openpyxl.utils.exceptions import InvalidFileException
     except ImportError as error:
         raise DocumentError(
             "reading Excel files needs openpyxl: pip install 'seqgpt-lab[lab]', or save the sheet as CSV in UTF-8"
@@ -162,9 +160,13 @@ def _worksheet(path: str | Path, sheet: str) -> Any:
     try:
         workbook = openpyxl.load_workbook(path, data_only=True)
     except OSError as error:
-        raise DocumentError(f"cannot read {path}: {error.strerror}; give the path of a file that exists and may be read") from error
-    except (ValueError, KeyError, zipfile.BadZipFile, InvalidFileException) as error:
-        raise DocumentError(f"{path} is not an Excel file ({error}); save it as .xlsx or as CSV in UTF-8") from error
+        raise DocumentError(
+            f"cannot read {path}: {error.strerror or error}; give a file that exists and may be read"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # openpyxl lets out whatever a broken part makes it stumble over: errors of XML, of ZIP, of types
+        raise DocumentError(f"{path} is not an Excel file, or a broken one ({error}); save it again as .xlsx or as CSV in UTF-8") from error
     if sheet and sheet not in workbook.sheetnames:
         raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
     return workbook[sheet] if sheet else workbook.worksheets[0]

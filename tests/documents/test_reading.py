@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import openpyxl
 import pytest
@@ -261,6 +262,12 @@ def test_a_cell_that_is_too_long_costs_its_row_alone() -> None:
 def test_a_file_that_is_no_excel_file_and_a_missing_sheet_are_named(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="not an Excel file"):
         read_table(written(tmp_path / "a.xlsx", "text"))
+    for part in ("xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/styles.xml"):
+        with ZipFile(sheet(tmp_path / "whole.xlsx", ROWS)) as whole, ZipFile(tmp_path / "cut.xlsx", "w") as cut:
+            for name in whole.namelist():
+                cut.writestr(name, whole.read(name)[: -200 if name == part else None])
+        with pytest.raises(DocumentError, match=r"cut\.xlsx is not an Excel file, or a broken one"):
+            read_table(tmp_path / "cut.xlsx")
     with pytest.raises(DocumentError, match=r"cannot read .*b\.xlsx"):
         read_table(tmp_path / "b.xlsx")
     with pytest.raises(DocumentError, match="no sheet '二'; there are Sheet"):

@@ -65,10 +65,7 @@ def report_problems(source: str, reading: Reading) -> None:
     for problem in reading.problems:
         note(f"error: {name}: {problem}")
     if reading.problems:
-        total = len(reading.problems) + len(reading.documents)
-        note(
-            f"error: {name}: {len(reading.problems)} of {total} lines hold no usable document; the other {len(reading.documents)} are used"
-        )
+        note(f"error: {name}: {reading.summary()}; the other {len(reading.documents)} are used")
     elif not reading.documents:
         note(f"note: {name} holds no documents")
 

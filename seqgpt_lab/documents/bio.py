@@ -26,7 +26,7 @@ def read_bio(path: str | Path, joiner: str = "") -> Reading:
             documents.append(_document(first, lines, joiner))
         except _LineError as error:
             problems.append(Problem(error.line, str(error)))
-    return Reading(tuple(documents), tuple(problems))
+    return Reading(tuple(documents), tuple(problems), "groups of lines")
 
 
 class _LineError(DocumentError):

@@ -58,7 +58,7 @@ def load_documents(path: str | Path, *, strict: bool = True) -> list[Document]:
     if reading.problems:
         listing = _listing(path, reading)
         if strict:
-            raise DocumentError(f"{listing}\nMend these lines, or pass strict=False to go on without them.")
+            raise DocumentError(f"{listing}\nMend these {reading.unit}, or pass strict=False to go on without them.")
         warnings.warn(listing, stacklevel=2)
     return list(reading.documents)
 
@@ -77,29 +77,34 @@ def detect(path: str | Path) -> Format:
 
 
 def read_folder(path: str | Path) -> Reading:
-    """Every .txt file below a folder as one document called after its path, in order of the names.
+    """Every .txt file below a folder as one document called after its path, in order of the names; .TXT is the same ending.
 
-    A file that cannot be read becomes a Problem that names it. Raises DocumentError where there are no such files.
+    Where two would be called the same (a.TXT and a.txt), the second keeps its ending. A file that cannot be read becomes a Problem that
+    names it. Raises DocumentError where there are no such files.
     """
-    files = sorted(Path(path).rglob("*.txt"))
+    files = sorted(file for file in Path(path).rglob("*") if file.name.lower().endswith(".txt") and not file.is_dir())
     if not files:
         raise DocumentError(f"there are no .txt files in {path}; give a folder of plain texts in UTF-8")
-    documents, problems = [], []
+    documents: dict[str, Document] = {}
+    problems: list[Problem] = []
     for file in files:
         try:
             document = read_text(file)
         except DocumentError as error:
             problems.append(Problem(0, str(error)))
         else:
-            documents.append(replace(document, id=file.relative_to(path).with_suffix("").as_posix()))
-    return Reading(tuple(documents), tuple(problems))
+            within = file.relative_to(path)
+            identifier = within.with_suffix("").as_posix()
+            identifier = within.as_posix() if identifier in documents else identifier
+            documents[identifier] = replace(document, id=identifier)
+    return Reading(tuple(documents.values()), tuple(problems), "files")
 
 
 def _listing(path: str | Path, reading: Reading) -> str:
     total = len(reading.problems)
     shown = [f"  {problem}" for problem in reading.problems[:_LISTED_PROBLEMS]]
     more = [f"  … and {total - _LISTED_PROBLEMS} more"] if total > _LISTED_PROBLEMS else []
-    return "\n".join([f"{path}: {total} of {total + len(reading.documents)} lines hold no usable document:", *shown, *more])
+    return "\n".join([f"{path}: {reading.summary()}:", *shown, *more])
 
 
 def _read_text(path: str | Path) -> Reading:

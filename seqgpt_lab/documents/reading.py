@@ -27,10 +27,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file held: its usable documents in order, and one problem for each line that is not among them."""
+    """What a file held: its usable documents in order, and one problem for each line that is not among them.
+
+    unit: what the file is made of, in the plural: "lines", "rows", "records", "files".
+    """
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
+    unit: str = "lines"
+
+    def summary(self) -> str:
+        """How much of it cannot be used."""
+        lost = len(self.problems)
+        return f"{lost} of {lost + len(self.documents)} {self.unit} hold no usable document"
 
 
 def read_text(path: str | Path) -> Document:

@@ -35,7 +35,7 @@ def read_records(source: Source, parse: Callable[[Mapping[str, Any], str], Docum
             documents[document.id] = document
         except ValueError as error:  # DocumentError is one
             problems.append(Problem(number, str(error)))
-    return Reading(tuple(documents.values()), tuple(problems))
+    return Reading(tuple(documents.values()), tuple(problems), "records")
 
 
 def records(source: Source) -> Iterator[tuple[int, object]]:

@@ -65,7 +65,7 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
             documents[document.id] = document
         except DocumentError as error:
             problems.append(Problem(row.number, str(error)))
-    return Reading(tuple(documents.values()), tuple(problems))
+    return Reading(tuple(documents.values()), tuple(problems), "rows")
 
 
 def _choose(path: str | Path, names: Sequence[str], wanted: Columns) -> Columns:
@@ -160,9 +160,7 @@ def _worksheet(path: str | Path, sheet: str) -> Any:
     try:
         workbook = openpyxl.load_workbook(path, data_only=True)
     except OSError as error:
-        raise DocumentError(
-            f"cannot read {path}: {error.strerror or error}; give a file that exists and may be read"
-        ) from error
+        raise DocumentError(f"cannot read {path}: {error.strerror or error}; give a file that exists and may be read") from error
     except MemoryError:
         raise
     except Exception as error:  # openpyxl lets out whatever a broken part makes it stumble over: errors of XML, of ZIP, of types

@@ -290,6 +290,22 @@ def test_a_folder_of_texts_is_read_in_order_and_bad_files_are_named(tmp_path: Pa
         read_documents(tmp_path / "空")
 
 
+def test_the_case_of_an_ending_leaves_no_text_out(tmp_path: Path) -> None:
+    for name, text in (("a.TXT", "一"), ("a.txt", "二"), ("b.Txt", "三")):
+        written(tmp_path / name, text)
+    assert [(document.id, document.text) for document in load_documents(tmp_path)] == [("a", "一"), ("a.txt", "二"), ("b", "三")]
+
+
+def test_what_cannot_be_used_is_counted_in_what_the_file_is_made_of(tmp_path: Path) -> None:
+    written(tmp_path / "好.txt", "好")
+    (tmp_path / "坏.txt").write_bytes(b"\xff")
+    assert read_documents(tmp_path).summary() == "1 of 2 files hold no usable document"
+    with pytest.raises(DocumentError, match=r"(?s)1 of 2 files hold .*Mend these files"):
+        load_documents(tmp_path)
+    assert read_documents(written(tmp_path / "a.csv", "text,b\n好,1\n,2\n")).summary() == "1 of 2 rows hold no usable document"
+    assert read_documents(written(tmp_path / "a.json", [{"text": "好"}, 5])).summary() == "1 of 2 records hold no usable document"
+
+
 def test_formats_are_told_by_name_and_unknown_ones_named(tmp_path: Path) -> None:
     assert detect(written(tmp_path / "a.jsonl", '{"text": "x"}')) == "jsonl"
     assert detect(written(tmp_path / "b.jsonl", "{oops")) == "jsonl"

@@ -153,7 +153,7 @@ def test_bad_lines_are_named_and_the_others_used(invoke: Invoke, scripted: Scrip
     assert [record["id"] for record in lines(result.stdout)] == ["line-2", "line-4"]
     named = [line for line in result.stderr.splitlines() if "line " in line]
     assert [line.split("line ")[1][:2] for line in named] == ["1:", "3:", "5:"]
-    assert "'张伟'" in named[1] and "'伟，'" in named[1]
+    assert "⟪张伟⟫" in named[1] and "⟪伟，⟫" in named[1]
     assert "3 of 5 lines hold no usable document; the other 2 are used" in result.stderr
 
 

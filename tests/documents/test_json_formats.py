@@ -43,7 +43,7 @@ def test_a_stray_record_of_another_format_costs_only_itself(tmp_path: Path) -> N
     own = [json.dumps({"text": TEXT, "entities": [{"label": "姓名", "start": 1, "end": 3, "text": "张伟"}]})] * 2
     reading = read_documents(written(tmp_path / "a.jsonl", "\n".join([json.dumps({"text": "x", "label": [[0, 1, "姓名"]]}), *own])))
     assert [document.gold for document in reading.documents] == [(NAME,), (NAME,)]
-    assert "line 1: the line has the unknown key 'label'" in problems(reading)[0]
+    assert "line 1: the line has the unknown key ⟪label⟫" in problems(reading)[0]
 
 
 def test_a_line_that_cannot_be_read_costs_no_other_line_of_doccano(tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_label_studio_results_that_are_no_marks_of_their_own_are_left_out(tmp_pa
             annotated(LABELLED, {"type": "hypertextlabels", "value": mark(5, 7, hypertextlabels=["年龄"])}),
             "result 2 of type 'hypertextlabels'",
         ),
-        (annotated("x"), "result 1 is 'x'; it must be an object"),
-        ({"data": {"text": TEXT}, "annotations": ["a"]}, "annotations[0] is 'a'; it must be an object"),
+        (annotated("x"), "result 1 is ⟪x⟫; it must be an object"),
+        ({"data": {"text": TEXT}, "annotations": ["a"]}, "annotations[0] is ⟪a⟫; it must be an object"),
         ({"text": TEXT, "entities": [mark(1, 3, text="张伟", label="姓名")]}, "result 1 of 'entities' marks a place that is not read"),
     ],
 )

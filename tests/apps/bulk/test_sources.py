@@ -54,7 +54,7 @@ def test_a_folder_gives_one_row_a_document_in_order_whatever_is_in_it(folder: Pa
         ("g.parquet", None),
     ]
     reasons = [item.failure for item in found if item.text is None]
-    wanted = ["--encoding", "more cells than the 2", "no cell for 'text'", "'text' is 2", "No such file", "png", "NoneType", "Parquet"]
+    wanted = ["--encoding", "more cells than the 2", "no cell for 'text'", "'text' is ⟪2⟫", "No such file", "png", "NoneType", "Parquet"]
     assert all(word in reason for word, reason in zip(wanted, reasons, strict=True)), reasons
     assert ["GB18030" in item.note for item in found[2:4]] == [True, True]
     assert [item.read for item in found] == sorted(item.read for item in found)

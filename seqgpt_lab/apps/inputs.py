@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from seqgpt_lab.apps.console import note
+from seqgpt_lab.apps.outputs import STANDARD_INPUT
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.formats import detect
 from seqgpt_lab.documents.formats import read_documents as read_any
@@ -17,7 +18,6 @@ from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 
-STANDARD_INPUT = "-"
 _WITHOUT_GOLD = {"text": "a text file", "folder": "a folder of texts"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BEGINS_LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{")

@@ -57,10 +57,13 @@ def train_embedded(
     annotated: a directory of annotated real texts to mix in (`AnnotatedSets`); without it all documents are synthetic.
     teach: also learn people, places and organisations from LAC's marks in some of the annotated texts (`taught.py`).
     workers: processes that make batches ahead of the device's use; 0 makes them in this one. The batches are the same.
-    Raises OptionError when `out` holds a checkpoint of another recipe, `start` a model of another shape, or there is nothing to teach with.
+    Raises OptionError when `out` holds a checkpoint of another recipe, `start` is `out`/model or of another shape, or there is nothing to
+    teach with.
     """
     if teach and annotated is None:
         raise OptionError("--teach marks annotated texts anew; name their folder with --annotated")
+    if start is not None and start.resolve() == (out / "model").resolve():
+        raise OptionError(f"the model {start} to begin from is the one that training would replace; name another OUT than {out}")
     real = None if annotated is None else AnnotatedSets.load(annotated)
     if teach and real is not None:
         report("marking texts with LAC (a minute or two)")

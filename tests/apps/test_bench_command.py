@@ -44,6 +44,7 @@ def test_json_holds_the_roofline_and_the_arrangements(tmp_path: Path, monkeypatc
         (["--against", "openvino"], "no peers ['openvino']"),
         (["--batches", "1,x"], "--batches '1,x' must be whole numbers"),
         (["--output", "no/such/folder.json"], "cannot be written"),
+        (["--output", "no.json", "--chart", "no.json"], "--chart no.json would replace no.json"),
     ),
 )
 def test_what_cannot_be_run_is_named(options: list[str], message: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from seqgpt_lab import Extractor, LabelSet, evaluate, load_documents
 from tests.apps.conftest import Invoke, ScriptedEngine
+from tests.apps.test_cli import SCRIPT
 
 WORDS = ("evaluate", "data.jsonl", "--labels", "set.yaml")
 
@@ -70,6 +72,37 @@ def test_gold_of_another_program_on_standard_input(invoke: Invoke, scripted: Scr
     records = [{"text": "无", "label": []}, {"text": "王五", "label": [[0, 2, "姓名"]]}]
     result = invoke("evaluate", "-", "--labels", "set.yaml", "--json", stdin=json.dumps(records))
     assert result.exit_code == 0 and json.loads(result.stdout)["mistake_counts"] == {"missed": 1}
+
+
+def test_what_is_read_is_never_what_is_written(invoke: Invoke, scripted: ScriptedEngine, data: list[str], random_model: Path) -> None:
+    Path("link.jsonl").symlink_to("data.jsonl")
+    Path("hard.jsonl").hardlink_to("data.jsonl")
+    Path("model").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        Path("model", name).write_bytes((random_model / name).read_bytes())
+    kept = {path: path.read_bytes() for path in (*Path().iterdir(), *Path("model").iterdir()) if path.is_file()}
+    for words, read in [
+        (("--output", "data.jsonl"), "data.jsonl"),
+        (("--output", "../" + Path.cwd().name + "/data.jsonl"), "data.jsonl"),
+        (("--output", "link.jsonl"), "data.jsonl"),
+        (("--output", "hard.jsonl"), "data.jsonl"),
+        (("--output", "set.yaml"), "set.yaml"),
+        (("--journal", "data.jsonl"), "data.jsonl"),
+        (("--output", "new", "--journal", "new"), "new"),
+        (("--model", "model", "--output", "model/config.json"), "model/config.json"),
+    ]:
+        result = invoke(*WORDS, *words)
+        assert result.exit_code == 2 and f"would replace {read}, which this command needs itself" in result.stderr, words
+    assert scripted.loaded == [] and {path: path.read_bytes() for path in kept} == kept and not Path("new").exists()
+    assert invoke(*WORDS, "--model", "model", "--output", "model/scores.json").exit_code == 0
+
+
+def test_a_file_that_is_standard_input_is_no_output(data: list[str]) -> None:
+    with Path("data.jsonl").open("rb") as stream:
+        words = ("evaluate", "-", "--labels", "set.yaml", "--output", "data.jsonl")
+        result = subprocess.run([*SCRIPT, *words], stdin=stream, capture_output=True, check=False)
+    assert result.returncode == 2 and b"would replace standard input" in result.stderr
+    assert Path("data.jsonl").read_text(encoding="utf-8") == "\n".join(data)
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,11 @@ class Parts:
     def __init__(self, out: Path, about: Row, *, overwrite: bool = False) -> None:
         """about: what makes this job the same as one that was begun before, JSON-ready.
 
-        Raises OptionError where the output exists (unless `overwrite`), has a suffix that is not known or no folder, or where the parts
-        are another job's.
+        Raises OptionError where the output exists (unless `overwrite`) or has a suffix that is not known, or where the parts are
+        another job's.
         """
         if out.suffix.lower() not in SUFFIXES:
             raise OptionError(f"the output {out} must end in {' or '.join(SUFFIXES)}")
-        if not out.parent.is_dir() or out.is_dir():
-            raise OptionError(f"the output {out} cannot be written; name a file in a folder that exists")
         self.out, self.folder = out, out.with_name(f"{out.name}.parts")
         self._joining = self.folder / "joining"
         if out.exists() and not overwrite and not self._joining.exists():

@@ -9,6 +9,7 @@ import typer
 
 from seqgpt_lab.apps.console import emit, json_line, note
 from seqgpt_lab.apps.options import Dtype, Json, Model
+from seqgpt_lab.apps.outputs import check_output, model_files
 from seqgpt_lab.apps.progress import Progress
 from seqgpt_lab.apps.tables import frame_text
 
@@ -51,13 +52,13 @@ def bench(
     Answers are compared token for token with the first contestant's. Ratios are medians of rounds in which all take turns, on texts
     that no round shares. Peers need the extra `peers`. An interrupted run goes on where it was when it is given the same --output.
     """
-    from seqgpt_lab.errors import OptionError
     from seqgpt_lab.studies.benchmark import run_benchmark
     from seqgpt_lab.studies.contestants import choose_contestants
 
-    for path in (output, chart):
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise OptionError(f"{path} cannot be written; name a file in a folder that exists")
+    if output is not None:
+        check_output("--output", output, model_files(model))
+    if chart is not None:
+        check_output("--chart", chart, (*model_files(model), output))
     peers = [peer.strip() for peer in against.split(",") if peer.strip()]
     contestants = choose_contestants(peers, ablation=ablation, grounded=grounded)
     workloads = _workloads(_texts(model, labels), batches, tokens, documents, rounds, many_labels)

@@ -23,6 +23,7 @@ from seqgpt_lab.apps.options import (
     Replicas,
     TensorParallel,
 )
+from seqgpt_lab.apps.outputs import check_output, model_files
 from seqgpt_lab.apps.progress import Progress
 from seqgpt_lab.errors import OptionError
 
@@ -69,9 +70,8 @@ def bulk(
 
     chosen = choose_labels(labels or (), label_set)
     columns = Columns(text_column, id_column, encoding)
-    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-        raise OptionError(f"the output {out} lies in the input folder {source} and would be read as input; put it elsewhere")
     documents = Source(source, columns)
+    check_output("the output", out, (source, *documents.files, label_set, *model_files(model)))
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
     with Parts(out, _about(documents, chosen, options), overwrite=overwrite) as parts:
         try:

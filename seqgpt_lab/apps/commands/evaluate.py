@@ -24,6 +24,7 @@ from seqgpt_lab.apps.options import (
     Replicas,
     TensorParallel,
 )
+from seqgpt_lab.apps.outputs import check_output, model_files
 from seqgpt_lab.apps.progress import Progress
 from seqgpt_lab.apps.tables import frame_text
 
@@ -62,12 +63,14 @@ def evaluate(
     Lines that hold no document are named on standard error, the others are scored, and the exit code is 1.
     """
     from seqgpt_lab.apps.inputs import read_labelled, report_problems
-    from seqgpt_lab.errors import DocumentError, OptionError
+    from seqgpt_lab.errors import DocumentError
     from seqgpt_lab.extraction.labels import LabelSet
 
-    for option, path in (("--output", output), ("--journal", journal)):
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise OptionError(f"{option} {path} cannot be written; name a file in a folder that exists")
+    inputs = (data, labels, *model_files(model))
+    if journal is not None:
+        check_output("--journal", journal, inputs)
+    if output is not None:
+        check_output("--output", output, (*inputs, journal))
     label_set = LabelSet.load(labels)
     reading = read_labelled(data, label_set.names)
     report_problems(data, reading)

@@ -9,6 +9,7 @@ import typer
 
 from seqgpt_lab.apps.console import emit, json_line, note, visible
 from seqgpt_lab.apps.options import Json
+from seqgpt_lab.apps.outputs import check_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,8 @@ def lint(
     from seqgpt_lab.extraction.lint import lint as lint_labels
     from seqgpt_lab.files import write_atomically
 
+    if fixed is not None:
+        check_output("--fixed", fixed, (labels,) if _is_file(labels) else ())
     name, drafts = read_label_file(labels) if _is_file(labels) else ("", drafts_of(labels))
     findings = lint_labels(drafts, ignore or ())
     if as_json:

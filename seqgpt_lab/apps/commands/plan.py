@@ -9,6 +9,7 @@ import typer
 
 from seqgpt_lab.apps.console import emit, emit_path, json_line
 from seqgpt_lab.apps.options import Json
+from seqgpt_lab.apps.outputs import check_output
 from seqgpt_lab.apps.progress import Progress
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def calibrate(
     """
     from seqgpt_lab.errors import OptionError
 
-    if output.suffix not in (".yaml", ".yml") or not output.resolve().parent.is_dir():
-        raise OptionError(f"{output} cannot be a rig file; give a path that ends in .yaml, in a folder that exists")
+    if output.suffix not in (".yaml", ".yml"):
+        raise OptionError(f"{output} cannot be a rig file; give a path that ends in .yaml")
+    check_output("the rig file", output)
     from seqgpt_lab.studies.calibrate import calibrate as measure
 
     with Progress("calibrate", "measurements") as progress:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from seqgpt_lab.apps.console import emit, emit_path, pad, visible
+from seqgpt_lab.apps.outputs import check_output
 from seqgpt_lab.apps.progress import Progress
 
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")]
@@ -38,6 +39,8 @@ def collect(
     """List all runs, or write their parameters and metrics as one table, a row a run."""
     from seqgpt_lab.reports.collect import export_runs, load_runs
 
+    if output is not None:
+        check_output("--output", output)
     frame = load_runs(runs_dir)
     if output is not None:
         export_runs(frame, output)

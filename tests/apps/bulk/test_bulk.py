@@ -139,6 +139,17 @@ def test_outputs_and_parts_of_others_are_left_alone(invoke: Invoke, scripted: Sc
     assert "lies in the input folder" in invoke("bulk", "folder", "folder/out.jsonl", "--labels", "姓名").stderr
 
 
+def test_the_input_is_never_the_output(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    Path("folder").mkdir()
+    Path("folder/a.jsonl").hardlink_to("in.jsonl")
+    Path("link.jsonl").symlink_to("in.jsonl")
+    before = Path("in.jsonl").read_bytes()
+    for source, out in [("in.jsonl", "in.jsonl"), ("in.jsonl", "link.jsonl"), ("link.jsonl", "in.jsonl"), ("folder", "in.jsonl")]:
+        result = invoke("bulk", source, out, "--labels", "姓名", "--overwrite")
+        assert result.exit_code == 2 and "which this command needs itself" in result.stderr, (source, out)
+    assert Path("in.jsonl").read_bytes() == before and not list(Path().glob("*.parts"))
+
+
 def test_two_jobs_do_not_write_one_output(invoke: Invoke, scripted: ScriptedEngine) -> None:
     Path("out.jsonl.parts").mkdir()
     with open("out.jsonl.parts/lock", "wb") as lock:

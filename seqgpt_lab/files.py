@@ -6,10 +6,14 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+_NAME_CHARACTERS = 50
+"""Of a file's name in that of its part: with 4 bytes each and the rest they stay below the 255 bytes that file systems allow."""
 
 
 @contextmanager
@@ -17,19 +21,51 @@ def atomic_stream(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary stream whose content is at `path` when the block ends well, and nowhere when it does not.
 
     Written beside the target, synced, then renamed over it, so that readers, and a crash at any moment, see the old file or the new
-    one. Raises OSError as the file system does.
+    one. A link goes on pointing at its file, which is replaced. A device or a pipe is written to as it stands, and so is a file that
+    standard output or error goes to: nothing of that can be taken back. Raises OSError as the file system does, naming `path`.
     """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    with _as_it_stands(path) or _beside(path) as stream:
+        yield stream
+
+
+def _as_it_stands(path: str | Path) -> IO[bytes] | None:
+    """A stream into what must not be replaced; None for a plain file, and where there is nothing yet."""
     try:
-        with open(beside, "xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    for descriptor in (1, 2):
+        with suppress(OSError):  # one that is closed
+            if os.path.samestat(found, os.fstat(descriptor)):
+                return os.fdopen(os.dup(descriptor), "wb")
+    return None if stat.S_ISREG(found.st_mode) else open(path, "wb")
+
+
+@contextmanager
+def _beside(path: str | Path) -> Iterator[IO[bytes]]:
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part")
+    with _told_of(path, beside):
+        try:
+            with open(beside, "xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(beside, target)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _told_of(path: str | Path, beside: Path) -> Iterator[None]:
+    """Errors about what is written beside `path` as errors about `path`, the name that a user knows."""
+    try:
+        yield
+    except OSError as error:
+        if str(error.filename).startswith(str(beside)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

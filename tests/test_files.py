@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,51 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside(tmp_path: P
         write_atomically(target, "new")
     assert target.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_link_goes_on_pointing_at_its_file(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "target").write_text("old")
+    (tmp_path / "link").symlink_to("deep/target")
+    (tmp_path / "dangling").symlink_to("deep/new")
+    write_atomically(tmp_path / "link", "new")
+    write_atomically(tmp_path / "dangling", "new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "dangling").is_symlink()
+    assert (tmp_path / "deep" / "target").read_text() == (tmp_path / "deep" / "new").read_text() == "new"
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomically(pipe, "张伟")
+        assert os.read(reader, 100).decode() == "张伟"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo() and [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_device_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "null").symlink_to(os.devnull)
+    write_atomically(tmp_path / "null", "gone")
+    assert (tmp_path / "null").is_char_device() and [entry.name for entry in tmp_path.iterdir()] == ["null"]
+
+
+def test_a_file_that_is_standard_output_is_not_taken_away_from_it(tmp_path: Path) -> None:
+    code = "from seqgpt_lab.files import write_atomically; print('a', flush=True); write_atomically('/dev/stdout', 'b\\n'); print('c')"
+    with (tmp_path / "out").open("wb") as stream:
+        subprocess.run([sys.executable, "-c", code], stdout=stream, check=True)
+    assert (tmp_path / "out").read_text() == "a\nb\nc\n"
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    for path in (tmp_path / "none" / "a.json", tmp_path / ("名" * 86)):
+        with pytest.raises(OSError) as raised:
+            write_atomically(path, "")
+        assert raised.value.filename == str(path)
+    write_atomically(tmp_path / ("名" * 85), "as long as a name may be")
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_json_keeps_chinese_readable_and_survives_a_lone_surrogate(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ and ignoring it would lose the gold silently.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -55,8 +54,7 @@ def write_jsonl(path: str | Path, documents: Iterable[Document]) -> None:
     """
     content = "".join(_lines(documents))
     try:
-        # The real path, so that a link goes on pointing at its file.
-        write_atomically(os.path.realpath(path), content)
+        write_atomically(path, content)
     except OSError as error:
         raise DocumentError(f"cannot write {path}: {error.strerror}; check that its folder exists and may be written") from error
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from seqgpt_lab.errors import OptionError, RunError
+from seqgpt_lab.files import write_atomically
 from seqgpt_lab.reports.runs import Run, list_runs
 
 if TYPE_CHECKING:
@@ -60,20 +59,16 @@ def export_runs(frame: pandas.DataFrame, path: str | Path) -> None:
     A column with values of several types is written as text. In Excel times are text in UTC, and no text is taken for a formula.
     """
     target = Path(path)
-    writers: Mapping[str, Callable[[pandas.DataFrame, Path], None]] = {
-        ".parquet": lambda table, place: table.to_parquet(place, index=False),
+    writers: Mapping[str, Callable[[pandas.DataFrame, IO[bytes]], None]] = {
+        ".parquet": lambda table, content: table.to_parquet(content, index=False),
         ".xlsx": _write_excel,
-        ".csv": lambda table, place: table.to_csv(place, index=False, encoding="utf-8-sig"),
+        ".csv": lambda table, content: table.to_csv(content, index=False, encoding="utf-8-sig"),
     }
     if target.suffix not in writers:
         raise OptionError(f"{path} ends with {target.suffix!r}; name a file that ends with {', '.join(writers)}")
-    beside = target.with_name(f".{secrets.token_hex(4)}.part{target.suffix}")
-    try:
-        writers[target.suffix](_of_one_type_each(frame), beside)
-        os.replace(beside, target)
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+    content = BytesIO()  # which can be sought in, as a pipe cannot
+    writers[target.suffix](_of_one_type_each(frame), content)
+    write_atomically(target, content.getvalue())
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -131,11 +126,11 @@ def _of_one_type_each(frame: pandas.DataFrame) -> pandas.DataFrame:
     return table
 
 
-def _write_excel(frame: pandas.DataFrame, path: Path) -> None:
+def _write_excel(frame: pandas.DataFrame, content: IO[bytes]) -> None:
     import pandas
 
     table = frame.assign(started=frame["started"].dt.strftime("%Y-%m-%d %H:%M:%S")) if "started" in frame else frame
-    with pandas.ExcelWriter(path, engine="openpyxl") as writer:
+    with pandas.ExcelWriter(content, engine="openpyxl") as writer:
         table.to_excel(writer, sheet_name="runs", index=False, freeze_panes=(1, 1))
         for row in writer.sheets["runs"].iter_rows():
             for cell in row:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from seqgpt_lab.extraction.labels import LabelSet
 from tests.apps.conftest import Invoke
@@ -38,6 +41,33 @@ def test_unknown_keys_and_unknown_codes_are_wrong_use(invoke: Invoke) -> None:
     result = invoke("lint", "set.yaml")
     assert result.exit_code == 2 and "unknown keys ['phrases']" in result.stderr
     assert invoke("lint", "姓名", "--ignore", "spelling").exit_code == 2
+
+
+def test_the_labels_are_not_replaced_by_their_mended_form(invoke: Invoke) -> None:
+    Path("set.yaml").write_text("fields: [姓名, 姓名]  # mine\n", encoding="utf-8")
+    result = invoke("lint", "set.yaml", "--fixed", "set.yaml")
+    assert (result.exit_code, result.stdout) == (2, "") and "--fixed set.yaml would replace set.yaml" in result.stderr
+    assert "# mine" in Path("set.yaml").read_text(encoding="utf-8")
+
+
+def test_mended_labels_go_into_a_pipe_and_through_a_link(invoke: Invoke) -> None:
+    os.mkfifo("pipe")
+    Path("link.yaml").symlink_to("target.yaml")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        invoke("lint", "姓名,姓名", "--fixed", "pipe")
+        assert "姓名" in os.read(reader, 1000).decode()
+    finally:
+        os.close(reader)
+    invoke("lint", "姓名,姓名", "--fixed", "link.yaml")
+    assert Path("pipe").is_fifo() and Path("link.yaml").is_symlink()
+    assert LabelSet.load("target.yaml").names == ("姓名",)
+
+
+@pytest.mark.parametrize("path", ["", ".", "none/x.yaml"])
+def test_a_place_where_no_file_can_be_is_told_before_anything_else(invoke: Invoke, path: str) -> None:
+    result = invoke("lint", "姓名", "--fixed", path)
+    assert (result.exit_code, result.stdout) == (2, "") and result.stderr.startswith("error: --fixed ") and ".part" not in result.stderr
 
 
 def test_control_characters_reach_no_terminal(invoke: Invoke) -> None:

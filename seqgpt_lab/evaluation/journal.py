@@ -60,9 +60,11 @@ class JournaledExtractor(Generic[Labels]):
 
     def _begin(self, documents: Sequence[Document]) -> list[Extraction]:
         """What whole batches the journal holds; what is torn or half a batch is cut off. Writes the header where there is none."""
-        lines = _whole_lines(self.path)
+        lines, header = _whole_lines(self.path), _line(self.header).encode("ascii")
         if not lines:
-            self.path.write_bytes(_line(self.header).encode("ascii"))
+            if self.path.exists() and not header.startswith(self.path.read_bytes()):  # a beginning of it is a header that was torn
+                raise DocumentError(f"{self.path} is no journal (it holds no whole line); name another file")
+            self.path.write_bytes(header)
             return []
         self._check_header(lines[0])
         if len(lines) - 1 > len(documents):
@@ -75,10 +77,12 @@ class JournaledExtractor(Generic[Labels]):
     def _check_header(self, line: bytes) -> None:
         try:
             found = json.loads(line)
-        except ValueError as error:
-            raise DocumentError(f"{self.path} is no journal ({error}); {_FIX}") from error
+        except (ValueError, RecursionError) as error:
+            raise DocumentError(f"{self.path} is no journal ({error}); name another file") from error
+        if not _is_header(found):
+            raise DocumentError(f"{self.path} is no journal (its first line is no header); name another file")
         if found != self.header:
-            told = differences(*map(_flat, (found, self.header))) if _is_header(found) else "its header is another"
+            told = differences(*map(_flat, (found, self.header)))
             raise DocumentError(f"{self.path} was made otherwise: {told}; {_FIX}")
 
     def _read(self, line: bytes, document: Document) -> Extraction:

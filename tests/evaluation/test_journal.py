@@ -90,8 +90,26 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
         extract(path, Counting(), DOCUMENTS[::-1], model="a")
     with pytest.raises(DocumentError, match="holds 10 documents, 3 were given"):
         extract(path, Counting(), DOCUMENTS[:3], model="a")
-    path.write_text("no journal\n")
-    with pytest.raises(DocumentError, match="is no journal"):
-        extract(path, Counting())
     with pytest.raises(OptionError, match="batch is 0"):
         JournaledExtractor(Counting(), path, {}, batch=0)
+
+
+NO_JOURNALS = ["no journal\n", "notes without an end", '{"format": 1}', '{"text": "张伟"}\n', "[]\n"]
+
+
+@pytest.mark.parametrize("content", [*NO_JOURNALS, pytest.param("[" * 200_000 + "\n", id="deep")])
+def test_a_file_that_is_no_journal_is_kept_and_nobody_is_told_to_delete_it(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(DocumentError, match=r"is no journal .*; name another file") as raised:
+        extract(path, Counting())
+    assert "delete" not in str(raised.value) and path.read_text(encoding="utf-8") == content
+
+
+def test_a_header_that_was_torn_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    wanted = extract(path, Counting())
+    header = path.read_bytes().splitlines(keepends=True)[0]
+    for torn in (0, 1, len(header) - 1):
+        path.write_bytes(header[:torn])
+        assert extract(path, Counting()) == wanted

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +16,8 @@ from typing import IO
 
 _NAME_CHARACTERS = 50
 """Of a file's name in that of its part: with 4 bytes each and the rest they stay below the 255 bytes that file systems allow."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -64,9 +68,26 @@ def _told_of(path: str | Path, beside: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if str(error.filename).startswith(str(beside)):
+        if str(error.filename).startswith(str(beside)) or error.errno in _NO_ROOM:  # writing, unlike opening, names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+@contextmanager
+def new_directory(path: str | Path) -> Iterator[Path]:
+    """A folder to fill, which is at `path` when the block ends well, and nowhere when it does not; `path` must not exist yet.
+
+    Raises OSError as the file system does, naming `path`.
+    """
+    target = Path(path)
+    beside = target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part")
+    with _told_of(path, beside):
+        try:
+            beside.mkdir(parents=True)
+            yield beside
+            os.replace(beside, target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

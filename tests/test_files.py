@@ -49,13 +49,21 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
 
 
 def test_a_device_is_written_to(tmp_path: Path) -> None:
-    (tmp_path / "null").symlink_to(os.devnull)
-    write_atomically(tmp_path / "null", "gone")
-    assert (tmp_path / "null").is_char_device() and [entry.name for entry in tmp_path.iterdir()] == ["null"]
+    """A terminal's folder takes no files, so that not even root's mistake could replace the device."""
+    ours, theirs = os.openpty()
+    try:
+        (tmp_path / "link").symlink_to(os.ttyname(theirs))
+        write_atomically(tmp_path / "link", "张伟")
+        assert os.read(ours, 100).decode() == "张伟"
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "link").is_char_device()
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_file_that_is_standard_output_is_not_taken_away_from_it(tmp_path: Path) -> None:
-    code = "from seqgpt_lab.files import write_atomically; print('a', flush=True); write_atomically('/dev/stdout', 'b\\n'); print('c')"
+    # Not by its name in /dev, which root's mistake could replace.
+    code = "from seqgpt_lab.files import write_atomically; print('a', flush=True); write_atomically('/proc/self/fd/1', 'b\\n'); print('c')"
     with (tmp_path / "out").open("wb") as stream:
         subprocess.run([sys.executable, "-c", code], stdout=stream, check=True)
     assert (tmp_path / "out").read_text() == "a\nb\nc\n"

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from seqgpt_lab.embedded.tokenizer import save_tokenizer
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.storing import store_tensors
 from seqgpt_lab.engine.weights import stored_name
 from seqgpt_lab.files import write_json
 
@@ -32,7 +32,7 @@ def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
             f"transformer.{stored_name(name)}": parameter.detach().to("cpu", torch.float16).contiguous()
             for name, parameter in model.named_parameters()
         }
-        save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})
+        store_tensors(weights, beside / "model.safetensors")
         write_json(beside / "config.json", replace(model.config, seq_length=SEQ_LENGTH).to_json())
         save_tokenizer(tokenizer, beside)
         directory.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,6 @@ vocabulary row takes part in the softmax with the pad token's logit.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import load_model, stored_name
 from seqgpt_lab.errors import CheckpointError, OptionError
+from seqgpt_lab.files import new_directory
 
 _COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _BLOCK_ROWS = 4096
@@ -66,15 +66,10 @@ def widen(
     _check(small, large, checkpoint.config)
     cpu = torch.device("cpu")
     model = load_model(small, checkpoint.weights, shard=Shard(), dtype=torch.float32, device=cpu, attention=SdpaAttention())
-    beside = destination.with_name(f"{destination.name}.{os.getpid()}.part")
-    beside.mkdir(parents=True)
-    try:
+    with new_directory(destination) as beside:
         write_streamed(_plan(Widening(small, large), model, seed), beside / "model.safetensors")
         (beside / "config.json").write_text(json.dumps(large.to_json(), indent=2) + "\n", encoding="utf-8")
         _copy_tokenizer(checkpoint, beside)
-        os.replace(beside, destination)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return destination
 
 

@@ -41,6 +41,19 @@ def find_checkpoint(source: str | Path) -> Checkpoint:
     return Checkpoint(str(source), directory, model / "config.json", weights, tokenizer_file)
 
 
+def indexed_shards(index: Path) -> tuple[Path, ...]:
+    """The files that an index of shards names, in name order. Raises CheckpointError naming those that are not beside it."""
+    model = index.parent
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        missing = [name for name in names if not (model / name).exists()]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{index} is not an index of shards ({error!r}); download it again") from error
+    if missing:
+        raise CheckpointError(f"{model} lacks {len(missing)} of the {len(names)} shards its index names: {', '.join(missing)}")
+    return tuple(model / name for name in names)
+
+
 def _directory(source: str | Path) -> Path:
     if str(source) == "tiny":
         return bundled("models", "seqgpt-tiny")
@@ -73,14 +86,7 @@ def _weight_files(model: Path) -> tuple[Path, ...]:
     """The index's shards, or the single safetensors file."""
     index = model / "model.safetensors.index.json"
     if index.exists():
-        try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            missing = [name for name in names if not (model / name).exists()]
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{index} is not an index of safetensors shards ({error!r}); download it again") from error
-        if missing:
-            raise CheckpointError(f"{model} lacks {len(missing)} of the {len(names)} shards its index names: {', '.join(missing)}")
-        return tuple(model / name for name in names)
+        return indexed_shards(index)
     single = model / "model.safetensors"
     if single.exists():
         return (single,)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from seqgpt_lab.engine.checkpoint import indexed_shards
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
+from seqgpt_lab.engine.storing import store_tensors
 from seqgpt_lab.engine.weights import read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
+from seqgpt_lab.files import new_directory
 
 _SHARD_BYTES = 4 << 30
+_SHARD = re.compile(r"(.*[-_])(\d{1,6})-of-(\d{1,6})(\.\w+)")
 _COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "configuration.json")
 
 
@@ -23,7 +27,8 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
     """Write `source`'s weights (pickle .bin, or safetensors) as safetensors of `dtype` into the new directory `destination`.
 
     Pickles are read with weights_only=True: tensors and nothing else. The directory appears whole or not at all.
-    Raises CheckpointError for unreadable weights, OptionError when the destination exists or the dtype is unknown.
+    Raises CheckpointError for weights that are unreadable or lack a shard, OptionError when the destination exists or the dtype is
+    unknown, OSError when there is no room.
     """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
@@ -34,9 +39,7 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
     tensors = _converted(_read(source_model), dtype)
     if config.tied_head:
         tensors.pop("lm_head.weight", None)
-    beside = destination.with_name(f"{destination.name}.{os.getpid()}.part")
-    beside.mkdir(parents=True)
-    try:
+    with new_directory(destination) as beside:
         _write(tensors, beside)
         written = json.loads((source_model / "config.json").read_text(encoding="utf-8"))
         written.pop("dtype", None)  # the same thing as transformers 5 spells it
@@ -46,9 +49,6 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
             for name in _COPIED:
                 if (folder / name).exists():
                     shutil.copyfile(folder / name, beside / name)
-        os.replace(beside, destination)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return destination
 
 
@@ -63,9 +63,9 @@ def _converted(tensors: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
 
 
 def _read(model: Path) -> dict[str, Tensor]:
-    pickles = sorted(model.glob("pytorch_model*.bin"))
+    pickles = _whole(model.glob("pytorch_model*.bin"), model / "pytorch_model.bin.index.json")
     if not pickles and any(model.glob("*.safetensors")):  # other pickles beside them are a trainer's state, not weights
-        return _read_safetensors(model)
+        return _read_safetensors(_whole(model.glob("*.safetensors"), model / "model.safetensors.index.json"))
     pickles = pickles or sorted([*model.glob("*.bin"), *model.glob("*.pt")])
     if not pickles:
         raise CheckpointError(f"{model} holds no weights: neither pickle (.bin, .pt) nor .safetensors files")
@@ -84,16 +84,34 @@ def _read(model: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _whole(found: Iterable[Path], index: Path) -> Sequence[Path]:
+    """The files of a checkpoint of which some were found: those its index names, or its one file, or else all, where none is absent.
+
+    Raises CheckpointError naming the shards that are not there; without an index their names say how many there should be.
+    """
+    files = sorted(found)
+    if files and index.exists():
+        return indexed_shards(index)
+    if (single := index.with_name(index.name.removesuffix(".index.json"))) in files:
+        return [single]
+    names = {path.name for path in files}
+    for shard in filter(None, map(_SHARD.fullmatch, sorted(names))):
+        before, number, total, after = shard.groups()
+        wanted = [f"{before}{one:0{len(number)}}-of-{total}{after}" for one in range(1, int(total) + 1)]
+        if missing := [name for name in wanted if name not in names]:
+            raise CheckpointError(f"{index.parent} lacks {len(missing)} of {len(wanted)} shards: {', '.join(missing)}; add them")
+    return files
+
+
 def _reason(error: Exception) -> str:
     """torch's finding in a line, without its advice to read the file unsafely."""
     finding = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition(" Please use")[0]
     return finding.splitlines()[0] if finding else type(error).__name__
 
 
-def _read_safetensors(model: Path) -> dict[str, Tensor]:
+def _read_safetensors(files: Sequence[Path]) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
-    files = sorted(model.glob("*.safetensors"))
     read_headers(files)  # names a file that is cut short
     return {name: tensor for path in files for name, tensor in load_file(path).items()}
 
@@ -109,12 +127,12 @@ def _write(tensors: dict[str, Tensor], directory: Path) -> None:
             size = tensor.nbytes
         shards[-1][name] = tensor
     if len(shards) == 1:
-        save_file(shards[0], directory / "model.safetensors", metadata={"format": "pt"})
+        store_tensors(shards[0], directory / "model.safetensors")
         return
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        save_file(shard, directory / name, metadata={"format": "pt"})
+        store_tensors(shard, directory / name)
         weight_map.update(dict.fromkeys(shard, name))
     index = {"metadata": {"total_size": sum(tensor.nbytes for tensor in tensors.values())}, "weight_map": weight_map}
     (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -53,7 +53,7 @@ def test_a_shard_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_broken_index_is_refused(tmp_path: Path, content: str) -> None:
     model_directory(tmp_path, "config.json", "tokenizer.json", "model.safetensors")
     write_index(tmp_path, content)
-    with pytest.raises(CheckpointError, match="is not an index of safetensors shards"):
+    with pytest.raises(CheckpointError, match="is not an index of shards"):
         find_checkpoint(tmp_path)
 
 

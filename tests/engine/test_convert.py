@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +111,27 @@ def test_sharded_pickles_are_read_together(
     assert text(convert(source, tmp_path / "new")) == expected
 
 
+@pytest.mark.parametrize("indexed", (True, False))
+@pytest.mark.parametrize(("stem", "suffix"), (("pytorch_model", ".bin"), ("model", ".safetensors")))
+def test_an_absent_shard_is_named(source: Path, tensors: dict[str, Tensor], tmp_path: Path, stem: str, suffix: str, indexed: bool) -> None:
+    (source / "pytorch_model.bin").unlink()
+    names = [f"{stem}-0000{number}-of-00002{suffix}" for number in (1, 2)]
+    places = {name: names[number % 2] for number, name in enumerate(tensors)}
+    for file in names:
+        part = {name: tensor for name, tensor in tensors.items() if places[name] == file}
+        if suffix == ".bin":
+            torch.save(part, source / file)
+        else:
+            store(part, source / file)
+    if indexed:
+        (source / f"{stem}{suffix}.index.json").write_text(json.dumps({"weight_map": places}))
+    convert(source, tmp_path / "whole")
+    (source / names[1]).unlink()
+    with pytest.raises(CheckpointError, match=rf"source lacks 1 of .*2 shards.*: {names[1]}"):
+        convert(source, tmp_path / "new")
+    assert_nothing_written(tmp_path)
+
+
 @pytest.mark.parametrize("layout", ("plain", "package"))
 def test_safetensors_convert_too_whatever_a_trainer_left_beside_them(
     oracle: Oracle, tensors: dict[str, Tensor], expected: list[tuple[int, ...]], tmp_path: Path, layout: str
@@ -200,10 +223,34 @@ def test_a_conversion_that_fails_on_the_way_leaves_nothing(source: Path, tmp_pat
     def full_disk(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full_disk)
+    monkeypatch.setattr(module, "store_tensors", full_disk)
     with pytest.raises(OSError, match="No space left"):
         convert(source, tmp_path / "new")
     assert_nothing_written(tmp_path)
+
+
+def test_all_files_have_the_permissions_that_the_umask_leaves(source: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        destination = convert(source, tmp_path / "new")
+    finally:
+        os.umask(before)
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in destination.iterdir()} == dict.fromkeys(
+        ("config.json", "model.safetensors", "tokenizer.json"), "0o640"
+    )
+
+
+def test_no_room_for_the_weights_is_an_error_of_the_file_system(source: Path, tmp_path: Path) -> None:
+    """The limit on a file's size stands for a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        with pytest.raises(OSError, match="File too large") as raised:
+            convert(source, tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
 
 def test_an_unknown_dtype_and_a_directory_without_weights_are_refused(source: Path, tmp_path: Path) -> None:

@@ -71,17 +71,23 @@ class Parts:
             self._lock.close()
 
     def _check_same_job(self) -> None:
+        """Begin the job, anew where another one has done no row; raise OptionError where it has."""
         known = self.folder / "job.json"
         if not known.exists():
             write_json(known, self._about)
             return
         before = json.loads(known.read_text(encoding="utf-8"))
         differing = sorted(key for key in {*before, *self._about} if before.get(key) != json.loads(json.dumps(self._about)).get(key))
-        if differing:
+        if not differing:
+            return
+        if self.rows or self._joining.exists():
             raise OptionError(
                 f"{self.folder} holds the parts of another job: {', '.join(differing)} differ; give the same input and options "
                 "to go on with it, or remove that folder to begin again"
             )
+        for path in self.folder.glob("part-*"):  # what another job did out of turn, after rows that it never did
+            path.unlink()
+        write_json(known, self._about)  # nothing is lost: a mistyped option, say, that ended the other job before its first row
 
     @property
     def rows(self) -> int:

@@ -73,7 +73,10 @@ def bulk(
     documents = Source(source, columns)
     check_output("the output", out, (source, *documents.files, label_set, *model_files(model)))
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
-    with Parts(out, _about(documents, chosen, options), overwrite=overwrite) as parts:
+    job = Parts(out, _about(documents, chosen, options), overwrite=overwrite)
+    if source.resolve().is_relative_to(job.folder.resolve()):
+        raise OptionError(f"the input {source} lies in {job.folder}, which is removed when {out} is done; name another output")
+    with job as parts:
         try:
             _run(documents, parts, chosen, options, ray)
         except KeyboardInterrupt:

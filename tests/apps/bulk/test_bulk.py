@@ -17,6 +17,7 @@ from random import Random
 import pandas
 import pytest
 
+from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from tests.apps.conftest import Invoke, ScriptedEngine
@@ -131,6 +132,7 @@ def test_outputs_and_parts_of_others_are_left_alone(invoke: Invoke, scripted: Sc
     assert invoke(*WORDS, "out.jsonl", "--overwrite").exit_code == 1 and len(records("out.jsonl")) == 61
     Path("other.jsonl.parts").mkdir()
     Path("other.jsonl.parts/job.json").write_text('{"labels": []}')
+    Path("other.jsonl.parts/part-000000000000-000000001.jsonl").write_text("{}\n")
     result = invoke(*WORDS, "other.jsonl")
     assert result.exit_code == 2 and "parts of another job: input, labels, model, options differ" in result.stderr
     for name, words in (("out.csv", "must end in"), ("no/out.jsonl", "folder that exists")):
@@ -148,6 +150,25 @@ def test_the_input_is_never_the_output(invoke: Invoke, scripted: ScriptedEngine)
         result = invoke("bulk", source, out, "--labels", "姓名", "--overwrite")
         assert result.exit_code == 2 and "which this command needs itself" in result.stderr, (source, out)
     assert Path("in.jsonl").read_bytes() == before and not list(Path().glob("*.parts"))
+
+
+def test_an_input_among_the_parts_is_not_removed_with_them(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    Path("out.jsonl.parts").mkdir()
+    Path("out.jsonl.parts/mine.jsonl").write_bytes(Path("in.jsonl").read_bytes())
+    for source in ("out.jsonl.parts", "out.jsonl.parts/mine.jsonl"):
+        result = invoke("bulk", source, "out.jsonl", "--labels", "姓名")
+        assert result.exit_code == 2 and "which is removed when out.jsonl is done" in result.stderr
+    assert Path("out.jsonl.parts/mine.jsonl").exists()
+
+
+def test_a_job_that_did_no_row_stands_in_no_other_s_way(invoke: Invoke, random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (*WORDS, "out.jsonl", "--model", str(random_model))
+    assert "unknown dtype 'fp99'" in invoke(*words, "--dtype", "fp99").stderr and Path("out.jsonl.parts").is_dir()
+    Path("out.jsonl.parts/part-000000000008-000000008.jsonl").write_text("not ours\n")
+    scripted = ScriptedEngine(find_checkpoint(random_model))
+    monkeypatch.setattr("seqgpt_lab.engine.engine.Engine.load", scripted.load)
+    result = invoke(*words)
+    assert "61 rows, 1 failed" in result.stderr and len(records("out.jsonl")) == 61
 
 
 def test_two_jobs_do_not_write_one_output(invoke: Invoke, scripted: ScriptedEngine) -> None:

@@ -83,27 +83,26 @@ def run_benchmark(
     """Every contestant on every workload. dtype: of this engine and of transformers.
 
     record: a JSON file that is written after each turn, and from which what was measured already is taken over, where model, machine,
-    contestants and rounds are the same. Raises OptionError for nothing to run or a record of something else.
+    contestants, texts and labels are the same; workloads of other names stay in it. Raises OptionError for nothing to run or a record of
+    something else.
     """
     if not workloads or not contestants:
         raise OptionError(f"{len(workloads)} workloads and {len(contestants)} contestants; at least one of each is needed")
     machine = describe_machine(model, dtype)
     kept = Record(record, machine, [contestant.name for contestant in contestants])
-    found = [result for workload in workloads for result in kept.whole(workload)]
     waiting = [workload for workload in workloads if not kept.whole(workload)]
     if waiting:
         with started(model, contestants, dtype) as running:
             for workload in waiting:
-                whole = tuple(found)
-                found += _measure(workload, running, kept, Benchmark(machine, whole).to_dict(), progress)
-                kept.write(Benchmark(machine, tuple(found)).to_dict())
-    return Benchmark(machine, tuple(found))
+                kept.finish(workload, _measure(workload, running, kept, Benchmark(machine, tuple(kept.results)).to_dict(), progress))
+                kept.write(Benchmark(machine, tuple(kept.results)).to_dict())
+    return Benchmark(machine, tuple(result for workload in workloads for result in kept.whole(workload)))
 
 
 def _measure(
     workload: Workload, running: Sequence[Running], kept: Record, before: Mapping[str, Any], progress: Progress | None
 ) -> list[Result]:
-    """before: what the record holds of earlier workloads, which is written again after each turn, with the turns of this one."""
+    """before: what the record holds of whole workloads, which is written again after each turn, with the turns of this one."""
     turns = kept.turns_of(workload)
     warm_up, *rounds = workload.rounds
     total, done, last = len(running) * len(workload.rounds), len(turns), ""
@@ -118,7 +117,7 @@ def _measure(
             completions = running[place].run(tasks, workload.batch)
             if number >= 0:
                 turns[number, place] = Turn.of(time.perf_counter() - begun, completions)
-                kept.write(before, workload.name, turns)
+                kept.write(before)
             done += 1
             if progress:
                 progress(workload.name, done, total)

@@ -43,12 +43,14 @@ Turns = dict[tuple[int, int], Turn]
 class Result:
     """One contestant on one workload. seconds: of each round, which all contestants share; documents: prompts a round.
 
+    fingerprint: the workload's, which tells it from another of its name.
     same_answers: share of answers that are token for token the first contestant's. passes: of the model, for a request on average;
     0 where an engine does not tell. seconds_to_first: the prompt's pass; 0 likewise. reused_tokens: of the prompt, computed for an earlier
     request; 0 likewise.
     """
 
     workload: str
+    fingerprint: str
     contestant: str
     batch: int
     prompt_tokens: int
@@ -71,6 +73,7 @@ def results_of(workload: Workload, contestants: Sequence[str], prompt_tokens: in
         answers = [answer for turn in mine for answer in turn.answers]
         result = Result(
             workload=workload.name,
+            fingerprint=workload.fingerprint(),
             contestant=name,
             batch=workload.batch,
             prompt_tokens=prompt_tokens,
@@ -88,13 +91,16 @@ def results_of(workload: Workload, contestants: Sequence[str], prompt_tokens: in
 
 @dataclass
 class Record:
-    """A benchmark's JSON file: results of whole workloads, and the turns of one that was interrupted. path: None keeps nothing."""
+    """A benchmark's JSON file: results of whole workloads, one workload of each name, and the turns of interrupted ones.
+
+    turns: by the workload's fingerprint and the contestants' names. path: None keeps nothing.
+    """
 
     path: Path | None
     machine: Mapping[str, Any]
     contestants: Sequence[str]
     results: list[Result] = field(default_factory=list)
-    turns: dict[str, Turns] = field(default_factory=dict)
+    turns: dict[tuple[str, tuple[str, ...]], Turns] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Reads what is there. Raises OptionError for a file that is no record, or one of another model or machine."""
@@ -103,9 +109,9 @@ class Record:
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
             theirs, self.results = content["machine"], [_result(row) for row in content["results"]]
-            interrupted = content.get("interrupted", {})
-            if interrupted and interrupted["contestants"] == list(self.contestants):
-                self.turns[interrupted["workload"]] = {(row["round"], row["place"]): _turn(row) for row in interrupted["turns"]}
+            for one in content.get("interrupted", []):
+                turns = {(row["round"], row["place"]): _turn(row) for row in one["turns"]}
+                self.turns[one["fingerprint"], tuple(one["contestants"])] = turns
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OptionError(f"{self.path} is not the record of a benchmark ({error!r}); name a new file") from error
         differing = [key for key in self.machine if theirs.get(key) != self.machine[key]]
@@ -113,28 +119,36 @@ class Record:
             raise OptionError(f"{self.path} was made with another {', '.join(differing)}; name a new file")
 
     def whole(self, workload: Workload) -> list[Result]:
-        """A workload's results in the order of the contestants; none unless all are there, of as many rounds."""
-        rows = [result for result in self.results if result.workload == workload.name]
-        rounds = len(workload.rounds) - 1
-        return (
-            rows if [row.contestant for row in rows] == list(self.contestants) and all(len(row.seconds) == rounds for row in rows) else []
-        )
+        """A workload's results in the order of the contestants; none unless all are there, of the same texts and labels."""
+        about = workload.name, workload.fingerprint()
+        rows = [row for row in self.results if (row.workload, row.fingerprint) == about]
+        return rows if [row.contestant for row in rows] == list(self.contestants) else []
 
     def turns_of(self, workload: Workload) -> Turns:
-        """The turns of it that are known, of rounds that are as they were."""
-        return {
-            at: turn
-            for at, turn in self.turns.get(workload.name, {}).items()
-            if at[0] < len(workload.rounds) - 1 and len(turn.answers) == len(workload.rounds[at[0] + 1])
-        }
+        """The turns of it that are known, of the same texts and labels; those that are added to it are written too."""
+        return self.turns.setdefault((workload.fingerprint(), tuple(self.contestants)), {})
 
-    def write(self, content: Mapping[str, Any], workload: str = "", turns: Turns | None = None) -> None:
-        """content: what a finished benchmark writes, of the workloads that are whole; and the turns of the one at work."""
+    def finish(self, workload: Workload, results: Sequence[Result]) -> None:
+        """Keep a workload's results in place of its turns, and of earlier results of its name."""
+        del self.turns[workload.fingerprint(), tuple(self.contestants)]
+        self.results = [*(row for row in self.results if row.workload != workload.name), *results]
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """content: what a benchmark of `results` writes; the turns of interrupted workloads are added."""
         if self.path is None:
             return
-        rows = [{"round": at[0], "place": at[1], **asdict(turn)} for at, turn in (turns or {}).items()]
-        interrupted = {"workload": workload, "contestants": list(self.contestants), "turns": rows}
-        write_json(self.path, {**content, "interrupted": interrupted} if rows else dict(content))
+        interrupted = [_interrupted(*about, turns) for about, turns in self.turns.items() if turns]
+        write_json(self.path, {**content, "interrupted": interrupted} if interrupted else dict(content))
+
+
+def add_tables(path: Path, tables: Mapping[str, Any]) -> None:
+    """Put further tables, by name and JSON-ready, into a record that a benchmark has written. Raises OSError."""
+    write_json(path, {**json.loads(path.read_text(encoding="utf-8")), **tables})
+
+
+def _interrupted(fingerprint: str, contestants: tuple[str, ...], turns: Turns) -> dict[str, Any]:
+    rows = [{"round": at[0], "place": at[1], **asdict(turn)} for at, turn in turns.items()]
+    return {"fingerprint": fingerprint, "contestants": list(contestants), "turns": rows}
 
 
 def _result(row: Mapping[str, Any]) -> Result:

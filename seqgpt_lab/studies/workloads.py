@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, build_prompt
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.studies.sources import Source
@@ -37,6 +40,16 @@ class Workload:
     batch: int
     tokens: int
     rounds: tuple[tuple[Task, ...], ...]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the batch and every round's texts and labels: figures of a workload are no other's, whatever its name."""
+        rounds = [[[task.document.text, [_asked(label) for label in task.labels.labels]] for task in tasks] for tasks in self.rounds]
+        return hashlib.sha256(json.dumps([self.batch, rounds]).encode("ascii")).hexdigest()
+
+
+def _asked(label: Label) -> list[Any]:
+    """What of a label decides the prompt, the constraint or the drafts."""
+    return [label.field, label.phrase, label.synonyms, label.multiple]
 
 
 class Texts:

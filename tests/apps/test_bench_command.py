@@ -27,6 +27,19 @@ def test_a_benchmark_leaves_a_record_a_chart_and_a_table(tmp_path: Path) -> None
     assert "batch 2 · ours" in chart.read_text(encoding="utf-8") and "documents_a_second" in ended.output
 
 
+def test_another_call_measures_what_is_new_and_keeps_the_rest_of_the_record(tmp_path: Path) -> None:
+    model, output = str(write_random_checkpoint(tmp_path / "model", layers=1)), tmp_path / "bench.json"
+    words = ["bench", "--model", model, *QUICK, "--no-grounded", "--no-roofline", "--json", "--output", str(output)]
+    first, shorter, other = (
+        json.loads(CliRunner().invoke(app, [*words, *more]).stdout)["table"]
+        for more in (["--batches", "2"], ["--batches", "2", "--tokens", "64", "--labels", "2"], ["--batches", "4"])
+    )
+    assert shorter[0]["workload"] == first[0]["workload"] == "batch 2" and shorter[0]["tokens_in"] < first[0]["tokens_in"]
+    assert [row["workload"] for row in other] == ["batch 4"]
+    record = json.loads(output.read_text(encoding="utf-8"))
+    assert record["table"] == shorter + other and [row["workload"] for row in record["results"]] == ["batch 2", "batch 4"]
+
+
 def test_json_holds_the_roofline_and_the_arrangements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "_READ_BYTES", 1 << 24)
     monkeypatch.setattr(roofline, "_PRODUCTS", ((256, 256, 256),))

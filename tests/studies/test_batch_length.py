@@ -77,7 +77,7 @@ def test_a_recommendation_keeps_to_the_target() -> None:
 
 def test_reuse_is_the_ratio_to_the_run_without_it() -> None:
     results = tuple(
-        Result(MANY_LABELS, name, 8, 900, 8, 9.0, 1.0, 1.0, 0.0, 0.0, seconds)
+        Result(MANY_LABELS, "", name, 8, 900, 8, 9.0, 1.0, 1.0, 0.0, 0.0, seconds)
         for name, seconds in (("ours, plain", (4.0,)), ("ours", (1.0,)))
     )
     assert Benchmark({}, results).ratio(MANY_LABELS, "ours", "ours, plain") == 4.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from seqgpt_lab.engine.peer_ctranslate2 import CTranslate2Engine
 from seqgpt_lab.engine.reference import ReferenceEngine
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.studies import benchmark as module
 from seqgpt_lab.studies.benchmark import Benchmark, describe_machine, run_benchmark
 from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants, started
@@ -80,7 +82,7 @@ def test_results_tell_what_was_kept_of_a_text_for_its_further_questions(model: P
 
 
 def _result(contestant: str, *seconds: float, same: float = 1.0) -> Result:
-    return Result("w", contestant, 4, 80, 8, 10.0, same, 3.0, 0.1, 0.0, seconds)
+    return Result("w", "", contestant, 4, 80, 8, 10.0, same, 3.0, 0.1, 0.0, seconds)
 
 
 def test_a_ratio_is_the_median_of_ratios_within_rounds() -> None:
@@ -109,14 +111,64 @@ def test_whole_workloads_of_a_record_are_kept_and_others_measured(
     monkeypatch.setattr(module, "_measure", lambda workload, *rest: measured.append(workload.name) or measure(workload, *rest))
     both = run_benchmark(model, workloads, contestants, dtype="fp32", record=record)
     assert measured == ["batch 3"] and both.results[0] == first.results[0]
-    assert len(json.loads(record.read_text(encoding="utf-8"))["results"]) == 2
+    assert _named(record) == [("batch 1", "ours"), ("batch 3", "ours")]
     run_benchmark(model, workloads[:1], [*contestants, Contestant("ours, plain", without=tuple(TECHNIQUES))], dtype="fp32", record=record)
     assert measured == ["batch 3", "batch 1"]
+    assert _named(record) == [("batch 3", "ours"), ("batch 1", "ours"), ("batch 1", "ours, plain")], "what was not asked for stays"
     with pytest.raises(OptionError, match="was made with another dtype"):
         run_benchmark(model, workloads, contestants, dtype="bf16", record=record)
     record.write_text("[]", encoding="utf-8")
     with pytest.raises(OptionError, match="is not the record of a benchmark"):
         run_benchmark(model, workloads, contestants, dtype="fp32", record=record)
+
+
+def _named(record: Path) -> list[tuple[str, str]]:
+    return [(row["workload"], row["contestant"]) for row in json.loads(record.read_text(encoding="utf-8"))["results"]]
+
+
+def _otherwise(workload: Workload, changed: str) -> Workload:
+    """As many prompts under the same name, of shorter texts or asked for fewer labels."""
+
+    def other(task: Task) -> Task:
+        if changed == "texts":
+            return replace(task, document=replace(task.document, text=task.document.text[:-5]))
+        return replace(task, labels=LabelSet(task.labels.labels[:2]))
+
+    return replace(workload, rounds=tuple(tuple(map(other, tasks)) for tasks in workload.rounds))
+
+
+@pytest.mark.parametrize("changed", ["texts", "labels"])
+def test_figures_of_other_texts_or_labels_are_not_taken_over(model: Path, workloads: list[Workload], tmp_path: Path, changed: str) -> None:
+    record, contestants, other = tmp_path / "bench.json", [Contestant("ours")], _otherwise(workloads[0], changed)
+    first = run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
+    second = run_benchmark(model, [other], contestants, dtype="fp32", record=record)
+    assert second.results[0].prompt_tokens < first.results[0].prompt_tokens and second.results[0].seconds != first.results[0].seconds
+    assert run_benchmark(model, [other], contestants, dtype="fp32", record=record).results == second.results
+    assert _named(record) == [("batch 1", "ours")]
+
+
+def test_turns_of_other_texts_are_kept_for_their_own_workload(
+    model: Path, workloads: list[Workload], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, contestants, other = tmp_path / "bench.json", [Contestant("ours")], _otherwise(workloads[0], "texts")
+    run_benchmark(model, [other], contestants, dtype="fp32", record=record)
+    ran: list[Sequence[Task]] = []
+    run = Running.run
+
+    def noted(self: Running, tasks: Sequence[Task], batch: int) -> list[Completion]:
+        ran.append(tasks)
+        if len(ran) == 3:  # of a warm-up and two turns the last
+            raise KeyboardInterrupt
+        return run(self, tasks, batch)
+
+    monkeypatch.setattr(Running, "run", noted)
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
+    assert _named(record) == [("batch 1", "ours")], "whole figures stay until there are whole ones in their place"
+    run_benchmark(model, [_otherwise(workloads[0], "labels")], contestants, dtype="fp32", record=record)
+    assert len(ran) == 3 + 3, "a warm-up and every turn"
+    run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
+    assert ran[6:] == [workloads[0].rounds[0], workloads[0].rounds[2]], "a warm-up and the turn that was missing"
 
 
 def test_an_interrupted_workload_goes_on_with_the_turns_that_are_missing(
@@ -135,7 +187,7 @@ def test_an_interrupted_workload_goes_on_with_the_turns_that_are_missing(
     monkeypatch.setattr(Running, "run", noted)
     with pytest.raises(KeyboardInterrupt):
         run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
-    turns = json.loads(record.read_text(encoding="utf-8"))["interrupted"]["turns"]
+    turns = json.loads(record.read_text(encoding="utf-8"))["interrupted"][0]["turns"]
     assert len(turns) == 3
     found = run_benchmark(model, workloads[:1], contestants, dtype="fp32", record=record)
     assert len(ran) == 6 + 2 + 1, "a warm-up of each, and the turn that was missing"

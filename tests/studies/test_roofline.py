@@ -29,8 +29,8 @@ def test_speeds_and_phases_are_measured(tmp_path: Path, monkeypatch: pytest.Monk
         found, frame = measure_phases(engine, batches=(1, 2), prompt=20, drafted=(1, 4), repeats=1)
         layers = sum(parameter.nbytes for parameter in engine.model.h.parameters())
         peer, ours = (
-            Result("w", "peer", 2, 20, 4, 8.0, 1.0, 0.0, 0.0, 0.0, (9.0,)),
-            Result("w", "ours", 2, 20, 4, 8.0, 1.0, 5.0, 0.1, 15.0, (3.0, 2.0)),
+            Result("w", "", "peer", 2, 20, 4, 8.0, 1.0, 0.0, 0.0, 0.0, (9.0,)),
+            Result("w", "", "ours", 2, 20, 4, 8.0, 1.0, 5.0, 0.1, 15.0, (3.0, 2.0)),
         )
         rows = distances(engine, Roofline(1e9, 1e30), Benchmark({}, (peer, ours)))  # so quick at sums that only reading counts
         computed = distances(engine, Roofline(1e30, 1e9), Benchmark({}, (ours,)))  # and here only computing: 5 of 20 ids, then 8

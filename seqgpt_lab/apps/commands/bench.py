@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,7 +43,9 @@ def bench(
     arrangements: Annotated[
         str, typer.Option("--arrangements", help="Also RANKSxREPLICAS, with commas: 1x1,2x1,1x2. The first is what the others are held to.")
     ] = "",
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE.json", help="Record; whole workloads in it are kept.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE.json", help="Record; what is whole in it is kept, and not measured again.")
+    ] = None,
     chart: Annotated[Path | None, typer.Option("--chart", metavar="FILE.svg", help="Draw the throughputs here.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -139,18 +141,18 @@ def _extras(
 
 
 def _show(found: Benchmark, extras: dict[str, pandas.DataFrame], output: Path | None, chart: Path | None, as_json: bool) -> None:
-    record: dict[str, Any] = {**found.to_dict(), **{name: frame.to_dict("records") for name, frame in extras.items()}}
+    tables = {name: frame.to_dict("records") for name, frame in extras.items()}
     if output is not None:
-        from seqgpt_lab.files import write_json
+        from seqgpt_lab.studies.turns import add_tables
 
-        write_json(output, record)
+        add_tables(output, tables)
     if chart is not None:
         from seqgpt_lab.files import write_atomically
         from seqgpt_lab.reports.grids import speeds
 
         write_atomically(chart, speeds(found.table()).svg)
     if as_json:
-        emit(json_line(record))
+        emit(json_line({**found.to_dict(), **tables}))
         return
     emit("\n\n".join(frame_text(frame) for frame in (found.table(), *extras.values())))
     note(str(found.about()).replace("**", ""))

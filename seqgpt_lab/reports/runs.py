@@ -211,24 +211,33 @@ def read_run(folder: str | Path) -> Run:
 
 
 def list_runs(runs_dir: str | Path) -> list[Run]:
-    """Every run under `runs_dir`, oldest first; folders without a record are not runs. Raises RunError for a broken record."""
-    root = Path(runs_dir)
-    if not root.is_dir():
-        return []
-    return [read_run(folder) for folder in sorted(root.iterdir()) if (folder / RECORD).is_file()]
+    """Every run under `runs_dir`, oldest first; folders without a record are not runs.
+
+    Raises RunError for a broken record, and where there is no folder `runs_dir`.
+    """
+    return [read_run(folder) for folder in _folders(runs_dir)]
 
 
 def find_run(runs_dir: str | Path, name: str) -> Run:
-    """The run of that id, of an id that begins or ends so, or in that folder. Raises RunError unless there is exactly one."""
+    """The run of that id, of an id that begins or ends so, or in that folder.
+
+    Raises RunError unless there is exactly one, and where there is no folder `runs_dir` to look in.
+    """
     if (Path(name) / RECORD).is_file():
         return read_run(name)
-    root = Path(runs_dir)
-    ids = sorted(folder.name for folder in root.iterdir() if (folder / RECORD).is_file()) if root.is_dir() else []
+    ids = [folder.name for folder in _folders(runs_dir)]
     found = [one for one in ids if one == name] or [one for one in ids if name and (one.startswith(name) or one.endswith(name))]
     if len(found) != 1:
         told = f"{len(found)} runs there are called so: {', '.join(found[:5])}" if found else f"{len(ids)} other runs are there"
         raise RunError(f"there is no one run {name!r} in {runs_dir}, {told}; give its whole id or its folder")
-    return read_run(root / found[0])
+    return read_run(Path(runs_dir) / found[0])
+
+
+def _folders(runs_dir: str | Path) -> list[Path]:
+    root = Path(runs_dir)
+    if not root.is_dir():
+        raise RunError(f"there is no folder of runs {runs_dir}; name the one that `seqgpt-lab run` made, with --runs-dir")
+    return sorted(folder for folder in root.iterdir() if (folder / RECORD).is_file())
 
 
 def _new_folder(runs_dir: Path, now: datetime) -> Path:

@@ -67,6 +67,7 @@ def test_the_gate_masks_documents_and_neither_numbers_fields_nor_runs(invoke: In
     [((), "--baseline is missing"), (("--baseline", "x"), "there is no one run 'x'"), (("--baseline", "20", "--alpha", "2"), "alpha = 2")],
 )
 def test_a_gate_that_cannot_judge_exits_with_2(invoke: Invoke, words: tuple[str, ...], message: str) -> None:
+    Path("runs").mkdir()
     if "20" in words:
         evaluated(0)
         words = ("20", *words)
@@ -95,3 +96,12 @@ def test_runs_become_a_site_and_a_table(invoke: Invoke) -> None:
     assert run.id in invoke("collect").stdout and "F1 1.000" in invoke("collect").stdout
     assert invoke("collect", "--output", "runs.csv").stdout == "runs.csv\n" and run.id in Path("runs.csv").read_text(encoding="utf-8-sig")
     assert invoke("collect", "--output", "runs.txt").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("collect",), ("collect", "--output", "made.csv"), ("site", "--output", "made"), ("gate", "--baseline", "x")]
+)
+def test_a_folder_of_runs_that_is_not_there_is_named(invoke: Invoke, words: tuple[str, ...]) -> None:
+    result = invoke(*words, "--runs-dir", "nope")
+    assert (result.exit_code, result.stdout) == (2, "") and "there is no folder of runs nope" in result.stderr
+    assert not list(Path().glob("made*"))

@@ -55,6 +55,7 @@ def test_all_runs_become_one_table(runs: Path) -> None:
     assert pandas.isna(frame.loc["20240316-2", "metric.overall.f1"]) and "metric.overall.exact" not in frame
     assert "metrics.json cannot be read" in frame.loc["20240317-3", "problem"]
     assert str(frame["started"].dtype).startswith("datetime64") and frame["started"].dt.tz is not None
+    (runs / "none").mkdir()
     assert load_runs(runs / "none").empty
 
 

@@ -127,4 +127,5 @@ def test_no_record_and_no_place_for_one_are_named(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where the folder should be")
     with pytest.raises(RunError, match="no run folder can be made"):
         begin(tmp_path)
-    assert list_runs(tmp_path / "nowhere") == []
+    with pytest.raises(RunError, match=r"there is no folder of runs .*nowhere"):
+        list_runs(tmp_path / "nowhere")

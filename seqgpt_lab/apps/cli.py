@@ -26,7 +26,7 @@ from seqgpt_lab.apps.commands.serve import serve, studio
 from seqgpt_lab.apps.commands.site import collect, site
 from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
-from seqgpt_lab.apps.console import emit, note, silence_output
+from seqgpt_lab.apps.console import check_output_is_open, emit, note, silence_output
 from seqgpt_lab.errors import SeqGPTLabError
 
 BAD_USE = 2
@@ -39,6 +39,7 @@ class LabGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         try:
+            check_output_is_open()
             return super().invoke(ctx)
         except SeqGPTLabError as error:
             note(f"error: {error}")

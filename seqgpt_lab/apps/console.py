@@ -11,6 +11,8 @@ from pathlib import Path
 
 import typer
 
+from seqgpt_lab.errors import OptionError
+
 # Half characters have no UTF-8, and the other three end a line for some readers of JSON lines.
 _JSON_UNSAFE = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 # Control characters, line and direction marks in a text could move the cursor, change colours or reorder what is shown.
@@ -54,6 +56,12 @@ def emit_path(path: Path) -> None:
 def note(text: str) -> None:
     """Write lines to standard error; control characters other than line ends as escapes."""
     typer.echo("\n".join(visible(line) for line in text.split("\n")), err=True)
+
+
+def check_output_is_open() -> None:
+    """Raise OptionError where standard output is closed (`>&-` in a shell), so that all results would be lost."""
+    if sys.stdout is None:
+        raise OptionError("standard output is closed, so there is no place for results; send it to a file, or to /dev/null")
 
 
 def silence_output() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,6 +83,9 @@ def choose_labels(names: Sequence[str], label_set: Path | None) -> LabelSet:
 
 
 def _standard_input() -> bytes:
+    """All of standard input. Raises DocumentError where it is closed (`<&-` in a shell)."""
+    if sys.stdin is None:
+        raise DocumentError("standard input is closed; name a file to read, or send the documents to standard input")
     stream = typer.get_binary_stream("stdin")
     if stream.isatty():
         note("reading standard input; end it with Ctrl-D")

@@ -37,7 +37,7 @@ def model_files(model: str) -> tuple[Path, ...]:
     """The files of a model that is a directory here; none for others, and for one that lacks something, which loading it will name."""
     from seqgpt_lab.engine.checkpoint import find_checkpoint
 
-    if not Path(model).is_dir():
+    if not os.path.isdir(os.path.expanduser(model)):
         return ()
     try:
         checkpoint = find_checkpoint(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def indexed_shards(index: Path) -> tuple[Path, ...]:
 def _directory(source: str | Path) -> Path:
     if str(source) == "tiny":
         return bundled("models", "seqgpt-tiny")
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # unlike Path's own, it leaves a user that there is not as it stands
     if path.is_dir():
         return path
     if path.exists():

@@ -61,6 +61,7 @@ def test_wrong_use_exits_with_2_and_says_why(invoke: Invoke, words: tuple[str, .
     ("words", "message"),
     [
         (("--model", "no-such-folder"), "there is no model at 'no-such-folder'"),
+        (("--model", "~nobody-here/models"), "there is no model at '~nobody-here/models'"),
         (("--dtype", "int3"), "unknown dtype 'int3'; choose auto, fp16, bf16, fp32"),
         (("--device", "tpu"), "unknown device 'tpu'"),
         (("--device", "cuda:99"), "device 'cuda:99' asked for"),
@@ -102,6 +103,15 @@ def test_a_reader_that_leaves_ends_the_command_quietly(random_model: Path) -> No
         process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize(("closed", "message"), [("<&-", b"standard input is closed"), (">&-", b"standard output is closed")])
+def test_a_closed_stream_is_told_before_any_work(random_model: Path, closed: str, message: bytes) -> None:
+    words = [*SCRIPT, "extract", "--labels", "姓名", "--model", str(random_model)]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *words]
+    result = subprocess.run(shell, input="张伟".encode(), capture_output=True, env={**os.environ, **PLAIN_PYTHON})
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.startswith(b"error: " + message) and b"Traceback" not in result.stderr
 
 
 def test_bad_use_exits_with_2_from_a_process(tmp_path: Path) -> None:

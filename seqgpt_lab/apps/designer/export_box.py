@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class ExportBox:
 
     def _save(self) -> None:
         content = self._made()
-        path = Path(self.path.value).expanduser()
+        path = Path(os.path.expanduser(self.path.value))
         try:
             write_atomically(path, content)
         except OSError as error:

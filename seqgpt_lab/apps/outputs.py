@@ -24,7 +24,7 @@ def check_output(option: str, path: Path, others: Iterable[str | Path | None] = 
     found = _status(path)
     if found is not None and not stat.S_ISREG(found.st_mode):
         return
-    for other in filter(None, others):
+    for other in (one for one in others if one is not None):
         known, place = _status(other), None if other == STANDARD_INPUT else os.path.realpath(other)
         if (found and known and os.path.samestat(found, known)) or str(target) == place:
             name = "standard input" if place is None else other

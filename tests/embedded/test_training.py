@@ -268,6 +268,8 @@ def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     with pytest.raises(OptionError, match="hidden_size=128"):
         train_embedded(tmp_path / "other", replace(SMALL, hidden_size=128), lines.append, start)
+    with pytest.raises(OptionError, match="is the one that training would replace"):
+        train_embedded(tmp_path / "out", SMALL, lines.append, tmp_path / "out" / "model")
 
 
 def test_what_began_from_a_model_ends_part_of_the_way_back_to_it(tokenizer: Tokenizer, tmp_path: Path) -> None:

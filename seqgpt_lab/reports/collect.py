@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from seqgpt_lab.errors import OptionError, RunError
 from seqgpt_lab.files import write_atomically
@@ -59,7 +59,7 @@ def export_runs(frame: pandas.DataFrame, path: str | Path) -> None:
     A column with values of several types is written as text. In Excel times are text in UTC, and no text is taken for a formula.
     """
     target = Path(path)
-    writers: Mapping[str, Callable[[pandas.DataFrame, IO[bytes]], None]] = {
+    writers: Mapping[str, Callable[[pandas.DataFrame, BytesIO], None]] = {
         ".parquet": lambda table, content: table.to_parquet(content, index=False),
         ".xlsx": _write_excel,
         ".csv": lambda table, content: table.to_csv(content, index=False, encoding="utf-8-sig"),
@@ -126,7 +126,7 @@ def _of_one_type_each(frame: pandas.DataFrame) -> pandas.DataFrame:
     return table
 
 
-def _write_excel(frame: pandas.DataFrame, content: IO[bytes]) -> None:
+def _write_excel(frame: pandas.DataFrame, content: BytesIO) -> None:
     import pandas
 
     table = frame.assign(started=frame["started"].dt.strftime("%Y-%m-%d %H:%M:%S")) if "started" in frame else frame

@@ -66,7 +66,7 @@ def evaluate(
     from seqgpt_lab.errors import DocumentError
     from seqgpt_lab.extraction.labels import LabelSet
 
-    inputs = (data, labels, *model_files(model))
+    inputs: tuple[str | Path, ...] = (data, labels, *model_files(model))
     if journal is not None:
         check_output("--journal", journal, inputs)
     if output is not None:

@@ -52,12 +52,12 @@ def test_the_gate_exits_with_1_on_a_regression_and_masks_what_it_shows(invoke: I
 def test_the_gate_masks_documents_and_neither_numbers_fields_nor_runs(invoke: Invoke) -> None:
     """Values that are also a count, a field's name, a run or a word of the output."""
     good, bad = evaluated(wrong=1), evaluated(wrong=15)
-    write_json(bad.folder / "personal.json", {"年龄": ["40", "14", "0", "15", "resume", "名", good.id, "documents", "run"]})
+    write_json(bad.folder / "personal.json", {"年龄": ["40", "41", "14", "0", "15", "resume", "名", good.id, "documents", "run"]})
     told = invoke("gate", bad.id, "--baseline", good.id)
     assert "on 40 documents" in told.stdout and "14 documents were right in it" in told.stdout and "[年龄 1] · 姓名: " in told.stdout
     assert f"than {good.id!r}" in told.stdout and "谢翠" not in told.stdout and "resume" not in told.stdout
     found = json.loads(invoke("gate", bad.id, "--baseline", good.id, "--json").stdout)
-    assert found["baseline"] == good.id and (found["overall"]["documents"], len(found["changes"])) == (40, 14)
+    assert found["baseline"] == good.id and (found["overall"]["documents"], len(found["changes"])) == (41, 14)
     assert found["named"] == [["[年龄 1]", "姓名"]] and set(found["changes"][0]["gold"]) == {"[姓名 1]"}
     assert "谢翠" not in str(found) and found["changes"][0]["text"] == "[姓名 1]1在云智"
 

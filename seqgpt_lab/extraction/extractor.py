@@ -16,17 +16,21 @@ from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
-from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, Prompt, build_prompt, split_evenly
+from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, Prompt, PromptBuilder, build_prompt, split_evenly
 from seqgpt_lab.extraction.reading import Classification, Part, is_whole, read_choice, read_fields
 from seqgpt_lab.extraction.steering import Steering
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
-from seqgpt_lab.extraction.windows import OVERLAP, Window, plan_windows
+from seqgpt_lab.extraction.windows import OVERLAP, Ruler, Window, plan_windows
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Progress = Callable[[int, int], None]
 Text = str | Document
 Result = TypeVar("Result", Extraction, Classification)
+
+
+def _untold(_done: int, _total: int) -> None:
+    """The progress of whoever wants to know of none."""
 
 
 class Generates(Protocol):
@@ -124,19 +128,23 @@ class Extractor:
         results = [one.finish([next(completions) for _ in one.requests]) for one in prepared]
         return results[0] if isinstance(texts, (str, Document)) else results
 
-    def prepare(self, text: Text, labels: str | Sequence[str] | LabelSet) -> Prepared[Extraction]:
-        """The requests of `extract` for one text, and what makes an Extraction of their completions. Raises as `extract` does."""
+    def prepare(self, text: Text, labels: str | Sequence[str] | LabelSet, *, progress: Progress = _untold) -> Prepared[Extraction]:
+        """The requests of `extract` for one text, and what makes an Extraction of their completions. Raises as `extract` does.
+
+        progress: called with (prompts made, prompts in all as far as they are planned) before anything is encoded and for each window,
+        while windows are planned and again before its prompts are made; what it raises ends the preparation.
+        """
         label_set, document = LabelSet.of(labels), _document(text)
         readable = _readable(document.text)
-        parts = self._parts(readable, label_set)
-        requests = tuple(
-            self._steering.fields(readable[part.window.start :], prompt, label_set) for part in parts for prompt in part.prompts
-        )
+        parts = self._parts(readable, label_set, progress)
+        request = self._steering.fields(label_set)
+        texts = [readable[part.window.start : part.window.end] for part in parts]
+        requests = tuple(request(piece, prompt) for piece, part in zip(texts, parts, strict=True) for prompt in part.prompts)
         return Prepared(requests, partial(self._read, document, readable, label_set, parts))
 
     def windows(self, text: Text, labels: str | Sequence[str] | LabelSet) -> list[Window]:
         """In which windows `extract` reads a text: one that holds all of it where that fits, none for a blank text. Raises as `extract`."""
-        return [part.window for part in self._parts(_readable(_document(text).text), LabelSet.of(labels))]
+        return [part.window for part in self._parts(_readable(_document(text).text), LabelSet.of(labels), _untold)]
 
     def _read(
         self, document: Document, text: str, label_set: LabelSet, parts: Sequence[Part], completions: Sequence[Completion]
@@ -146,34 +154,42 @@ class Extractor:
             self._steering.learn(label_set, extraction)
         return extraction
 
-    def _parts(self, text: str, label_set: LabelSet) -> list[Part]:
+    def _parts(self, text: str, label_set: LabelSet, progress: Progress) -> list[Part]:
         """The text as one part, or as windows where it does not fit; none for a blank text."""
         if not text.strip():
             return []
-        groups = split_evenly(label_set.phrases, self.labels_per_prompt)
-        token_starts = [start for start, _ in self.tokenizer.encode(text).offsets]
+        prompts = PromptBuilder(self.tokenizer, split_evenly(label_set.phrases, self.labels_per_prompt))
+        progress(0, len(prompts.groups))
+        ruler = Ruler(len(text), self.tokenizer.token_starts(text))
         # The instruction alone; where not even one token of text fits beside it, build_prompt says so.
-        instruction = max(len(self._prompt("", phrases, self.max_length).ids) for phrases in groups)
+        instruction = max(len(prompt.ids) for prompt in prompts.build("", self.max_length))
         limit = min(self.max_length, max(self.window_length, instruction + self.window_length // 2))  # many labels leave it half a window
         whole_limit = min(self.max_length, limit + self.window_length // 2)
-        if len(token_starts) < whole_limit:
-            whole = self._part(text, Window(0, len(text)), groups, whole_limit)
+        if ruler.reach(0, whole_limit - 1) == len(text):
+            whole = _part(text, Window(0, len(text)), prompts, whole_limit)
             if is_whole(whole):
                 return [whole]
         room = limit - instruction
-        while True:
-            windows = plan_windows(text, token_starts, room=max(1, room), overlap=self.overlap)
-            parts = [self._part(text, window, groups, limit) for window in windows]
-            if room <= 1 or all(map(is_whole, parts)):
-                return parts
-            room -= -(-room // 16)  # cut out of their text, some windows took more tokens than they had there
+        while (parts := self._in_windows(text, ruler, prompts, limit, room, progress)) is None:
+            room -= -(-room // 16)
+        return parts
 
-    def _part(self, text: str, window: Window, groups: Sequence[Sequence[str]], limit: int) -> Part:
-        piece = text[window.start : window.end]
-        return Part(window, tuple(self._prompt(piece, phrases, limit) for phrases in groups) if piece.strip() else ())
-
-    def _prompt(self, text: str, phrases: Sequence[str], limit: int) -> Prompt:
-        return build_prompt(self.tokenizer, text, phrases, max_length=limit)
+    def _in_windows(self, text: str, ruler: Ruler, prompts: PromptBuilder, limit: int, room: int, progress: Progress) -> list[Part] | None:
+        """A part a window of at most `room` tokens; None where one took more, cut out of its text, and windows can be shorter yet."""
+        windows: list[Window] = []
+        planned = made = 0
+        for window in plan_windows(text, ruler, room=max(1, room), overlap=self.overlap):
+            windows.append(window)
+            planned += len(prompts.groups) if text[window.start : window.end].strip() else 0
+            progress(0, planned)
+        parts: list[Part] = []
+        for window in windows:
+            progress(made, planned)
+            parts.append(_part(text, window, prompts, limit))
+            made += len(parts[-1].prompts)
+            if room > 1 and not is_whole(parts[-1]):
+                return None
+        return parts
 
     def classify(self, text: Text, labels: str | Sequence[str] | LabelSet) -> Classification:
         """Which of the labels fit the text (SeqGPT's `分类`); all labels go into one prompt, a text that is too long for it is cut.
@@ -183,15 +199,23 @@ class Extractor:
         prepared = self.prepare_classification(text, labels)
         return prepared.finish(self.engine.generate(prepared.requests) if prepared.requests else [])
 
-    def prepare_classification(self, text: Text, labels: str | Sequence[str] | LabelSet) -> Prepared[Classification]:
-        """The request of `classify` (none for a blank text), and what makes a Classification of its completion."""
+    def prepare_classification(
+        self, text: Text, labels: str | Sequence[str] | LabelSet, *, progress: Progress = _untold
+    ) -> Prepared[Classification]:
+        """The request of `classify` (none for a blank text), and what makes a Classification of its completion; progress as `prepare`."""
         label_set, document = LabelSet.of(labels), _document(text)
         readable = _readable(document.text)
         prompts: tuple[Prompt, ...] = ()
         if readable.strip():
+            progress(0, 1)
             prompts = (build_prompt(self.tokenizer, readable, label_set.phrases, task="分类", max_length=self.max_length),)
         requests = tuple(self._steering.choice(prompt) for prompt in prompts)
         return Prepared(requests, partial(read_choice, self.tokenizer, document, readable, label_set, prompts))
+
+
+def _part(text: str, window: Window, prompts: PromptBuilder, limit: int) -> Part:
+    piece = text[window.start : window.end]
+    return Part(window, prompts.build(piece, limit) if piece.strip() else ())
 
 
 def _documents(texts: Sequence[Text]) -> list[Document]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import Literal
 
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.extraction.windows import Ruler
 
 Task = Literal["抽取", "分类"]
 LABELS_PER_PROMPT = 6
 _LEAD = "输入: "
+_LONG = 20_000  # characters of a text that is measured before it is encoded, for most of it will be cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,9 @@ def build_prompt(tokenizer: TextTokenizer, text: str, phrases: Sequence[str], *,
     What is kept of a text is as long as can be: one character more would not fit. Raises OptionError when the instruction alone
     leaves no room for text.
     """
-    tail = f"\n{task}: {'，'.join(phrases)}\n输出: "
-    kept = len(text)
-    encoding = tokenizer.encode(_LEAD + text + tail)
+    tail = f"{_ask(task)}{_list(phrases)}"
+    kept = len(text) if len(text) <= _LONG else Ruler(len(text), tokenizer.token_starts(text)).reach(0, max_length)
+    encoding = tokenizer.encode(_LEAD + text[:kept] + tail)
     while len(encoding.ids) >= max_length and kept:
         kept = _shorter(encoding.offsets, kept, len(encoding.ids) + 1 - max_length)
         encoding = tokenizer.encode(_LEAD + text[:kept] + tail)
@@ -64,8 +68,51 @@ def build_prompt(tokenizer: TextTokenizer, text: str, phrases: Sequence[str], *,
             f"max_length {max_length} leaves no room for text: the instruction with {len(phrases)} labels takes {needed} tokens; "
             "raise max_length or ask fewer or shorter labels"
         )
-    shared = sum(end <= len(_LEAD) + kept for _, end in encoding.offsets)
-    return Prompt((*encoding.ids, tokenizer.generate_id), tuple(phrases), kept, shared)
+    return Prompt((*encoding.ids, tokenizer.generate_id), tuple(phrases), kept, _shared(encoding.offsets, kept))
+
+
+class PromptBuilder:
+    """Builds prompts for fields, one a group of phrases, as `build_prompt` does; each text that fits and each group is encoded once."""
+
+    def __init__(self, tokenizer: TextTokenizer, groups: Sequence[Sequence[str]]) -> None:
+        self.groups = groups
+        self._tokenizer = tokenizer
+        self._lists: dict[str, list[list[int]]] = {}  # of each group, by the beginning's last word, which the first phrase may change
+
+    def build(self, text: str, max_length: int) -> tuple[Prompt, ...]:
+        """The prompts about a text, in the groups' order. Raises as `build_prompt` does."""
+        beginning = f"{_LEAD}{text}{_ask('抽取')}"
+        encoding, settled = self._tokenizer.settle(beginning)
+        offsets = encoding.offsets
+        ids, shared = encoding.ids[:settled], _shared(offsets, len(text))
+        if shared > settled:  # the text's end is not settled
+            return tuple(build_prompt(self._tokenizer, text, phrases, max_length=max_length) for phrases in self.groups)
+
+        def build(phrases: Sequence[str], rest: Sequence[int]) -> Prompt:
+            if len(ids) + len(rest) >= max_length:
+                return build_prompt(self._tokenizer, text, phrases, max_length=max_length)
+            return Prompt((*ids, *rest, self._tokenizer.generate_id), tuple(phrases), len(text), shared)
+
+        return tuple(map(build, self.groups, self._encoded(beginning[offsets[settled][0] :])))
+
+    def _encoded(self, word: str) -> list[list[int]]:
+        """The ids of a word and what comes after it in each group's prompts."""
+        if word not in self._lists:
+            self._lists[word] = [self._tokenizer.encode(word + _list(phrases)).ids for phrases in self.groups]
+        return self._lists[word]
+
+
+def _ask(task: Task) -> str:
+    return f"\n{task}: "
+
+
+def _list(phrases: Sequence[str]) -> str:
+    return f"{'，'.join(phrases)}\n输出: "
+
+
+def _shared(offsets: Sequence[tuple[int, int]], kept: int) -> int:
+    """How many of the first tokens end within the text; their ends never decrease."""
+    return bisect_right(offsets, len(_LEAD) + kept, key=itemgetter(1))
 
 
 def _shorter(offsets: Sequence[tuple[int, int]], kept: int, excess: int) -> int:

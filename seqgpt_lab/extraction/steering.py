@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from seqgpt_lab.engine.checkpoint import Checkpoint
@@ -25,17 +26,21 @@ class Steering:
         self.end_id = ModelConfig.read(checkpoint.config).eos_token_id if grounded else None
         self.experience = Experience()
 
-    def fields(self, text: str, prompt: Prompt, label_set: LabelSet) -> Request:
-        """A request for the fields a prompt asks for. text: begins with what the prompt holds of it."""
-        text = text[: prompt.text_kept]
-        labels = {label.phrase: label for label in label_set.labels}
-        asked = [labels[phrase] for phrase in prompt.phrases]
-        constraint = None
-        if self.end_id is not None:
-            multiple = tuple(label.multiple is not False for label in asked)
-            constraint = GroundedAnswer(text, prompt.phrases, multiple, self.tokenizer, self.end_id)
-        drafts = TextDrafts(text, prompt.phrases, tuple(map(self._hints, asked)), self.tokenizer) if self.drafts else None
-        return Request(prompt.ids, self.max_new_tokens, constraint, drafts, prompt.shared)
+    def fields(self, label_set: LabelSet) -> Callable[[str, Prompt], Request]:
+        """What makes a request for fields of a label set of a text and a prompt that holds the text's beginning."""
+        hints = {label.phrase: self._hints(label) for label in label_set.labels} if self.drafts else {}
+        multiple = {label.phrase: label.multiple is not False for label in label_set.labels}
+
+        def request(text: str, prompt: Prompt) -> Request:
+            text, phrases = text[: prompt.text_kept], prompt.phrases
+            constraint = drafts = None
+            if self.end_id is not None:
+                constraint = GroundedAnswer(text, phrases, tuple(multiple[phrase] for phrase in phrases), self.tokenizer, self.end_id)
+            if self.drafts:
+                drafts = TextDrafts(text, phrases, tuple(hints[phrase] for phrase in phrases), self.tokenizer)
+            return Request(prompt.ids, self.max_new_tokens, constraint, drafts, prompt.shared)
+
+        return request
 
     def choice(self, prompt: Prompt) -> Request:
         """A request for the labels of a text."""

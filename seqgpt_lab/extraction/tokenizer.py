@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -15,6 +15,7 @@ from tokenizers import Encoding, Tokenizer
 from seqgpt_lab.errors import CheckpointError
 
 GENERATE_TOKEN = "[GEN]"
+_STRETCH = 16_384  # characters that are encoded at once where only part of a text may be needed: some 20 ms
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
@@ -76,6 +77,29 @@ class TextTokenizer:
     def encode(self, text: str) -> Encoding:
         """Plain tokens of a text without lone surrogates; never a special token. `ids`, and `offsets` in code points."""
         return self._plain.encode(text, add_special_tokens=False)
+
+    def settle(self, text: str) -> tuple[Encoding, int]:
+        """`encode` of a text, and how many of its tokens stay whatever follows the text: those of all its words but the last.
+
+        Words are what the tokenizer cuts a text into, from left to right, before it joins bytes within each. So the ids of a longer
+        text are the settled ones and then those of what begins with the last word; none is settled in a text of one word.
+        """
+        encoding = self.encode(text)
+        words = [0 if word is None else word for word in encoding.word_ids]
+        return encoding, bisect_left(words, words[-1]) if words else 0
+
+    def token_starts(self, text: str, stretch: int = _STRETCH) -> Iterator[list[int]]:
+        """Where each token of a text begins, ascending; at most `stretch` characters are encoded at once, when they are asked for.
+
+        They are those of the whole text's tokens, but that a word longer than a stretch is cut where the stretch ends.
+        """
+        at = 0
+        while len(text) - at > stretch:
+            encoding, settled = self.settle(text[at : at + stretch])
+            offsets = encoding.offsets
+            yield [at + start for start, _ in offsets[: settled or None]]
+            at += offsets[settled][0] if settled else stretch
+        yield [at + start for start, _ in self.encode(text[at:]).offsets]
 
     def decode(self, ids: Sequence[int]) -> Decoded:
         """The text of some tokens; special tokens have none, a byte that belongs to no UTF-8 character becomes U+FFFD."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from seqgpt_lab.extraction.spans import Span
@@ -31,37 +31,49 @@ class Window:
     end: int
 
 
-def plan_windows(text: str, token_starts: Sequence[int], *, room: int, overlap: int) -> list[Window]:
+class Ruler:
+    """Measures a text of `length` code points in tokens, and learns of no more of them than it must.
+
+    token_starts: where each token begins, ascending, in any number of runs; tokens of one character begin at the same place.
+    """
+
+    def __init__(self, length: int, token_starts: Iterable[Sequence[int]]) -> None:
+        self.length = length
+        self._known: list[int] = []
+        self._runs = iter(token_starts)
+
+    def reach(self, start: int, tokens: int) -> int:
+        """The furthest end of a stretch that begins at `start` and holds at most so many tokens, at least one character."""
+        while (after := bisect_left(self._known, start) + tokens) >= len(self._known):
+            run = next(self._runs, None)
+            if run is None:
+                return self.length
+            self._known += run
+        return max(start + 1, self._known[after])
+
+
+def plan_windows(text: str, ruler: Ruler, *, room: int, overlap: int) -> Iterator[Window]:
     """Windows that cover the text in order, each of at most `room` tokens (at least one character).
 
-    token_starts: where each token of the text begins, ascending; tokens of one character begin at the same place. overlap: code
-    points that neighbours share at least, or half a window where that is less. Linear in the text.
+    overlap: code points that neighbours share at least, or half a window where that is less. Linear in the text, of which no more is
+    measured than the windows that were asked for.
     """
     assert room >= 1 and overlap >= 0, "a window needs room for a token, and windows cannot lie apart"
-    windows: list[Window] = []
-    start = 0
-    while not windows or windows[-1].end < len(text):
-        end = limit = _limit(token_starts, start, room, len(text))
+    start = done = 0
+    while done < len(text):
+        end = limit = ruler.reach(start, room)
         if limit < len(text):
-            done = windows[-1].end if windows else start
             end = _boundary(text, max(limit - (limit - start) // 4, done + 1), limit)
-        windows.append(Window(start, end))
-        start = _next_start(text, token_starts, windows[-1], room, overlap)
-    return windows
+        yield (window := Window(start, end))
+        start, done = _next_start(text, ruler, window, room, overlap), end
 
 
-def _limit(token_starts: Sequence[int], start: int, room: int, length: int) -> int:
-    """The furthest end of a window that begins at `start`."""
-    after = bisect_left(token_starts, start) + room
-    return max(start + 1, token_starts[after]) if after < len(token_starts) else length
-
-
-def _next_start(text: str, token_starts: Sequence[int], window: Window, room: int, overlap: int) -> int:
+def _next_start(text: str, ruler: Ruler, window: Window, room: int, overlap: int) -> int:
     """Where the window after this one begins: at a boundary, far enough back, and so that it gets further than this one."""
     width = window.end - window.start
     latest = window.end - min(overlap, width // 2)
     start = _boundary(text, max(latest - min(overlap, width // 4), window.start + 1), latest)
-    while start < window.end and _limit(token_starts, start, room, len(text)) <= window.end:
+    while start < window.end and ruler.reach(start, room) <= window.end:
         start += 1
     return start
 

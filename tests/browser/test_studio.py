@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 from seqgpt_lab.apps.designer.samples import sample_collections
 from seqgpt_lab.apps.serving.batcher import Batcher
 from seqgpt_lab.apps.serving.guard import Guard, Limits
-from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedEngine, create_studio
+from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedExtractor, create_studio
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
@@ -39,7 +39,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> ScriptedEngine:
 @pytest.fixture(scope="module")
 def address(engine: ScriptedEngine) -> Iterator[str]:
     batcher = Batcher(engine, capacity=64)
-    studio = create_studio(Extractor(SharedEngine(batcher, engine.checkpoint)), sample_collections(kinds=["resume"]))
+    studio = create_studio(SharedExtractor(Extractor(engine), batcher, 60.0), sample_collections(kinds=["resume"]))
     port = free_port()
     guarded = Guard(studio, Limits(TOKEN, local_only=True, open_paths=OPEN_PATHS))
     server = uvicorn.Server(uvicorn.Config(guarded, "127.0.0.1", port, lifespan="off", log_level="warning"))

@@ -8,10 +8,11 @@ from typing import get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.extraction.prompt import Prompt, Task, build_prompt, split_evenly
+from seqgpt_lab.extraction.prompt import Prompt, PromptBuilder, Task, build_prompt, split_evenly
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -126,6 +127,44 @@ def test_a_hundred_thousand_characters_are_read_once(either: TextTokenizer, piec
     assert 100 < prompt.text_kept < len(text) and len(prompt.ids) <= 1024
     assert written(either, prompt).endswith(ASKED)
     assert counting.characters < 1.5 * len(text)
+    counting.characters = 0
+    assert build_prompt(counting, text * 10, PHRASES) == prompt
+    assert counting.characters < 1.5 * len(text), "what cannot fit was read too"
+
+
+GROUPS = [("姓名", "公司"), ("job title",), (".", ") (甲方", "x")]
+
+
+@QUICK
+@given(text=TEXTS | st.just(""), room=st.integers(1, 60))
+def test_prompts_of_many_groups_are_those_built_one_by_one(either: TextTokenizer, text: str, room: int) -> None:
+    limit = max(length(either, "", phrases) for phrases in GROUPS) + room
+    builder = PromptBuilder(either, GROUPS)
+    for part in (text, text[1:], text[:3]):
+        try:
+            wanted = tuple(build_prompt(either, part, phrases, max_length=limit) for phrases in GROUPS)
+        except OptionError:
+            continue
+        assert builder.build(part, limit) == wanted
+
+
+def test_a_tokenizer_that_cuts_no_words_gives_the_same_prompts(merging_file: Path) -> None:
+    whole = Tokenizer.from_str(merging_file.read_text(encoding="utf-8"))
+    whole.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer = TextTokenizer(whole, whole)
+    assert tokenizer.settle("张伟 (全职)\n")[1] == 0
+    wanted = tuple(build_prompt(tokenizer, "张伟 (全职)", phrases) for phrases in GROUPS)
+    assert PromptBuilder(tokenizer, GROUPS).build("张伟 (全职)", 1024) == wanted
+
+
+def test_a_text_and_each_group_are_encoded_once_however_many_there_are(either: TextTokenizer) -> None:
+    counting, groups = Counting(either), [(f"标签{number:02d}",) for number in range(40)]
+    builder = PromptBuilder(counting, groups)
+    builder.build("张伟" * 100, 1024)
+    assert counting.characters < 200 + 40 * 20
+    counting.characters = 0
+    builder.build("李娜" * 100, 1024)
+    assert counting.characters < 220
 
 
 @pytest.mark.parametrize("text", ["", "张伟"])

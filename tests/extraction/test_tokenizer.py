@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
@@ -50,6 +50,35 @@ def changed(tokenizer_file: Path, tmp_path: Path) -> Callable[[Callable[[Any], A
         return path
 
     return write
+
+
+@QUICK
+@given(text=TEXTS.filter(bool), more=TEXTS)
+@example(text="张伟 (全职) ", more="李娜")
+@example(text="a)", more="\n b")
+def test_what_is_settled_stays_whatever_follows(either: TextTokenizer, text: str, more: str) -> None:
+    encoding, settled = either.settle(text)
+    seam = encoding.offsets[settled][0]
+    assert [*encoding.ids[:settled], *either.encode(text[seam:] + more).ids] == either.encode(text + more).ids
+
+
+@QUICK
+@given(text=TEXTS, stretch=st.integers(8, 40))
+@example(text="张伟，35岁\n" * 20, stretch=8)
+def test_a_text_in_stretches_has_the_tokens_of_the_whole(either: TextTokenizer, text: str, stretch: int) -> None:
+    encoding = either.encode(text)
+    words: dict[int | None, set[int]] = {}
+    for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
+        words.setdefault(word, set()).update((start, end))
+    assume(all(max(places) - min(places) < stretch for places in words.values()))
+    runs = list(either.token_starts(text, stretch))
+    assert [start for run in runs for start in run] == [start for start, _ in encoding.offsets]
+    assert all(run[-1] - run[0] < stretch for run in runs if run) and (len(runs) > 1) == (len(text) > stretch)
+
+
+def test_a_word_longer_than_a_stretch_is_cut_there(either: TextTokenizer) -> None:
+    runs = list(either.token_starts("张" * 25, 10))
+    assert [run[0] for run in runs] == [0, 10, 20] and runs[-1][-1] <= 24
 
 
 @QUICK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
-from seqgpt_lab.extraction.windows import Window, merge_spans, plan_windows
+from seqgpt_lab.extraction.windows import Ruler, Window, merge_spans, plan_windows
 
 VALUE = re.compile("编号[0-9]{1,12}号")
 PROMPT = re.compile("输入: (.*)\n抽取: (.*)\n输出: ", re.DOTALL)
@@ -142,7 +142,7 @@ def test_windows_are_as_long_as_the_model_likes_and_a_little_more_is_read_whole(
 def test_windows_cover_the_text_share_their_overlap_and_stay_within_their_room(text: str, overlap: int) -> None:
     widths = [len(character.encode()) for character in text]  # as many tokens as bytes: the hardest case
     starts = [at for at, width in enumerate(widths) for _ in range(width)]
-    windows = plan_windows(text, starts, room=200, overlap=overlap)
+    windows = list(plan_windows(text, Ruler(len(text), [starts]), room=200, overlap=overlap))
     assert (windows[0].start, windows[-1].end) == (0, len(text))
     for one, other in pairwise(windows):
         assert one.start < other.start <= one.end < other.end
@@ -152,9 +152,43 @@ def test_windows_cover_the_text_share_their_overlap_and_stay_within_their_room(t
     assert fresh > 30 if widths[0] == 3 or text[0] == "a" else fresh > 20  # each window brings new text: their number is linear in it
 
 
+def test_a_plan_measures_no_more_of_a_text_than_the_windows_that_were_asked_for() -> None:
+    text, told = "云" * 1000, 0
+
+    def starts() -> Iterator[range]:
+        nonlocal told
+        for at in range(0, 1000, 10):
+            told += 1
+            yield range(at, at + 10)
+
+    windows = plan_windows(text, Ruler(len(text), starts()), room=20, overlap=4)
+    first = next(windows)
+    assert (first, told) == (Window(0, 20), 3)
+    assert [first, *windows] == list(plan_windows(text, Ruler(len(text), [range(1000)]), room=20, overlap=4)) and told == 100
+
+
+def test_progress_is_told_before_each_window_and_may_end_the_preparation(lookup: Callable[..., Extractor]) -> None:
+    extractor, text, labels = lookup(120), FILLER * 60, [f"编号{number}" for number in range(20)]
+    told: list[tuple[int, int]] = []
+    prepared = extractor.prepare(text, labels, progress=lambda made, planned: told.append((made, planned)))
+    windows = len(extractor.windows(text, labels))
+    assert len(prepared.requests) == 4 * windows and told[0] == (0, 4)
+    assert told[-windows:] == [(4 * at, 4 * windows) for at in range(windows)]
+
+    def stop(made: int, planned: int) -> None:
+        told.append((made, planned))
+        if planned > 20:
+            raise InterruptedError
+
+    told.clear()
+    with pytest.raises(InterruptedError):
+        extractor.prepare(text, labels, progress=stop)
+    assert told == [(0, 4), (0, 4), (0, 8), (0, 12), (0, 16), (0, 20), (0, 24)]
+
+
 def test_windows_end_at_the_best_boundary_near() -> None:
     def first_end(text: str) -> str:
-        window = plan_windows(text, range(len(text)), room=20, overlap=4)[0]
+        window = next(plan_windows(text, Ruler(len(text), [range(len(text))]), room=20, overlap=4))
         return text[window.start : window.end]
 
     assert first_end("甲" * 16 + "，乙。丙" + "丁" * 30).endswith("乙。")

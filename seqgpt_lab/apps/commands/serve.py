@@ -17,13 +17,19 @@ TokenFile = Annotated[Path | None, typer.Option("--token-file", metavar="FILE", 
 # The names with underscores are those of the article that describes how SeqGPT is deployed.
 MaxLength = Annotated[int, typer.Option("--max-length", "--max_length", min=16, help="Most tokens of a prompt.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", "--batch_size", min=1, help="Most prompts decoded together.")]
-Queue = Annotated[int, typer.Option("--queue", min=1, help="Most prompts that wait; beyond that the answer is 429.")]
-Seconds = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a request may wait and run.")]
+Queue = Annotated[
+    int,
+    typer.Option(
+        "--queue",
+        min=1,
+        help="Most prompts that wait; a request of more is refused, one that finds no room is told when to come back.",
+    ),
+]
+Seconds = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a request may take, preparing and waiting included.")]
 HalfPrecision = Annotated[bool, typer.Option("--fp16", help="The same as --dtype fp16.")]
 Flash = Annotated[bool, typer.Option("--use-flash-attention", "--use_flash_attention", help="The same as --attention flash.")]
 
 
-_STUDIO_QUEUE = 4096
 _STUDIO_SECONDS = 300.0
 
 
@@ -94,6 +100,7 @@ def studio(
     host: Host = "127.0.0.1",
     port: Port = 8501,
     token_file: TokenFile = None,
+    queue: Queue = 4096,
     model: Model = "tiny",
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -108,18 +115,15 @@ def studio(
     from seqgpt_lab.apps.serving.batcher import Batcher
     from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address, is_loopback
     from seqgpt_lab.apps.serving.running import read_token, run_server
-    from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedEngine, create_studio
-    from seqgpt_lab.extraction.extractor import Extractor
+    from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedExtractor, create_studio
 
     token = read_token(token_file)
     check_address(host, token)
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, grounded=grounded)
-    with options.load() as (engine, _):
-        batcher = Batcher(engine, capacity=_STUDIO_QUEUE)
-        shared = SharedEngine(batcher, engine.checkpoint)
+    with options.load() as (engine, extractor):
+        batcher = Batcher(engine, capacity=queue)
         try:
-            extractor = Extractor(shared, max_length=max_length, max_new_tokens=max_new_tokens, grounded=grounded)
-            app = create_studio(extractor, sample_collections())
+            app = create_studio(SharedExtractor(extractor, batcher, _STUDIO_SECONDS), sample_collections())
             note(f"open http://{host}:{port} ({model})")
             run_server(Guard(app, Limits(token, is_loopback(host), open_paths=OPEN_PATHS)), host, port, _STUDIO_SECONDS)
         finally:

@@ -32,11 +32,23 @@ class Serves(Protocol):
 
 
 class BusyError(SeqGPTLabError):
-    """The queue is full. retry_after: seconds after which there is likely to be room."""
+    """The queue has no room now. retry_after: seconds after which there is likely to be room."""
 
-    def __init__(self, queued: int, capacity: int, retry_after: int) -> None:
-        super().__init__(f"{queued} prompts are waiting, the most is {capacity}; try again in {retry_after} s")
+    def __init__(self, queued: int, asked: int, capacity: int, retry_after: int) -> None:
+        super().__init__(
+            f"{queued:,} prompts are waiting, {asked:,} more are asked for and the queue takes {capacity:,}; try again in {retry_after} s"
+        )
         self.retry_after = retry_after
+
+
+class TooLargeError(SeqGPTLabError):
+    """More prompts in one lot than the queue ever takes."""
+
+    def __init__(self, prompts: int, capacity: int) -> None:
+        super().__init__(
+            f"this comes to {prompts:,} prompts or more (windows of the texts, times groups of labels) and the queue takes {capacity:,}; "
+            "send shorter texts, fewer labels or fewer texts at once, or have the server started with a larger --queue"
+        )
 
 
 class ClosedError(SeqGPTLabError):
@@ -96,21 +108,29 @@ class Batcher:
     def submit(self, requests: Sequence[Request]) -> Future[list[Completion]]:
         """A future of one completion a request, in order; cancelling it frees its place at once.
 
-        Where nothing waits, any number is taken. Raises BusyError when the queue has no room, ClosedError after `close`.
+        Raises as `check_room`.
         """
         job = _Job(tuple(requests))
         if not requests:
             job.future.set_result([])
             return job.future
         with self._changed:
-            waiting = self._waiting()
-            if self._closing:
-                raise ClosedError("the server is shutting down; ask again when it is back")
-            if waiting and waiting + len(requests) > self.capacity:
-                raise BusyError(waiting, self.capacity, min(_LONGEST_ADVICE, max(1, math.ceil(waiting * self._seconds_each()))))
+            self.check_room(len(requests))
             self._jobs.append(job)
             self._changed.notify()
         return job.future
+
+    def check_room(self, count: int) -> None:
+        """Raises TooLargeError for more requests than the queue takes, BusyError without room for them now, ClosedError after `close`."""
+        with self._changed:
+            if self._closing:
+                raise ClosedError("the server is shutting down; ask again when it is back")
+            if count > self.capacity:
+                raise TooLargeError(count, self.capacity)
+            waiting = self._waiting()
+            if waiting + count > self.capacity:
+                retry_after = min(_LONGEST_ADVICE, max(1, math.ceil(waiting * self._seconds_each())))
+                raise BusyError(waiting, count, self.capacity, retry_after)
 
     def close(self) -> None:
         """Take nothing new, answer what was taken, end the thread."""

@@ -12,6 +12,8 @@ from seqgpt_lab.extraction.labels import Label, LabelSet
 MOST_LABELS = 256
 MOST_ITEMS = 256
 LONGEST_TEXT = 2_000_000
+LONGEST_LABEL = 1_000
+LONGEST_LABELS = 65_536
 LONGEST_WAIT = 600.0
 
 _TEXT = "张伟，35岁，现任上海云智科技有限公司高级算法工程师"
@@ -22,12 +24,15 @@ class LabelIn(BaseModel):
     """A field's name in the answer, and the phrase the model is asked with."""
 
     model_config = _STRICT
-    field: Annotated[str, Field(examples=["邮箱"])]
-    phrase: Annotated[str, Field(examples=["email"])] = ""
+    field: Annotated[str, Field(max_length=LONGEST_LABEL, examples=["邮箱"])]
+    phrase: Annotated[str, Field(max_length=LONGEST_LABEL, examples=["email"])] = ""
 
 
+# A list that is far too long is refused before a label of it is looked at.
 Labels = Annotated[
-    str | list[str | LabelIn], Field(description=f"Names with commas, or a list; at most {MOST_LABELS}.", examples=["姓名,年龄,公司"])
+    Annotated[str, Field(max_length=LONGEST_LABELS)]
+    | Annotated[list[Annotated[str, Field(max_length=LONGEST_LABEL)] | LabelIn], Field(max_length=MOST_LABELS)],
+    Field(description=f"Names with commas, or a list; at most {MOST_LABELS}.", examples=["姓名,年龄,公司"]),
 ]
 
 

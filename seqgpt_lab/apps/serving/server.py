@@ -1,20 +1,20 @@
-"""The server's endpoints over one extractor and one batcher; knows no model arithmetic and starts no thread."""
+"""The server's endpoints over one extractor and one batcher; knows no model arithmetic. Texts are prepared and read in a few threads."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from seqgpt_lab.apps.console import json_line
-from seqgpt_lab.apps.serving.batcher import Batcher, BusyError, ClosedError
+from seqgpt_lab.apps.serving.batcher import Batcher, BusyError, ClosedError, TooLargeError
+from seqgpt_lab.apps.serving.limit import Limit, Prepare, TimeUpError
 from seqgpt_lab.apps.serving.metrics import CONTENT_TYPE, Metrics
 from seqgpt_lab.apps.serving.schemas import (
     Ask,
@@ -29,51 +29,60 @@ from seqgpt_lab.apps.serving.schemas import (
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, OptionError, SeqGPTLabError
 from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.extractor import Extractor, Prepared
+from seqgpt_lab.extraction.extractor import Extractor, Prepared, Progress
 from seqgpt_lab.extraction.reading import Classification
 
 PATHS = ("/extract", "/extract/batch", "/classify", "/health", "/metrics", "/openapi.json")
 CLIENT_LEFT = 499
+_THREADS = 4  # that prepare and read: more would take turns with these and with the engine, for Python runs one at a time
 
 _WHY = {
     400: "The host name or the body cannot be used.",
     401: "A token is needed.",
-    413: "The body is too large.",
+    413: "The body is too large, or comes to more prompts than the queue takes.",
     422: "The request, its labels or its text cannot be used.",
     429: "The queue is full; Retry-After says when to try again.",
     503: "The server is shutting down.",
     504: "There was no answer in time.",
 }
+_STATUS: dict[type[SeqGPTLabError], int] = {TooLargeError: 413, LabelError: 422, OptionError: 422, ClosedError: 503, TimeUpError: 504}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem, "description": why} for status, why in _WHY.items()}
+
+Done = TypeVar("Done")
 
 
 class Service:
-    """Answers texts through a batcher. most_seconds: how long a request may wait and run."""
+    """Answers texts through a batcher. most_seconds: how long a request may take, from its preparation to its answer."""
 
     def __init__(self, extractor: Extractor, batcher: Batcher, most_seconds: float) -> None:
         self.extractor, self.batcher, self.most_seconds = extractor, batcher, most_seconds
+        self._threads = ThreadPoolExecutor(_THREADS, "texts")
 
-    async def answer(
-        self, request: Request, prepare: Callable[[], Sequence[Prepared[Any]]], seconds: float | None
-    ) -> list[Extraction | Classification]:
-        """The results of what was prepared. Raises HTTPException for a client that left and for time that ran out, and as `prepare`."""
-        prepared = await run_in_threadpool(prepare)
-        future = asyncio.wrap_future(self.batcher.submit([asked for one in prepared for asked in one.requests]))
+    async def answer(self, request: Request, texts: Sequence[Prepare], seconds: float | None) -> list[Extraction | Classification]:
+        """The results of texts, each given by what prepares it. Raises as `Limit` does, and HTTPException for a client that left."""
+        limit = Limit(self.batcher, min(seconds or self.most_seconds, self.most_seconds))
         left = asyncio.create_task(_client_left(request))
         try:
-            waited_for: set[asyncio.Future[Any]] = {future, left}
-            limit = min(seconds or self.most_seconds, self.most_seconds)
-            await asyncio.wait(waited_for, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            lot = await _while_wanted(asyncio.wrap_future(self._threads.submit(limit.prepare, texts)), limit, left)
+            completions = await _while_wanted(asyncio.wrap_future(self.batcher.submit(lot.requests)), limit, left)
+            return await _while_wanted(asyncio.wrap_future(self._threads.submit(limit.finish, lot, completions)), limit, left)
         finally:
+            limit.give_up()
             left.cancel()
-            if not future.done():
-                future.cancel()
-        if future.cancelled():
-            if left.done() and not left.cancelled():
-                raise HTTPException(CLIENT_LEFT, "the client left")
-            raise HTTPException(504, "there was no answer in time; send shorter texts, fewer labels, or try again later")
-        completions = iter(future.result())
-        return await run_in_threadpool(lambda: [one.finish([next(completions) for _ in one.requests]) for one in prepared])
+
+
+async def _while_wanted(work: asyncio.Future[Done], limit: Limit, left: asyncio.Task[None]) -> Done:
+    """What work gives; it is cancelled where time runs out or the client leaves before, and where this is."""
+    try:
+        waited_for: set[asyncio.Future[Any]] = {work, left}
+        await asyncio.wait(waited_for, timeout=limit.left, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        if left.done():
+            raise HTTPException(CLIENT_LEFT, "the client left")
+        raise TimeUpError(limit.seconds)
+    finally:
+        work.cancel()
 
 
 async def _client_left(request: Request) -> None:
@@ -89,26 +98,28 @@ def create_app(service: Service, metrics: Metrics) -> FastAPI:
     app.add_exception_handler(SeqGPTLabError, _explain_error)
     metrics.watch_queue(lambda: service.batcher.waiting)
 
-    def one(prepare: Callable[[Document, Any], Prepared[Any]], ask: Ask) -> Prepared[Any]:
-        return prepare(Document(ask.id, ask.text), ask.label_set())
+    def fields(ask: Ask) -> Prepare:
+        return lambda progress: service.extractor.prepare(Document(ask.id, ask.text), ask.label_set(), progress=progress)
 
     @app.post("/extract", response_model=ExtractionOut, responses=_PROBLEMS)
     async def extract(request: Request, asked: One) -> Response:
         """Read the labelled fields out of one text."""
-        prepare = partial(one, service.extractor.prepare, asked)
-        return _json((await service.answer(request, lambda: [prepare()], asked.timeout_seconds))[0].to_record())
+        return _json((await service.answer(request, [fields(asked)], asked.timeout_seconds))[0].to_record())
 
     @app.post("/extract/batch", response_model=ExtractionsOut, responses=_PROBLEMS)
     async def extract_batch(request: Request, asked: Many) -> Response:
         """Read fields out of several texts, each with labels of its own."""
-        results = await service.answer(request, lambda: [one(service.extractor.prepare, ask) for ask in asked.items], asked.timeout_seconds)
+        results = await service.answer(request, list(map(fields, asked.items)), asked.timeout_seconds)
         return _json({"results": [result.to_record() for result in results]})
 
     @app.post("/classify", response_model=ClassificationOut, responses=_PROBLEMS)
     async def classify(request: Request, asked: One) -> Response:
         """Which of the labels fit a text."""
-        prepare = partial(one, service.extractor.prepare_classification, asked)
-        return _json((await service.answer(request, lambda: [prepare()], asked.timeout_seconds))[0].to_record())
+
+        def choice(progress: Progress) -> Prepared[Classification]:
+            return service.extractor.prepare_classification(Document(asked.id, asked.text), asked.label_set(), progress=progress)
+
+        return _json((await service.answer(request, [choice], asked.timeout_seconds))[0].to_record())
 
     @app.get("/health", response_model=HealthOut, responses={400: _PROBLEMS[400]})
     async def health() -> Response:
@@ -145,7 +156,7 @@ async def _explain_error(_request: Request, error: Exception) -> Response:
     """Errors of the library: those about labels and options are the client's, the rest are the server's state."""
     if isinstance(error, BusyError):
         return _json({"detail": str(error)}, 429, {"retry-after": str(error.retry_after)})
-    if isinstance(error, (LabelError, OptionError)):
-        return _json({"detail": str(error)[:500]}, 422)
-    detail = str(error) if isinstance(error, ClosedError) else f"the engine failed ({type(error).__name__}); try again"
-    return _json({"detail": detail}, 503)
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
+    if status is None:
+        return _json({"detail": f"the engine failed ({type(error).__name__}); try again"}, 503)
+    return _json({"detail": str(error)[:500]}, status)

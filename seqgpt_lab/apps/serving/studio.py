@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,10 +19,13 @@ from seqgpt_lab.apps.designer import fragments
 from seqgpt_lab.apps.designer.samples import Collection
 from seqgpt_lab.apps.designer.session import Session
 from seqgpt_lab.apps.serving.batcher import Batcher
-from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.apps.serving.limit import Limit, TimeUpError
+from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, SeqGPTLabError
-from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.evaluation.evaluate import Extracts
+from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.extractor import Extractor, Prepared, Progress
+from seqgpt_lab.extraction.labels import LabelSet
 
 OPEN_PATHS = ("/", "/studio.js", "/health")
 """They hold nothing of a visitor: the page itself asks for the token."""
@@ -30,18 +34,30 @@ _HERE = Path(__file__).parent
 _MOST_VISITORS = 200
 
 
-class SharedEngine:
-    """An engine for extractors whose batches a batcher fills, with those of others."""
+class SharedExtractor:
+    """An extractor for sessions whose prompts a batcher mixes with those of others. most_seconds: how long an extraction may take."""
 
-    def __init__(self, batcher: Batcher, checkpoint: Checkpoint) -> None:
-        self._batcher, self.checkpoint = batcher, checkpoint
+    def __init__(self, extractor: Extractor, batcher: Batcher, most_seconds: float) -> None:
+        self._extractor, self._batcher, self._most_seconds = extractor, batcher, most_seconds
 
-    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
-        """As Engine.generate; raises BusyError when too many wait."""
-        completions = self._batcher.submit(requests).result()
+    def extract(self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Progress | None = None) -> list[Extraction]:
+        """As Extractor.extract; raises as `Limit` does too. progress: called when all is done."""
+        limit = Limit(self._batcher, self._most_seconds)
+        lot = limit.prepare([partial(_prepare, self._extractor, document, labels) for document in documents])
+        future = self._batcher.submit(lot.requests)
+        try:
+            completions = future.result(limit.left)
+        except TimeoutError:
+            raise TimeUpError(limit.seconds) from None
+        finally:
+            future.cancel()
         if progress:
-            progress(len(requests), len(requests))
-        return completions
+            progress(len(completions), len(completions))
+        return limit.finish(lot, completions)
+
+
+def _prepare(extractor: Extractor, document: Document, labels: LabelSet, progress: Progress) -> Prepared[Extraction]:
+    return extractor.prepare(document, labels, progress=progress)
 
 
 class Act(BaseModel):
@@ -59,7 +75,7 @@ class Act(BaseModel):
 class Visitors:
     """A session and a lock for each visitor; of more than 200, the one who was away longest is forgotten."""
 
-    def __init__(self, extractor: Extractor, collections: Sequence[Collection]) -> None:
+    def __init__(self, extractor: Extracts[LabelSet], collections: Sequence[Collection]) -> None:
         self._extractor, self._collections = extractor, collections
         self._known: OrderedDict[str, tuple[Session, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
@@ -73,8 +89,8 @@ class Visitors:
             return found
 
 
-def create_studio(extractor: Extractor, collections: Sequence[Collection]) -> FastAPI:
-    """The page's application, without its guard. extractor: shared by all visitors, so its engine must bear several threads."""
+def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collection]) -> FastAPI:
+    """The page's application, without its guard. extractor: shared by all visitors, so it must bear several threads."""
     app = FastAPI(openapi_url=None)
     visitors = Visitors(extractor, collections)
 

@@ -51,6 +51,7 @@ class Served:
     service: Service
     metrics: Metrics
     engine: ScriptedEngine
+    guard: Guard
     server: uvicorn.Server = field(repr=False)
 
     @property
@@ -68,8 +69,8 @@ def serve(random_model: Path) -> Iterator[Callable[..., Served]]:
         engine, metrics = HeldEngine(find_checkpoint(random_model), batch_size=batch_size), Metrics(PATHS)
         service = Service(Extractor(engine, max_length=128), Batcher(engine, capacity=capacity, observe=metrics.decoded), seconds)
         port = free_port()
-        app = Guard(create_app(service, metrics), limits or Limits(), metrics.answered)
-        server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, lifespan="off", log_level="warning"))
+        guard = Guard(create_app(service, metrics), limits or Limits(), metrics.answered)
+        server = uvicorn.Server(uvicorn.Config(guard, "127.0.0.1", port, lifespan="off", log_level="warning"))
         thread = threading.Thread(target=server.run)
         thread.start()
         http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
@@ -84,7 +85,7 @@ def serve(random_model: Path) -> Iterator[Callable[..., Served]]:
             service.batcher.close()
 
         ending.append(end)
-        return Served(http, service, metrics, engine, server)
+        return Served(http, service, metrics, engine, guard, server)
 
     yield start
     for end in ending:

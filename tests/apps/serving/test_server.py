@@ -163,7 +163,7 @@ def test_a_fault_of_the_engine_is_told_and_the_next_request_is_answered(serve: S
 def test_nothing_of_a_text_is_logged_or_counted(serve: Serve, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     served = serve()
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **_options: object) -> None:
         raise RuntimeError("张伟 is in this message")
 
     monkeypatch.setattr(served.service.extractor, "prepare", broken)

@@ -158,8 +158,8 @@ class Engine:
         """Complete what comes while other requests are at work, for whoever has a queue; until `more` gives nothing and all are complete.
 
         more: called between passes with how many requests may come; gives them with numbers of the caller's, at once, as none if none
-        wait. finish: called with numbers and completions as they come. Neither may call this engine. Other calls wait until this one
-        ends. Raises as `generate` does; then those requests that were not told by `finish` are not complete.
+        wait: call `wake` when some do. finish: called with numbers and completions as they come. Neither may call this engine. Other
+        calls wait until this one ends. Raises as `generate` does; then requests that were not told by `finish` are not complete.
         """
 
         def checked(places: int) -> Sequence[Numbered]:
@@ -169,6 +169,10 @@ class Engine:
             return found
 
         self._alone(partial(self._runner.serve, checked, self.batch_size, finish))
+
+    def wake(self) -> None:
+        """Have a call of `serve` ask for more at once, where there is room. From any thread, harmless at any time."""
+        self._runner.wake()
 
     def stream(self, requests: Iterable[Request], window: int = 512) -> Iterator[Completion]:
         """Complete any number of requests in memory that does not grow with it; completions in input order.

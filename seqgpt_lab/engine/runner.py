@@ -30,6 +30,10 @@ class Runner(Protocol):
         """Decode what `more` gives, `rows` at once in each copy of the model, until it gives nothing and nothing is at work."""
         ...
 
+    def wake(self) -> None:
+        """Something waits for which `more` should be asked: from any thread, harmless at any time."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -52,6 +56,9 @@ class LocalRunner:
     def serve(self, more: More, rows: int, finish: Finish) -> None:
         """As Runner.serve; rows are refilled as they finish. Raises as `run` does."""
         decode_within_memory(self._open(), (), rows, finish, more)
+
+    def wake(self) -> None:
+        """Nothing: `more` is asked between passes anyway."""
 
     def _open(self) -> Decoder:
         if self.decoder is None:

@@ -16,6 +16,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from seqgpt_lab.engine.bell import Bell
 from seqgpt_lab.engine.decode import More
 from seqgpt_lab.engine.memory import fewer_rows
 from seqgpt_lab.engine.messages import WorkerSpec
@@ -51,6 +52,7 @@ class _Belongings:
     replicas: list[Replica]
     directory: Path
     owner: int
+    bell: Bell
 
     def discard(self) -> None:
         """Nothing in a forked copy of the owner: the workers are not its own."""
@@ -58,6 +60,7 @@ class _Belongings:
             return
         for replica in self.replicas:
             replica.stop(at_once=replica.broken or replica.job is not None)
+        self.bell.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -69,7 +72,7 @@ class WorkerPool:
         self._model, self._devices = model, devices
         self._starts = 0
         directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
-        self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid())
+        self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid(), Bell())
         self._discard = weakref.finalize(self, self._own.discard)  # also when the program ends
         try:
             self._start(self._own.replicas)
@@ -114,9 +117,16 @@ class WorkerPool:
             self._run(deque(jobs), finish)
 
     def serve(self, more: More, rows: int, finish: Finish) -> None:
-        """Jobs of at most `rows` requests for whichever replica is free, as long as `more` gives any. Raises as `run` does."""
+        """Jobs of at most `rows` requests for whichever replica is free, as long as `more` gives any. Raises as `run` does.
+
+        more: asked when a replica is free: when it becomes so, after `wake`, and whenever anything is heard of another.
+        """
         with self._fit():
             self._run(deque(), finish, partial(_job, more, rows))
+
+    def wake(self) -> None:
+        """Have `serve` ask `more` at once if a replica is free. From any thread, harmless at any time."""
+        self._own.bell.ring()
 
     @contextmanager
     def _fit(self) -> Iterator[None]:
@@ -142,13 +152,14 @@ class WorkerPool:
     def _run(self, waiting: deque[Job], finish: Finish, more: Callable[[], Job | None] = lambda: None) -> None:
         next_tick = time.monotonic() + TICK_SECONDS
         while True:
+            self._own.bell.hear()
             for replica in self._own.replicas:
                 if replica.job is None and (job := waiting.popleft() if waiting else more()):
                     replica.send(job)
             if not self._busy():
                 return
             connections = [worker.connection for replica in self._busy() for worker in replica.workers]
-            readable = wait(connections, max(0.0, next_tick - time.monotonic()))
+            readable = wait([*connections, self._own.bell.ear], max(0.0, next_tick - time.monotonic()))
             for replica in self._busy():
                 self._collect(replica, set(readable), waiting, finish)
             if time.monotonic() >= next_tick:

@@ -63,6 +63,9 @@ class ScriptedEngine:
         while found := more(self.batch_size):
             finish([number for number, _ in found], self.generate([request for _, request in found]))
 
+    def wake(self) -> None:
+        """Nothing: it asks for more until there is none."""
+
 
 def _answer(text: str, task: str, labels: str) -> str:
     names = labels.split("，")

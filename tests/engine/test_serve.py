@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seqgpt_lab.engine import workers
 from seqgpt_lab.engine.decode import Completion, Decoder, Numbered, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.errors import CapacityError, EngineWarning, OptionError
 from tests.checkpoints import write_random_checkpoint
+from tests.engine.among import Among
 from tests.engine.oracles import random_requests
 
 ROWS = 4
@@ -91,6 +96,40 @@ def test_free_rows_are_filled_while_others_write(engine: Engine, monkeypatch: py
 def test_workers_answer_the_same(replicas: Engine, alone: list[Completion]) -> None:
     check(trickle(replicas, [1, 0, 3, 2]), alone)
     check(trickle(replicas, []), alone)
+
+
+def test_a_free_replica_takes_at_once_what_comes_while_another_works(replicas: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "TICK_SECONDS", 1000.0)  # so that nothing else wakes it
+    endless = Request((5, 6), 20_000, Among(tuple(range(10, 290))))  # the end is not among them
+    queue, one_is_idle, told = deque([(100, endless)]), threading.Event(), list[int]()
+
+    def more(places: int) -> list[Numbered]:
+        if not queue:
+            one_is_idle.set()
+        return [queue.popleft()] if queue else []
+
+    def come() -> None:
+        assert one_is_idle.wait(60)
+        queue.append((101, Request((7, 8), 1)))
+        replicas.wake()
+
+    def finish(numbers: Sequence[int], completions: Sequence[Completion]) -> None:
+        told.extend(numbers)
+        raise ZeroDivisionError  # enough is seen
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(come)
+        with pytest.raises(ZeroDivisionError):
+            replicas.serve(more, finish)
+        coming.result(60)
+    assert told == [101], "a request waited beside a free replica"
+
+
+def test_waking_one_that_does_not_wait_is_harmless(engine: Engine, replicas: Engine, alone: list[Completion]) -> None:
+    for one in (engine, replicas):
+        for _ in range(5000):  # more than anything holds that nobody reads
+            one.wake()
+        check(trickle(one, []), alone)
 
 
 def test_running_out_of_memory_halves_the_rows_and_loses_none(

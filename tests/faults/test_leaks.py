@@ -45,6 +45,7 @@ def test_engines_that_are_closed_leave_nothing_and_say_so(checkpoint: Path, cycl
         with load(checkpoint, tensor_parallel=2) as engine:
             assert len(engine.generate([Request((5, 6), 2)])) == 1
         engine.close()
+        engine.wake()
         assert engine.workers == ()
     with pytest.raises(SeqGPTLabError, match="this engine is closed"):
         engine.generate([Request((5,), 1)])

@@ -30,6 +30,8 @@ class Serves(Protocol):
 
     def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None: ...
 
+    def wake(self) -> None: ...
+
 
 class BusyError(SeqGPTLabError):
     """The queue has no room now. retry_after: seconds after which there is likely to be room."""
@@ -118,6 +120,7 @@ class Batcher:
             self.check_room(len(requests))
             self._jobs.append(job)
             self._changed.notify()
+        self.engine.wake()  # it may be at work for others and have room
         return job.future
 
     def check_room(self, count: int) -> None:

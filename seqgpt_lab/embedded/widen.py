@@ -21,6 +21,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from seqgpt_lab.embedded.origin import origin_of
 from seqgpt_lab.engine.attention import SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
@@ -55,7 +56,8 @@ def widen(
     Unused vocabulary rows repeat the pad token's row. They tie with pad, so greedy decoding could write one only where pad had
     the greatest logit; ties go to the smallest id, and a trained model never writes pad, so in practice neither is ever written.
 
-    The small model is held in FP32, of the big one only one matrix at a time. The directory appears whole or not at all.
+    The small model is held in FP32, of the big one only one matrix at a time. The directory appears whole or not at all. Its config.json
+    names the weights it was widened from (`origin.py`), so that nobody takes it for a model that was trained in that shape.
     Raises OptionError for a shape that cannot be reached or a destination that exists, CheckpointError for an unusable source.
     """
     if destination.exists():
@@ -68,7 +70,8 @@ def widen(
     model = load_model(small, checkpoint.weights, shard=Shard(), dtype=torch.float32, device=cpu, attention=SdpaAttention())
     with new_directory(destination) as beside:
         write_streamed(_plan(Widening(small, large), model, seed), beside / "model.safetensors")
-        (beside / "config.json").write_text(json.dumps(large.to_json(), indent=2) + "\n", encoding="utf-8")
+        about = large.to_json() | origin_of(checkpoint)
+        (beside / "config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         _copy_tokenizer(checkpoint, beside)
     return destination
 

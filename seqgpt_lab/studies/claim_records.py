@@ -19,6 +19,8 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.batch_length import SCENARIOS, cell_name
+from seqgpt_lab.studies.models import trained_in
+from seqgpt_lab.studies.planner import SEQGPT_560M
 from seqgpt_lab.studies.precision_and_parallel import agreement, prompts_of
 from seqgpt_lab.studies.sources import Source
 
@@ -120,7 +122,8 @@ def _of_run(folder: Path) -> list[Record]:
     }
     # The claims are about SeqGPT-560M on two cards; anything else is shown beside them and decides nothing. What a model reads right does
     # not depend on the machine.
-    timed, read = {**about, "applies": on_the_rig and model != "tiny"}, {**about, "applies": model != "tiny"}
+    claimed = trained_in(run.get("model") or {}, SEQGPT_560M)
+    timed, read = {**about, "applies": on_the_rig and claimed}, {**about, "applies": claimed}
     return [
         *_of_benchmark(metrics, timed),
         *_of_precisions(metrics, timed),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from seqgpt_lab.embedded.origin import widened_from
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.files import sha256_of
 
 if TYPE_CHECKING:
+    from seqgpt_lab.engine.config import ModelConfig
     from seqgpt_lab.engine.engine import Engine
     from seqgpt_lab.extraction.extractor import Extractor
 
 
 def model_record(engine: Engine) -> dict[str, Any]:
-    """Which model that is: source, directory, dtype, device, and the SHA-256 of each of its files."""
+    """Which model that is: source, directory, dtype, device, the SHA-256 of each of its files, its shape (layers, hidden_size, heads,
+    vocab_size), and the SHA-256 of the weights that it was widened from, None where it was not."""
     checkpoint = engine.checkpoint
     return {
         "source": checkpoint.source,
@@ -21,7 +25,18 @@ def model_record(engine: Engine) -> dict[str, Any]:
         "dtype": _dtype(engine),
         "device": str(engine.device),
         "sha256": _fingerprints(checkpoint),
+        "shape": _shape(engine.config),
+        "widened_from": widened_from(checkpoint),
     }
+
+
+def trained_in(record: Mapping[str, Any], shape: ModelConfig) -> bool:
+    """Whether a `model_record` is of a model that was trained in this shape: it has it, and was not widened to it.
+
+    False where the record does not say. Other weights of the same shape are not told apart, nor a widening whose config.json was written
+    before it named its origin.
+    """
+    return record.get("shape") == _shape(shape) and record.get("widened_from", {}) is None
 
 
 def answered_with(extractor: Extractor) -> dict[str, Any]:
@@ -39,6 +54,10 @@ def answered_with(extractor: Extractor) -> dict[str, Any]:
         "window_length": extractor.window_length,
         "overlap": extractor.overlap,
     }
+
+
+def _shape(config: ModelConfig) -> dict[str, int]:
+    return {"layers": config.layers, "hidden_size": config.hidden_size, "heads": config.heads, "vocab_size": config.vocab_size}
 
 
 def _dtype(engine: object) -> str:

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
+from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
 from seqgpt_lab.studies.claim_records import Record, load_records
 from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims, write_metrics
+from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.passes import Workload
 from seqgpt_lab.studies.planner import SEQGPT_560M, plan
 from seqgpt_lab.studies.rigs import Rig
@@ -31,7 +34,15 @@ def record(claim: str, **changes: Any) -> Record:
     )
 
 
-def write_run(folder: Path, gpus: list[str], model: str, metrics: dict[str, Any], status: str = "completed") -> Path:
+SEQGPT = {
+    "source": "/models/seqgpt",
+    "shape": {"layers": 24, "hidden_size": 1024, "heads": 16, "vocab_size": 250880},
+    "widened_from": None,
+}
+TINY = {**SEQGPT, "source": "tiny", "shape": {"layers": 8, "hidden_size": 256, "heads": 4, "vocab_size": 4685}}
+
+
+def write_run(folder: Path, gpus: list[str], model: dict[str, Any], metrics: dict[str, Any], status: str = "completed") -> Path:
     run = {
         "status": status,
         "notebook": "notebooks/08.ipynb",
@@ -41,7 +52,7 @@ def write_run(folder: Path, gpus: list[str], model: str, metrics: dict[str, Any]
     }
     folder.mkdir()
     (folder / "run.json").write_text(
-        json.dumps({**run, "machine": {"cpu": "EPYC", "cores": 2, "gpus": gpus}, "model": {"source": model}}), encoding="utf-8"
+        json.dumps({**run, "machine": {"cpu": "EPYC", "cores": 2, "gpus": gpus}, "model": model}), encoding="utf-8"
     )
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     return folder
@@ -92,13 +103,43 @@ def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:
         ],
         "claims": [{"claim": "dynamic padding", "article": "40 ms saved", "measured": "12 ms saved", "how": "16 prompts"}],
     }
-    here = load_records([write_run(tmp_path / "cpu", [], "/models/seqgpt", metrics)])[-2:]
+    here = load_records([write_run(tmp_path / "cpu", [], SEQGPT, metrics)])[-2:]
     assert [(one.claim, one.applies) for one in here] == [("dynamic-padding", False), ("memory", False)]
     assert all(one.machine.startswith("no GPU") for one in here) and here[0].command.endswith("08.ipynb -p limit 2")
-    there = load_records([write_run(tmp_path / "rig", CARDS, "/models/seqgpt", metrics)])
+    there = load_records([write_run(tmp_path / "rig", CARDS, SEQGPT, metrics)])
     verdicts = {finding.claim.id: finding.verdict for finding in judge(load_claims(), there, RIG)}
     assert verdicts["memory"] == verdicts["dynamic-padding"] == "contradicted"
-    assert not any(one.applies for one in load_records([write_run(tmp_path / "tiny", CARDS, "tiny", metrics)])[-2:])
+    assert not any(one.applies for one in load_records([write_run(tmp_path / "tiny", CARDS, TINY, metrics)])[-2:])
+
+
+BRACKETS = [
+    {"steps": [], "changed": 0, "micro_f1": 0.9, "verdict": None},
+    {"steps": ["remove_brackets"], "changed": 7, "micro_f1": 0.89, "verdict": {"documents": 60, "real": True, "adjusted_p": 0.001}},
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "decides"),
+    [
+        (SEQGPT, True),
+        ({**SEQGPT, "source": "tiny"}, True),  # a folder can be called anything
+        ({**TINY, "source": "/a/copy/of/seqgpt-tiny"}, False),
+        ({**SEQGPT, "widened_from": {"model.safetensors": "0b5be75a"}}, False),
+        ({**SEQGPT, "shape": {**SEQGPT["shape"], "vocab_size": 4685}}, False),  # type: ignore[dict-item]
+        ({"source": "/models/seqgpt"}, False),  # recorded before shapes were
+    ],
+)
+def test_only_a_model_that_was_trained_in_the_claims_shape_decides(tmp_path: Path, model: dict[str, Any], decides: bool) -> None:
+    record = load_records([write_run(tmp_path / "run", [], model, {"none": {"combinations": BRACKETS}})])[-1]
+    assert (record.claim, record.applies, record.holds) == ("punctuation", decides, False)
+
+
+def test_a_copy_of_the_embedded_model_decides_nothing(tmp_path: Path) -> None:
+    with Engine.load(bundled("models", "seqgpt-tiny"), dtype="fp32", device="cpu") as engine:
+        model = model_record(engine)
+    found = load_records([write_run(tmp_path / "run", [], model, {"none": {"combinations": BRACKETS}})])
+    verdicts = {finding.claim.id: finding.verdict for finding in judge(load_claims(), found, RIG)}
+    assert "seqgpt-tiny" in found[-1].machine and not found[-1].applies and verdicts["punctuation"] == "not testable here"
 
 
 def test_every_notebooks_figures_become_records(tmp_path: Path) -> None:
@@ -107,10 +148,6 @@ def test_every_notebooks_figures_become_records(tmp_path: Path) -> None:
     variants = [{"variant": name, "micro_f1": score, "exact_record_rate": 0.5} for name, score in names.items()]
     real = {"documents": 60, "real": True, "adjusted_p": 0.001}
     words, alias = ({"variants": some, "verdicts": [real]} for some in (variants[:2], variants[2:]))
-    brackets = [
-        {"steps": [], "changed": 0, "micro_f1": 0.9, "verdict": None},
-        {"steps": ["remove_brackets"], "changed": 7, "micro_f1": 0.89, "verdict": real},
-    ]
     window = {"read": "long", "max_length": 1024, "recall": 1.0, "precision": 0.95}
     every: dict[str, dict[str, Any]] = {
         "latency": {"table": [{**cell, "workload": "batch 1, 256 tokens"}]},
@@ -118,21 +155,21 @@ def test_every_notebooks_figures_become_records(tmp_path: Path) -> None:
         "fp16-share": {"precisions": [{"dtype": "fp32", "seconds": 10.0}, {"dtype": "fp16", "seconds": 2.0}]},
         "label-wording": {"comparison": words},
         "aliases": {"comparison": alias},
-        "punctuation": {"none": {"combinations": brackets}},
+        "punctuation": {"none": {"combinations": BRACKETS}},
         "long-text": {"windows": [{**window, "read": "alone"}, window]},
     }
     holds = {"latency": True, "throughput": False, "fp16-share": True, "label-wording": True, "aliases": False, "punctuation": False}
     known = len(load_records())
     for claim, metrics in every.items():
-        (record,) = load_records([write_run(tmp_path / claim, [], "/models/seqgpt", metrics)])[known:]
+        (record,) = load_records([write_run(tmp_path / claim, [], SEQGPT, metrics)])[known:]
         assert record.claim == claim and record.holds == holds.get(claim, True) and record.machine.startswith("no GPU")
         # What a model reads right is the same on any machine; how quick it is, is not.
         assert record.applies == (claim in ("label-wording", "aliases", "punctuation", "long-text"))
-        (of_tiny,) = load_records([write_run(tmp_path / f"{claim}-tiny", CARDS, "tiny", metrics)])[known:]
+        (of_tiny,) = load_records([write_run(tmp_path / f"{claim}-tiny", CARDS, TINY, metrics)])[known:]
         assert not of_tiny.applies
     chance = {**alias, "verdicts": [{**real, "real": False}]}
-    assert load_records([write_run(tmp_path / "chance", [], "/models/seqgpt", {"comparison": chance})])[-1].holds is None
-    assert not load_records([write_run(tmp_path / "other", CARDS, "tiny", {"comparison": {**words, "variants": variants[1::-1]}})])[known:]
+    assert load_records([write_run(tmp_path / "chance", [], SEQGPT, {"comparison": chance})])[-1].holds is None
+    assert not load_records([write_run(tmp_path / "other", CARDS, TINY, {"comparison": {**words, "variants": variants[1::-1]}})])[known:]
 
 
 def test_what_the_machine_check_says_is_a_record_and_decides_nothing(tmp_path: Path) -> None:
@@ -181,6 +218,6 @@ def test_what_is_no_claim_or_no_record(tmp_path: Path) -> None:
     with pytest.raises(ClaimError, match="does not say on which machine"):
         load_records([tmp_path / "records.json"])
     with pytest.raises(ClaimError, match="'failed', not completed"):
-        load_records([write_run(tmp_path / "failed", [], "tiny", {}, "failed")])
+        load_records([write_run(tmp_path / "failed", [], TINY, {}, "failed")])
     with pytest.raises(ClaimError, match="unknown claims: x"):
         judge(load_claims(), [record("x")], RIG)

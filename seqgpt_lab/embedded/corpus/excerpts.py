@@ -46,7 +46,7 @@ def excerpt(document: Document, random: Random) -> Document:
     """The whole document, some of its sentences in a row, or nothing of it, with plain text before and after. No value is cut."""
     text, gold = _part(document, random)
     before, after = plain_text(random), plain_text(random)
-    if not text:
+    if not text.strip():
         return Document(document.id, before + after or plain_sentence(random), (), document.meta)
     joint = random.choice(_JOINTS)
     lead = f"{before}{joint}" if before else ""

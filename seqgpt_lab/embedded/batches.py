@@ -116,12 +116,11 @@ class Batches:
 def document_questions(
     kinds: Sequence[Kind], split: Split, random: Random, count: int, excerpts: float = 0.0
 ) -> tuple[Document, list[Question]]:
-    """A document of a random kind (the heavier the oftener) with `count` questions about it; of the kinds that have templates of the split.
+    """A document of a random kind with `count` questions about it; of the kinds that have templates of the split.
 
     excerpts: how often it is an excerpt among plain sentences.
     """
-    having = [kind for kind in kinds if kind.templates[split]]
-    (kind,) = random.choices(having, weights=[kind.weight for kind in having])
+    kind = random.choice([kind for kind in kinds if kind.templates[split]])
     document = compose(kind, split, random, 0)
     if random.random() < excerpts:
         document = excerpt(document, random)

@@ -35,7 +35,7 @@ class Recipe:
     drill_pools: int = 200
     drill_rows: int = 48
     drill_after: float = 0.05
-    real_share: float = 0.4
+    real_share: float = 0.3
     excerpt_share: float = 0.12
     guide_weight: float = 0.3
     guide_head: int = -1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.embedded import bundle
-from seqgpt_lab.embedded.batches import document_questions
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kind import FAMILIES, Kind
 from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
@@ -127,9 +125,3 @@ def test_answers_say_none_for_what_is_absent() -> None:
     kind = KINDS[0]
     document = Document("d", "张伟", (Entity("姓名", 0, 2, "张伟"),))
     assert answer(["姓名", "年龄"], document, kind) == "姓名: 张伟\n年龄: None\n"
-
-
-def test_kinds_are_drawn_by_their_weights() -> None:
-    random, (light, heavy) = Random(4), (replace(KINDS[0], weight=1.0), replace(KINDS[1], weight=4.0))
-    drawn = [document_questions((light, heavy), "train", random, 0)[0].meta["kind"] for _ in range(400)]
-    assert 0.74 < drawn.count(heavy.name) / 400 < 0.86  # three deviations around 0.8

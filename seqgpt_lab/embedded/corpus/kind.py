@@ -48,7 +48,6 @@ class Kind:
     """A kind of document. templates[split]: whole documents in the template language of `template.py`.
 
     labels: the canonical label set shown to users and used by the bundled evaluation; each is a field's name or a family phrase.
-    weight: how often training draws it, beside a kind of weight 1.
     openings, closings: optional text around composed documents (no slots needed).
     """
 
@@ -60,7 +59,6 @@ class Kind:
     openings: tuple[str, ...] = ("",)
     closings: tuple[str, ...] = ("",)
     title_phrases: tuple[str, ...] = field(default=())
-    weight: float = 1.0
 
     def field(self, name: str) -> FieldSpec:
         return next(spec for spec in self.fields if spec.name == name)

@@ -11,7 +11,6 @@ from seqgpt_lab.embedded.corpus.kind import FieldSpec, Kind
 KIND = Kind(
     name="business_prose",
     title="往来文书",
-    weight=1.6,
     labels=("姓名", "公司", "职位", "手机号", "邮箱", "身份证号"),
     fields=(
         FieldSpec(

@@ -620,7 +620,6 @@ _FIELDS = (
 KIND = Kind(
     name="chat_log",
     title="聊天记录",
-    weight=1.6,
     labels=("客户姓名", "手机号", "订单号", "产品", "收货地址", "退款金额", "问题", "微信号"),
     fields=_FIELDS,
     templates={

@@ -31,7 +31,6 @@ def _place(random: Random, split: Split) -> str:
 KIND = Kind(
     name="general_prose",
     title="新闻与百科",
-    weight=0.8,
     labels=("人名", "地名", "组织机构", "担任职务"),
     fields=(
         FieldSpec(

@@ -437,7 +437,6 @@ _TEST = (
 KIND = Kind(
     name="loan_form",
     title="贷款申请表",
-    weight=1.2,
     labels=("借款人", "身份证号", "贷款金额", "年利率", "期限", "手机号", "担保人", "放款日期"),
     fields=_FIELDS,
     templates={"train": _TRAIN, "dev": _DEV, "test": _TEST},

@@ -450,7 +450,6 @@ _TEST = (
 KIND = Kind(
     name="medical_registration",
     title="就诊登记",
-    weight=0.8,
     labels=("患者姓名", "性别", "年龄", "科室", "医生", "就诊日期", "诊断", "挂号费"),
     fields=_FIELDS,
     templates={"train": _TRAIN, "dev": _DEV, "test": _TEST},

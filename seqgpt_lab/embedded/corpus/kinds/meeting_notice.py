@@ -546,7 +546,6 @@ _FIELDS = (
 KIND = Kind(
     name="meeting_notice",
     title="会议通知",
-    weight=2.0,
     labels=("会议主题", "会议日期", "会议时间", "会议地点", "主持人", "联系人", "参会人员", "联系电话"),
     fields=_FIELDS,
     templates={"train": _spaced(_TRAIN), "dev": _DEV, "test": _TEST},

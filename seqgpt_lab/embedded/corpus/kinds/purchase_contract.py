@@ -616,7 +616,6 @@ _TEST = (
 KIND = Kind(
     name="purchase_contract",
     title="采购合同",
-    weight=2.0,
     labels=("供应商", "采购方", "产品", "合同金额", "签订日期", "交货期", "预付款比例", "违约金比例"),
     fields=_FIELDS,
     templates={"train": _TRAIN, "dev": _DEV, "test": _TEST},

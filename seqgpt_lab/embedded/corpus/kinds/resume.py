@@ -497,7 +497,6 @@ _TEST = (
 KIND = Kind(
     name="resume",
     title="个人简历",
-    weight=0.8,
     labels=("姓名", "年龄", "公司", "职位", "手机号", "邮箱", "学历", "毕业院校"),
     fields=_FIELDS,
     templates={"train": _TRAIN, "dev": _DEV, "test": _TEST},

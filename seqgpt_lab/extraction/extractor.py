@@ -79,6 +79,8 @@ class Extractor:
                 f"max_length {max_length}, max_new_tokens {max_new_tokens}, labels_per_prompt {labels_per_prompt} and overlap {overlap} "
                 "must be at least 16, 1, 1 and 0"
             )
+        if window_length is not None and window_length < 16:
+            raise OptionError(f"window_length {window_length} must be at least 16 tokens, or None for the length the model was trained on")
         self.options: dict[str, int | None] = {
             "max_length": max_length,
             "max_new_tokens": max_new_tokens,

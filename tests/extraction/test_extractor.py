@@ -238,6 +238,8 @@ def test_options_that_cannot_work_are_refused(scripted: Callable[..., Extractor]
         Extractor(engine, labels_per_prompt=0)
     with pytest.raises(OptionError, match="overlap -1"):
         Extractor(engine, overlap=-1)
+    with pytest.raises(OptionError, match="window_length 0 must be at least 16"):
+        Extractor(engine, window_length=0)
     with pytest.raises(OptionError, match="leaves no room for text"):
         scripted(max_length=16).extract("张伟", "姓名,年龄")
 

@@ -44,7 +44,8 @@ def _document(record: Mapping[str, Any], default_id: str, key: str) -> Document:
     for where, value, is_read in found:
         # A choice or a note on a marked place repeats the place; it says nothing of its own that is gold.
         if not is_read and (value.get("start"), value.get("end")) not in places:
-            raise ValueError(f"{where} marks a place that is not read: {value!r:.120}; only 'labels' are, so label this place with those")
+            told = quoted(str(value), longest=120)
+            raise ValueError(f"{where} marks a place that is not read: {told}; only 'labels' are, so label this place with those")
     gold = tuple(entity for where, value in read for entity in _entities(text, value, where))
     return Document(str(record.get("id", default_id)), text, gold, {})
 

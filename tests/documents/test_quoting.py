@@ -65,6 +65,7 @@ GOOD = json.dumps({"id": SECRET, "text": "无"}, ensure_ascii=False)
         ("a.json", task(start=[SECRET])),
         ("a.json", task(labels={SECRET: 1})),
         ("a.json", json.dumps([{"data": {SECRET: "甲", TEXT: "乙"}, "annotations": []}], ensure_ascii=False)),
+        ("a.json", json.dumps([{"text": TEXT, "sure": [{"start": 2, "end": 5, "text": SECRET, "choices": ["是"]}]}], ensure_ascii=False)),
         ("a.csv", f"{SECRET},{TEXT}\n"),
         ("a.csv", f"{SECRET},{SECRET}\n"),
         ("a.csv", f"id,text,姓名\n{SECRET},无,{SECRET}\n"),

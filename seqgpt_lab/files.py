@@ -48,7 +48,7 @@ def _as_it_stands(path: str | Path) -> IO[bytes] | None:
 @contextmanager
 def _beside(path: str | Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
-    beside = target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part")
+    beside = _part_of(target)
     with _told_of(path, beside):
         try:
             with open(beside, "xb") as stream:
@@ -60,6 +60,11 @@ def _beside(path: str | Path) -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise
+
+
+def _part_of(target: Path) -> Path:
+    """Where something is made beside its place; another name every time."""
+    return target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part")
 
 
 @contextmanager
@@ -80,7 +85,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     Raises OSError as the file system does, naming `path`.
     """
     target = Path(path)
-    beside = target.with_name(f".{target.name[:_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part")
+    beside = _part_of(target)
     with _told_of(path, beside):
         try:
             beside.mkdir(parents=True)

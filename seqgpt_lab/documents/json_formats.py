@@ -11,7 +11,7 @@ from seqgpt_lab.documents.doccano import is_doccano, may_be_doccano, read_doccan
 from seqgpt_lab.documents.jsonl import read_jsonl
 from seqgpt_lab.documents.label_studio import is_label_studio, read_label_studio
 from seqgpt_lab.documents.reading import Reading, Source, read_bytes
-from seqgpt_lab.documents.records import json_list, may_be_lines, records
+from seqgpt_lab.documents.records import json_list, may_be_lines, numbered
 
 JsonFormat = Literal["jsonl", "doccano", "label-studio"]
 
@@ -23,25 +23,27 @@ def detect_json(source: Source) -> JsonFormat:
     and Label Studio's for a list and a .json file. Raises DocumentError for a file that cannot be read.
     """
     content = read_bytes(source)
-    listed = json_list(source, content) is not None
+    listed = json_list(source, content)
     shown: Counter[JsonFormat] = Counter()
     objects = perhaps_doccano = 0
-    for _, record in records(source):
+    for _, record in numbered(listed, content):
         if isinstance(record, dict):
             objects += 1
             perhaps_doccano += may_be_doccano(record)
-            shown.update([kind for kind, shows in _SHOWS.items() if shows(record) and not (listed and kind == "jsonl")])
+            shown.update([kind for kind, shows in _SHOWS.items() if shows(record) and (listed is None or kind != "jsonl")])
     if shown:
         return shown.most_common(1)[0][0]
     if objects and perhaps_doccano == objects:
         return "doccano"
-    return "jsonl" if may_be_lines(source) and not listed else "label-studio"
+    return "jsonl" if may_be_lines(source) and listed is None else "label-studio"
 
 
 def holds_json(content: bytes) -> bool:
     """Whether bytes without a name are JSON documents: a list with an object in it, or a line that is a document."""
-    return json_list(content, content) is not None or any(
-        isinstance(record, dict) and ("text" in record or any(shows(record) for shows in _SHOWS.values())) for _, record in records(content)
+    listed = json_list(content, content)
+    return listed is not None or any(
+        isinstance(record, dict) and ("text" in record or any(shows(record) for shows in _SHOWS.values()))
+        for _, record in numbered(listed, content)
     )
 
 

@@ -44,7 +44,11 @@ def records(source: Source) -> Iterator[tuple[int, object]]:
     Raises DocumentError for a file that cannot be read, and for one that begins a list and is none, unless its name promises lines.
     """
     content = read_bytes(source)
-    listed = json_list(source, content)
+    return numbered(json_list(source, content), content)
+
+
+def numbered(listed: list[object] | None, content: bytes) -> Iterator[tuple[int, object]]:
+    """As `records`, of content of which `json_list` has told what it is."""
     return _lines(content) if listed is None else enumerate(listed, start=1)
 
 

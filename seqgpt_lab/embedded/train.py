@@ -167,11 +167,8 @@ class Trainer:
 def _fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies it faster, else float32: float16 would need its losses scaled."""
     if device.type == "cpu":
-        return (
-            torch.bfloat16
-            if cpu_multiplies_bf16() and _product_seconds(torch.bfloat16) < _product_seconds(torch.float32)
-            else torch.float32
-        )
+        faster = cpu_multiplies_bf16() and _product_seconds(torch.bfloat16) < _product_seconds(torch.float32)
+        return torch.bfloat16 if faster else torch.float32
     with torch.cuda.device(device):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 

@@ -94,10 +94,10 @@ class _LabelFileLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         met = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in met:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in met:
                 raise yaml.constructor.ConstructorError(None, None, "this key stands there already; keep one of the two", key.start_mark)
-            met.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+            met.add(key.value)
         return super().construct_mapping(node, deep)
 
 

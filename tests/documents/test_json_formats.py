@@ -7,22 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from seqgpt_lab.documents.document import Entity
 from seqgpt_lab.documents.formats import load_documents, read_documents
-from seqgpt_lab.documents.reading import Reading
-
-TEXT = "😀张伟，35岁"
-NAME = Entity("姓名", 1, 3, "张伟")
-
-
-def problems(reading: Reading) -> list[str]:
-    return [str(problem) for problem in reading.problems]
-
-
-def written(path: Path, content: object) -> Path:
-    path.write_text(content if isinstance(content, str) else json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return path
-
+from tests.documents.files import NAME, TEXT, problems, written
 
 NOTHING = {"id": 1, "text": "无", "entities": [], "relations": []}
 SOMEBODY = {"id": 2, "text": TEXT, "entities": [{"id": 9, "label": "姓名", "start_offset": 1, "end_offset": 3}], "relations": []}

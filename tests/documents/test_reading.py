@@ -16,23 +16,10 @@ from seqgpt_lab.documents.bio import read_bio
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.formats import FORMATS, detect, load_documents, read_documents
 from seqgpt_lab.documents.label_studio import read_label_studio
-from seqgpt_lab.documents.reading import Reading
 from seqgpt_lab.documents.separated import separated_rows
 from seqgpt_lab.documents.tables import Columns, read_table
 from seqgpt_lab.errors import DocumentError, OptionError
-
-TEXT = "😀张伟，35岁"
-NAME = Entity("姓名", 1, 3, "张伟")
-
-
-def problems(reading: Reading) -> list[str]:
-    return [str(problem) for problem in reading.problems]
-
-
-def written(path: Path, content: object) -> Path:
-    path.write_text(content if isinstance(content, str) else json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return path
-
+from tests.documents.files import NAME, TEXT, problems, written
 
 # --- BIO
 

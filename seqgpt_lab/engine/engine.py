@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,6 +25,7 @@ from seqgpt_lab.engine.replica import Job
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import CacheInfo, ReuseCache, check_level, joined
 from seqgpt_lab.engine.runner import LocalRunner, Runner
+from seqgpt_lab.engine.turn import Turn
 from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.engine.workers import WorkerInfo, WorkerPool
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
@@ -45,8 +45,7 @@ class Engine:
 
     def __init__(self, runner: Runner, checkpoint: Checkpoint, config: ModelConfig, batch_size: int, kind: torch.dtype) -> None:
         self._runner, self.checkpoint, self.config, self.batch_size, self._dtype = runner, checkpoint, config, batch_size, kind
-        self._turn = threading.RLock()  # re-entrant, so that a call that asks again is told and not left waiting for its own end
-        self._at_work = False
+        self._turn = Turn()
 
     @classmethod
     def load(
@@ -151,7 +150,7 @@ class Engine:
             if progress:
                 progress(len(found), len(requests))
 
-        self._alone(partial(self._runner.run, self._jobs(requests), finish))
+        self._turn.take(partial(self._runner.run, self._jobs(requests), finish))
         return [found[index] for index in range(len(requests))]
 
     def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
@@ -168,7 +167,7 @@ class Engine:
                 _check(number, request, self.config.vocab_size)
             return found
 
-        self._alone(partial(self._runner.serve, checked, self.batch_size, finish))
+        self._turn.take(partial(self._runner.serve, checked, self.batch_size, finish))
 
     def wake(self) -> None:
         """Have a call of `serve` ask for more at once, where there is room. From any thread, harmless at any time."""
@@ -184,17 +183,6 @@ class Engine:
         source = iter(requests)
         while some := list(islice(source, window)):
             yield from self.generate(some)
-
-    def _alone(self, work: Callable[[], None]) -> None:
-        """Do this while no other call is at work. Raises SeqGPTLabError when the call that is at work asks again."""
-        with self._turn:  # the lock itself, not a context manager of ours: an interrupt between its two steps would leave it held
-            if self._at_work:
-                raise SeqGPTLabError("this engine is at work for the call that asks again; call generate after it, or load a second engine")
-            try:
-                self._at_work = True
-                work()
-            finally:
-                self._at_work = False
 
     @property
     def cache_info(self) -> CacheInfo:

@@ -100,7 +100,3 @@ def _options(
 def main() -> None:
     """The entry point of the `seqgpt-lab` script; leaves with an exit code."""
     app(prog_name="seqgpt-lab")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ import pytest
 from tests.apps.conftest import Invoke, ScriptedEngine
 
 COMMANDS = ("extract", "evaluate", "run", "convert", "train-embedded")
-SCRIPT = (sys.executable, "-c", "from seqgpt_lab.apps.cli import main; main()")
+SCRIPT = (sys.executable, "-m", "seqgpt_lab")
 # Buffered output, as users have it: an empty value is none. One thread, to leave the other cores to other tests.
 PLAIN_PYTHON = {"PYTHONUNBUFFERED": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -78,6 +78,20 @@ def test_a_file_that_cannot_be_read_is_an_error_without_traceback(invoke: Invoke
     for words in (("extract", "none.jsonl", "--labels", "姓名"), ("run", "none.ipynb"), ("convert", "none", "new")):
         result = invoke(*words)
         assert result.exit_code == 2 and result.stderr.startswith("error: ") and "none" in result.stderr
+
+
+def test_an_interrupt_while_the_command_line_is_imported_shows_no_traceback() -> None:
+    code = (
+        "import runpy, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "runpy.run_module('seqgpt_lab', run_name='__main__')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
 
 
 def test_help_loads_no_heavy_library() -> None:

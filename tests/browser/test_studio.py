@@ -109,7 +109,7 @@ def test_two_visitors_of_a_real_studio_share_one_copy_of_the_weights(tmp_path: P
     weights = (model / "model.safetensors").stat().st_size
     port = free_port()
     words = ["--port", str(port), "--model", str(model), "--dtype", "fp32", "--max-new-tokens", "8"]
-    studio = subprocess.Popen([sys.executable, "-m", "seqgpt_lab.apps.cli", "studio", *words], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    studio = subprocess.Popen([sys.executable, "-m", "seqgpt_lab", "studio", *words], env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         memory = [_resident(studio)]
         for number in range(1, 5):

@@ -22,7 +22,7 @@ from seqgpt_lab.reports.suite import last_session, load_suite, locked, run_suite
 
 MakeNotebook = Callable[..., Path]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-COMMAND = [sys.executable, "-c", "from seqgpt_lab.apps.cli import main; main()", "suite"]
+COMMAND = [sys.executable, "-m", "seqgpt_lab", "suite"]
 
 
 def write_suite(folder: Path, *parts: dict[str, Any], **keys: Any) -> Path:

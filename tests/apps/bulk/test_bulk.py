@@ -228,7 +228,7 @@ def test_memory_stays_flat_over_many_documents(invoke: Invoke, scripted: Scripte
 
 @pytest.mark.full
 def test_a_real_process_killed_three_times_gives_the_same(invoke: Invoke) -> None:
-    command = [sys.executable, "-m", "seqgpt_lab.apps.cli", *WORDS]
+    command = [sys.executable, "-m", "seqgpt_lab", *WORDS]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, "whole.jsonl"], env=environment, check=False, capture_output=True)
     moments = Random(0)

@@ -101,7 +101,7 @@ def process(random_model: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[
         command = [
             sys.executable,
             "-m",
-            "seqgpt_lab.apps.cli",
+            "seqgpt_lab",
             "serve",
             "--port",
             str(port),

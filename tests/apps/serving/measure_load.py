@@ -71,7 +71,7 @@ class Watched:
     """A server process, and its resident memory twice a second."""
 
     def __init__(self, model: str, dtype: str, port: int, *words: str) -> None:
-        command = [sys.executable, "-m", "seqgpt_lab.apps.cli", "serve", "--model", model, "--dtype", dtype, "--port", str(port), *words]
+        command = [sys.executable, "-m", "seqgpt_lab", "serve", "--model", model, "--dtype", dtype, "--port", str(port), *words]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         self.url, self.memory = f"http://127.0.0.1:{port}", list[float]()
         self._ended = threading.Event()

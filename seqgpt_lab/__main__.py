@@ -1,0 +1,20 @@
+"""Starts the command line, as `seqgpt-lab` and as `python -m seqgpt_lab`; knows none of its commands."""
+
+from __future__ import annotations
+
+import sys
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell shows for a program that Ctrl-C ended
+
+
+def main() -> None:
+    """Hand over to the command line. Ctrl-C while that is still being imported leaves as later too: by the exit code, no traceback."""
+    try:
+        from seqgpt_lab.apps.cli import main as command_line
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

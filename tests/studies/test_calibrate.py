@@ -26,5 +26,5 @@ def test_fp32_figures_of_this_machine_make_a_rig_without_estimates() -> None:
 
 
 def test_the_quickest_round_counts_and_the_first_does_not() -> None:
-    waits = iter([0.2, 0.05, 0.01, 0.05])
-    assert 0.01 <= best_of(lambda: time.sleep(next(waits)), 3, waits=True) < 0.04
+    waits = iter([0.0, 1.0, 0.1, 0.5])
+    assert 0.1 <= best_of(lambda: time.sleep(next(waits)), 3, waits=True) < 0.4

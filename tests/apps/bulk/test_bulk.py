@@ -29,7 +29,11 @@ ROWS = 60
 @pytest.fixture(autouse=True)
 def documents(invoke: Invoke) -> None:
     """In the empty folder that `invoke` works in: most lines good, one not JSON, one with half a character, one blank."""
-    texts = [f"张伟，{35 if number % 2 else 28}岁{'。' * number}" for number in range(ROWS - 2)] + ["李\ud800娜", " "]
+    write_documents(ROWS)
+
+
+def write_documents(rows: int) -> None:
+    texts = [f"张伟，{35 if number % 2 else 28}岁{'。' * (number % 60)}" for number in range(rows - 2)] + ["李\ud800娜", " "]
     lines = [json.dumps({"id": f"d{number % 50}", "text": text}) for number, text in enumerate(texts)]
     Path("in.jsonl").write_text("\n".join([*lines[:10], "not JSON", *lines[10:]]) + "\n")
 
@@ -38,19 +42,24 @@ def records(path: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
-def killed(run: Callable[[], object], parts: int, after: float) -> bool:
-    """Run this in a child process and kill it when it has written so many more parts and some time has passed; whether it was alive."""
+def kill(run: Callable[[], object], engine: SlowEngine, parts: int, after: float) -> None:
+    """Run this in a child process and kill it when it has written so many more parts and some time has passed.
+
+    Two parts later it would stand still: on a machine that gives it all the time and us none it is not at its end before it is killed.
+    """
     done = len(written())
     child = os.fork()
     if child == 0:
         os.closerange(1, 3)
+        engine.batches_left = parts + 2
         run()
         os._exit(0)
-    while len(written()) < done + parts and os.waitpid(child, os.WNOHANG) == (0, 0):
+    while len(written()) < done + parts:
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the job ended by itself"
         time.sleep(0.005)
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL, "the job ended by itself"
 
 
 def written() -> list[Path]:
@@ -58,14 +67,24 @@ def written() -> list[Path]:
 
 
 class SlowEngine(ScriptedEngine):
+    """batches_left: how many it answers before it stands still; None for all."""
+
+    batches_left: int | None = None
+
     def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+        if self.batches_left is not None:
+            while self.batches_left == 0:
+                signal.pause()
+            self.batches_left -= 1
         time.sleep(0.02)
         return super().generate(requests, progress)
 
 
 @pytest.fixture
-def slow(scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqgpt_lab.engine.engine.Engine.load", SlowEngine(scripted.checkpoint).load)
+def slow(scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> SlowEngine:
+    engine = SlowEngine(scripted.checkpoint)
+    monkeypatch.setattr("seqgpt_lab.engine.engine.Engine.load", engine.load)
+    return engine
 
 
 def test_one_row_a_document_in_order_failures_with_their_reason(invoke: Invoke, scripted: ScriptedEngine) -> None:
@@ -80,18 +99,19 @@ def test_one_row_a_document_in_order_failures_with_their_reason(invoke: Invoke, 
     assert not Path("out.jsonl.parts").exists()
 
 
-def test_killed_three_times_at_random_it_gives_the_same(invoke: Invoke, slow: None) -> None:
+def test_killed_three_times_at_random_it_gives_the_same(invoke: Invoke, slow: SlowEngine) -> None:
+    write_documents(160)  # 21 parts, of which the killed jobs write at most 12
     invoke(*WORDS, "whole.jsonl")
     moments = Random(0)
     for _ in range(3):
-        assert killed(lambda: invoke(*WORDS, "out.jsonl"), moments.randint(0, 2), moments.uniform(0, 0.05))
+        kill(lambda: invoke(*WORDS, "out.jsonl"), slow, moments.randint(0, 2), moments.uniform(0, 0.05))
     assert not Path("out.jsonl").exists() and written()
     invoke(*WORDS, "out.jsonl")
     assert Path("out.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
 
 
-def test_what_is_done_is_not_done_again(invoke: Invoke, slow: None) -> None:
-    assert killed(lambda: invoke(*WORDS, "out.jsonl"), 2, 0)
+def test_what_is_done_is_not_done_again(invoke: Invoke, slow: SlowEngine) -> None:
+    kill(lambda: invoke(*WORDS, "out.jsonl"), slow, 2, 0)
     (Path("out.jsonl.parts") / f"part-{40:012d}-{8:09d}.jsonl").write_text("from the future\n")  # a gap before it: not counted
     result = invoke(*WORDS, "out.jsonl")
     assert "going on after " in result.stderr and "61 rows" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -9,8 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -36,7 +39,7 @@ class HeldEngine(ScriptedEngine):
     """Answers only while its gate is open."""
 
     def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
-        gate.wait(30)
+        gate.wait(120)
         return super().generate(requests, progress)
 
 
@@ -58,6 +61,23 @@ class Served:
     def url(self) -> str:
         return str(self.http.base_url)
 
+    @contextmanager
+    def client_that_leaves(self, path: str, body: dict[str, Any]) -> Iterator[None]:
+        """Someone who has asked, and hangs up at the end of the block: no sooner, however slow the machine is."""
+        content = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        with socket.create_connection((self.http.base_url.host, self.http.base_url.port)) as connection:
+            connection.sendall(head.encode() + content)
+            yield
+
+
+def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait until it is. A machine under load takes its time; what never happens fails the test all the same."""
+    latest = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < latest, f"it did not happen within {seconds:g} s"
+        time.sleep(0.005)
+
 
 @pytest.fixture
 def serve(random_model: Path) -> Iterator[Callable[..., Served]]:
@@ -65,7 +85,7 @@ def serve(random_model: Path) -> Iterator[Callable[..., Served]]:
     gate.set()
     ending: list[Callable[[], None]] = []
 
-    def start(*, capacity: int = 64, batch_size: int = 8, seconds: float = 20.0, limits: Limits | None = None) -> Served:
+    def start(*, capacity: int = 64, batch_size: int = 8, seconds: float = 120.0, limits: Limits | None = None) -> Served:
         engine, metrics = HeldEngine(find_checkpoint(random_model), batch_size=batch_size), Metrics(PATHS)
         service = Service(Extractor(engine, max_length=128), Batcher(engine, capacity=capacity, observe=metrics.decoded), seconds)
         port = free_port()
@@ -73,7 +93,7 @@ def serve(random_model: Path) -> Iterator[Callable[..., Served]]:
         server = uvicorn.Server(uvicorn.Config(guard, "127.0.0.1", port, lifespan="off", log_level="warning"))
         thread = threading.Thread(target=server.run)
         thread.start()
-        http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=180)
         while not server.started:
             time.sleep(0.01)
 
@@ -116,13 +136,15 @@ def process(random_model: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[
             )
         running.append(found)
         url = f"http://127.0.0.1:{port}"
-        for _ in range(1200):
+
+        def answers() -> bool:
             assert found.poll() is None, (tmp_path / "serve.log").read_text()
             try:
-                httpx.get(f"{url}/health")
-                break
+                return httpx.get(f"{url}/health").status_code == 200
             except httpx.TransportError:
-                time.sleep(0.05)
+                return False
+
+        until(answers)
         return found, url
 
     yield start

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from seqgpt_lab.apps.serving.batcher import Batcher
 from seqgpt_lab.engine.decode import Completion, More, Request, Timing
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Dozing:

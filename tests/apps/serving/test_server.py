@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -24,19 +23,11 @@ from seqgpt_lab import Engine, Extractor
 from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address
 from seqgpt_lab.apps.serving.server import create_app
 from seqgpt_lab.errors import CapacityError, OptionError
-from tests.apps.serving.conftest import Served, free_port, gate
+from tests.apps.serving.conftest import Served, free_port, gate, until
 
 ASK = {"text": "张伟，35岁，现任上海云智科技有限公司工程师", "labels": "姓名,年龄"}
 Serve = Callable[..., Served]
 LOAD = Path(__file__).with_name("load_client.py")
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if true():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it did not happen within 10 s")
 
 
 def first_at_work(served: Served, pool: ThreadPoolExecutor) -> Future[httpx.Response]:
@@ -106,10 +97,10 @@ def test_what_cannot_be_asked_is_refused_in_words_that_repeat_no_text(serve: Ser
 def test_a_body_of_50_mb_is_refused_before_it_is_read(serve: Serve) -> None:
     served = serve()
     address = served.http.base_url
-    with socket.create_connection((address.host, address.port), timeout=10) as connection:
+    with socket.create_connection((address.host, address.port), timeout=60) as connection:
         connection.sendall(b"POST /extract HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n{")
         assert b" 413 " in connection.recv(1000)
-    chunked = httpx.post(f"{served.url}/extract", content=iter([b"x" * 2**20] * 50), timeout=30)
+    chunked = httpx.post(f"{served.url}/extract", content=iter([b"x" * 2**20] * 50), timeout=180)
     assert chunked.status_code == 413
 
 
@@ -135,8 +126,8 @@ def test_time_that_runs_out_and_clients_that_leave_free_their_place(serve: Serve
         late = served.http.post("/extract", json={**ASK, "timeout_seconds": 0.1})
         assert late.status_code == 504
         until(lambda: served.service.batcher.waiting == 0)  # the place is given back just after the answer
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{served.url}/extract", json=ASK, timeout=0.3)
+        with served.client_that_leaves("/extract", ASK):
+            until(lambda: served.service.batcher.waiting == 1)
         until(lambda: served.service.batcher.waiting == 0 and 'status="499"' in served.http.get("/metrics").text)
         gate.set()
         assert first.result().status_code == 200
@@ -220,15 +211,15 @@ def test_load_from_another_process_loses_nothing(process: Callable[..., Any], ra
     texts = [f"{'张伟，' * (number % 7 + 1)}{number}岁" for number in range(20)]
     asks = [{"text": text, "labels": ["姓名", "年龄"][: number % 2 + 1]} for number, text in enumerate(texts)]
     (tmp_path / "asks.jsonl").write_text("\n".join(map(json.dumps, asks)), encoding="utf-8")
-    _, url = process(free_port(), "--queue", "8", "--batch-size", "4")
-    command = [sys.executable, str(LOAD), f"{url}/extract", str(tmp_path / "asks.jsonl"), "16", "60"]
+    _, url = process(free_port(), "--queue", "2", "--batch-size", "1")
+    command = [sys.executable, str(LOAD), f"{url}/extract", str(tmp_path / "asks.jsonl"), "16", "40"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     with Engine.load(random_model, dtype="fp32") as engine:
         extractor = Extractor(engine, max_new_tokens=16)
         wanted = [extractor.extract(ask["text"], ask["labels"]).to_record() for ask in asks]
     for number, answer in enumerate(found["answers"]):
         assert answer["values"] == wanted[number % 20]["values"], number
-    assert found["busy"] > 0, "a queue of 8 was never full with 16 clients"
+    assert found["busy"] > 0, "a queue of 2 was never full with 16 clients"
 
 
 def test_sigkill_leaves_the_port_free_and_sigterm_answers_what_was_accepted(process: Callable[..., Any]) -> None:
@@ -236,12 +227,12 @@ def test_sigkill_leaves_the_port_free_and_sigterm_answers_what_was_accepted(proc
     killed, _ = process(port)
     killed.kill()
     killed.wait()
-    server, url = process(port, "--batch-size", "1", "--max-new-tokens", "200")
+    server, url = process(port, "--batch-size", "1", "--max-new-tokens", "40", "--timeout", "600")
     with ThreadPoolExecutor(24) as pool:
-        replies = [pool.submit(httpx.post, f"{url}/extract", json={**ASK, "text": "张伟，" * 60}, timeout=60) for _ in range(24)]
+        replies = [pool.submit(httpx.post, f"{url}/extract", json={**ASK, "text": "张伟，" * 60}, timeout=300) for _ in range(24)]
         with httpx.Client() as http:
             # All are accepted: one at work, the others answered or waiting. Whatever is still on its way to the port would be cut off.
             until(lambda: sum(map(Future.done, replies)) + http.get(f"{url}/health").json()["waiting"] >= 23)
         server.send_signal(signal.SIGTERM)
         assert [reply.result().status_code for reply in replies] == [200] * 24
-    assert server.wait(30) == 0
+    assert server.wait(60) == 0

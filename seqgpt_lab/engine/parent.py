@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import time
 from multiprocessing.connection import wait
 
 
-def wait_until_parent_is_gone() -> None:
-    """Return once it is, however it went; a child that it forked may keep its pipe open, so its id is looked at too, every second."""
+def wait_until_parent_is_gone(seconds: float = math.inf) -> bool:
+    """True once it is, however it went; False when it is not after so long.
+
+    A child that it forked may keep its pipe open, so its id is looked at too, every second.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None and parent.pid is not None, "workers are started through multiprocessing"
-    while not wait([parent.sentinel], timeout=1) and os.getppid() == parent.pid:
-        pass
+    latest = time.monotonic() + seconds
+    while not wait([parent.sentinel], timeout=min(1.0, max(0.0, latest - time.monotonic()))) and os.getppid() == parent.pid:
+        if time.monotonic() >= latest:
+            return False
+    return True

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seqgpt_lab.engine.requests import Completion
     from seqgpt_lab.engine.worker_shard import WorkerShard
 
-_CLEAN_UP_SECONDS = 2.0  # a few files are removed; the processors may be busy
+_LEAVING_SECONDS = 2.0  # a parent that ends closes its pipes first, and is gone a little later
 
 
 def work(spec: WorkerSpec, connection: Connection) -> None:
@@ -33,7 +33,7 @@ def work(spec: WorkerSpec, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _redirect_output(spec)
     threading.Thread(target=_leave_with_parent, args=(spec,), daemon=True).start()
-    mouth = Mouth(connection)
+    mouth = Mouth(connection, spec)
     try:
         model, shard = _load(spec)
         mouth.say(Ready(sum(parameter.nbytes for parameter in model.parameters())))
@@ -47,8 +47,8 @@ def work(spec: WorkerSpec, connection: Connection) -> None:
 class Mouth:
     """The sending half of the pipe, for two threads."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._lock = connection, threading.Lock()
+    def __init__(self, connection: Connection, spec: WorkerSpec) -> None:
+        self._connection, self._spec, self._lock = connection, spec, threading.Lock()
 
     def say(self, message: object) -> None:
         """Send; a parent that no longer listens is gone, and so are we."""
@@ -56,7 +56,7 @@ class Mouth:
             with self._lock:
                 self._connection.send(message)
         except OSError:
-            _leave_unheard()
+            _leave_unheard(self._spec)
 
 
 class Server:
@@ -66,7 +66,7 @@ class Server:
         from seqgpt_lab.engine.decode import Decoder
         from seqgpt_lab.engine.reuse import ReuseCache
 
-        self._shard, self._connection, self._mouth = shard, connection, mouth
+        self._spec, self._shard, self._connection, self._mouth = spec, shard, connection, mouth
         reuse = ReuseCache(spec.cache, spec.cache_bytes)
         self._decoder = Decoder(model, rows=spec.rows, token_budget=spec.token_budget, reuse=reuse)
         self._batches: queue.SimpleQueue[Work] = queue.SimpleQueue()
@@ -88,7 +88,7 @@ class Server:
             try:
                 message = self._connection.recv()
             except (EOFError, OSError):
-                _leave_unheard()
+                _leave_unheard(self._spec)
             if isinstance(message, Ping):
                 self._mouth.say(Pong(self._layers, time.process_time()))
             elif isinstance(message, Cancel):
@@ -181,9 +181,10 @@ def _leave_with_parent(spec: WorkerSpec) -> None:
     _leave(1)
 
 
-def _leave_unheard() -> NoReturn:
-    """The pipe is closed. When the parent is gone, the thread that watches it cleans up and ends this process first."""
-    time.sleep(_CLEAN_UP_SECONDS)
+def _leave_unheard(spec: WorkerSpec) -> NoReturn:
+    """The pipe is closed. Where the parent is gone, clean up here too: the thread that watches it may get no turn on a busy machine."""
+    if wait_until_parent_is_gone(_LEAVING_SECONDS):
+        shutil.rmtree(spec.directory, ignore_errors=True)
     _leave(1)
 
 

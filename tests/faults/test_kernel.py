@@ -12,6 +12,8 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
+from tests.faults.strikes import ALLOWED_SECONDS
+
 _SECONDS = 120.0
 
 LOAD = """
@@ -86,5 +88,5 @@ def test_the_stop_button_and_then_the_death_of_the_kernel(kernel: tuple[Kernel, 
     time.sleep(0.5)
     own = notebook.manager.provisioner.pid
     psutil.Process(own).kill()
-    _gone, alive = psutil.wait_procs([psutil.Process(pid) for pid in (*running, own) if psutil.pid_exists(pid)], timeout=5)
+    _gone, alive = psutil.wait_procs([psutil.Process(pid) for pid in (*running, own) if psutil.pid_exists(pid)], timeout=ALLOWED_SECONDS)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

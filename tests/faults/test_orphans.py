@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.faults.strikes import ALLOWED_SECONDS
+
 ROOT = Path(__file__).parents[2]
 
 PARENT = """
@@ -35,8 +37,24 @@ def test_a_killed_parent_leaves_no_worker(checkpoint: Path, tmp_path: Path, blow
         offspring = psutil.Process(parent.pid).children(recursive=True)
         assert {int(pid) for pid in pids} <= {child.pid for child in offspring}
         parent.send_signal(blow)
-        assert parent.wait(timeout=5) == -blow
-    assert psutil.wait_procs(offspring, timeout=5)[1] == []
+        assert parent.wait(timeout=ALLOWED_SECONDS) == -blow
+    assert psutil.wait_procs(offspring, timeout=ALLOWED_SECONDS)[1] == []
+    assert not Path(directory).exists()
+
+
+def test_what_a_killed_parent_leaves_is_removed_also_by_workers_whose_watching_thread_gets_no_turn(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    unwatched = "import seqgpt_lab.engine.worker\nfrom tests.faults.unwatched import work\nseqgpt_lab.engine.worker.work = work\n"
+    script = tmp_path / "script.py"
+    script.write_text(unwatched + PARENT.format(checkpoint=str(checkpoint)), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as parent:
+        assert parent.stdout is not None
+        *_pids, directory = parent.stdout.readline().split()
+        offspring = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    assert psutil.wait_procs(offspring, timeout=ALLOWED_SECONDS)[1] == []
     assert not Path(directory).exists()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading, Source
-from seqgpt_lab.documents.records import integer, read_records, required, typed
+from seqgpt_lab.documents.records import identifier, integer, read_records, required, typed
 
 _SPANS = ("label", "labels", "entities")
 _READ = {"id", "text", "data", *_SPANS}
@@ -42,7 +42,7 @@ def _document(record: Mapping[str, Any], default_id: str) -> Document:
     spans = [span for key in _SPANS for span in typed(record.get(key) or [], list, f"'{key}'")]
     gold = tuple(_entity(text, span, f"span {number}") for number, span in enumerate(spans, start=1))
     meta = {key: value for key, value in record.items() if key not in _READ}
-    return Document(str(record.get("id", default_id)), text, gold, meta)
+    return Document(identifier(record, default_id), text, gold, meta)
 
 
 def _entity(text: str, span: object, where: str) -> Entity:

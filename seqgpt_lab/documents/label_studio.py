@@ -13,7 +13,7 @@ from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.offsets import Unit, in_code_points, recognise
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading, Source
-from seqgpt_lab.documents.records import integer, read_records, required, typed
+from seqgpt_lab.documents.records import identifier, integer, read_records, required, typed
 
 _Value = tuple[str, Mapping[str, Any], bool]
 """Where a result is, its value, and whether its labels are read."""
@@ -47,7 +47,7 @@ def _document(record: Mapping[str, Any], default_id: str, key: str) -> Document:
             told = quoted(str(value), longest=120)
             raise ValueError(f"{where} marks a place that is not read: {told}; only 'labels' are, so label this place with those")
     gold = tuple(entity for where, value in read for entity in _entities(text, value, where))
-    return Document(str(record.get("id", default_id)), text, gold, {})
+    return Document(identifier(record, default_id), text, gold, {})
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:

@@ -99,6 +99,12 @@ def integer(value: object, where: str) -> int:
     return value
 
 
+def identifier(record: Mapping[str, Any], default: str) -> str:
+    """A record's id as text; the default where it has none, which some exports write as null."""
+    found = record.get("id")
+    return default if found is None else str(found)
+
+
 def required(record: Mapping[str, Any], key: str, where: str) -> Any:
     """What a key holds; raises DocumentError where it is missing."""
     if key not in record:

@@ -91,3 +91,20 @@ def test_label_studio_marks_that_are_not_read_are_named_with_their_task(tmp_path
     assert [document.gold for document in reading.documents] == [(NAME,)]
     (problem,) = problems(reading)
     assert problem.startswith("line 2: ") and told in problem
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": None, "text": TEXT, "label": [[1, 3, "姓名"]]},
+        {
+            "id": None,
+            "data": {"text": TEXT},
+            "annotations": [{"result": [{"type": "labels", "value": mark(1, 3, text="张伟", labels=["姓名"])}]}],
+        },
+    ],
+    ids=["doccano", "label-studio"],
+)
+def test_records_whose_id_is_null_are_no_repeats_of_one_another(tmp_path: Path, record: dict[str, object]) -> None:
+    found = load_documents(written(tmp_path / "a.json", [record, record]))
+    assert [(document.id, document.gold) for document in found] == [("record-1", (NAME,)), ("record-2", (NAME,))]

@@ -27,8 +27,13 @@ _PATTERNS = {
     "phone": (
         rf"{_ALONE}(?:\+?86[- ]?|0)?1[3-9]\d"
         rf"(?:(?P<gap>[- .]?)\d{{4}}(?P=gap)\d{{4}}|[- ]\d{{3}}[- ]?\d{{5}}|\d[- ]\d{{3}}[- ]?\d{{4}})(?!\d)"
+        rf"|{_ALONE}(?:\+?86[- ]?)?\(1[3-9]\d\)[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)"
         rf"|{_ALONE}(?:\(0[1-9]\d{{1,2}}\)[- ]?|0[1-9]\d{{1,2}}[- ]?)[2-9]\d{{6,7}}(?:-\d{{1,5}})?(?!\d)"
-        rf"|{_ALONE}[48]00[- ]\d{{3}}[- ]?\d{{4}}(?!\d)"
+        # In two fours only after an area code that there is.
+        rf"|{_ALONE}(?:\((?:010|02\d|0[3-9]\d\d)\)|010|02\d|0[3-9]\d\d)[- ]?[2-9]\d{{3}}[- ]\d{{4}}(?!\d)"
+        rf"|{_ALONE}[48]00(?:[- ]\d{{3}}[- ]?\d{{4}}|[- ]\d{{4}}[- ]?\d{{3}})(?!\d)"
+        # Without gaps only as such numbers begin; sums end in noughts, or have decimals, a currency or a unit beside them.
+        rf"|{_ALONE}(?<![¥$])(?:400[016-9]|8008)(?!\d\d0{{4}})\d{{6}}(?![\d.,]\d|\d| ?(?:[元万亿吨份股]|bytes\b))"
     ),
 }
 _PATTERN = re.compile("|".join(f"(?P<p{number}>{pattern})" for number, pattern in enumerate(_PATTERNS.values())))
@@ -38,7 +43,9 @@ _HASH = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f]*[a-f])[0-9a-f]{32,64}(?![0-9A-Z
 # Documents are broken into lines anywhere, within a number too.
 _LINE_END = re.compile(r"(?<=[0-9A-Za-z@.+\-])[ \t]*\r?\n[ \t]*(?=[0-9A-Za-z@.])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " "}
+_FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " ", 0xFFE5: "¥"}
+# Signs that are written for a hyphen between the parts of a number: hyphens, dashes, the minus sign, the middle dot.
+_FORM |= dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xB7], "-")
 _SHORT = 7
 _QUOTED_KIND = "quoted"
 
@@ -148,13 +155,13 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _level(text: str) -> str:
-    """The text with full-width signs and blanks as half-width ones, character by character, so that offsets stay."""
+    """The text with full-width signs and blanks as half-width ones and dashes as hyphens, each for one, so that offsets stay."""
     return text.translate(_FORM)
 
 
 def _key(value: str) -> str:
     """What makes two spellings the same value: neither width, case nor separators in numbers."""
-    plain = unicodedata.normalize("NFKC", value).casefold()
+    plain = unicodedata.normalize("NFKC", _level(value)).casefold()
     bare = re.sub(r"[\s().+-]", "", plain)
     return re.sub(r"^(?:86|0)(?=1[3-9]\d{9}$)", "", bare) if bare.isdigit() or bare[:-1].isdigit() else plain
 

@@ -82,6 +82,45 @@ def test_other_numbers_stay(text: str) -> None:
     assert Masker().mask(text) == text
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(
+            "010—62345678",
+            "021–62345678",
+            "010-6234 5678",
+            "0755-8888-6666",
+            "(0755) 8888-6666",
+            "０１０－６２３４—５６７８",
+            "021·62345678",
+        ),
+        *("138–1234–5678", "138—1234—5678", "138‑1234‑5678", "138−1234−5678", "138·1234·5678"),
+        *("+86（138）12345678", "(138)1234-5678", "+86 138-1234-5678"),
+        *("4008001234", "8008101234", "400-8888-123", "400 888 8888", "400–888–8888", "4006668888"),
+    ],
+)
+def test_phones_as_people_write_them_are_masked_whole(number: str) -> None:
+    assert Masker().mask(f"电话{number}，请致电") == "电话[phone 1]，请致电"
+    plain = re.sub("[^0-9]", "", number.translate({code: code - 0xFEE0 for code in range(0xFF10, 0xFF1A)}))
+    assert Masker({"电话": [plain.removeprefix("86")]}).mask(f"{number}，{plain}") == "[电话 1]，[电话 1]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2019—2020年", "2024—03—15", "150–200元", "2023–2024–2025", "第138—1390页", "6234-5678", "2019-2020", "1.5—2.5", "·35岁·本科"),
+        *("注册资本4000000000元", "4001234567元", "¥4001234567", "￥4008001234", "4008001234.50", "8008101234 bytes", "4,008,001,234"),
+        *("40080012345", "订单4028001234", "0101 2345 6789", "01-2345-6789", "012-6234-5678", "5000000000", "8001234567"),
+    ],
+)
+def test_dates_sums_and_ranges_are_no_phones(text: str) -> None:
+    assert Masker().mask(text) == text
+
+
+def test_a_name_with_a_middle_dot_keeps_its_place() -> None:
+    assert Masker({"姓名": ["玛丽·居里"]}).mask("她叫玛丽·居里，A·B—C") == "她叫[姓名 1]，A·B—C"
+
+
 @given(st.binary(min_size=20, max_size=20) | st.binary(min_size=32, max_size=32), st.integers(0, 2**24 - 1), st.datetimes())
 def test_fingerprints_runs_and_times_stay(digest: bytes, tail: int, moment: object) -> None:
     text = f"commit {digest.hex()[:-1]}a run 20240315-142233-123-{tail:06x} at {moment}"

@@ -94,16 +94,25 @@ def mask_page(html: str, values: Mapping[str, Sequence[str]]) -> tuple[str, int]
     masks can be masked again: another value gets another mask.
     """
     soup = BeautifulSoup(html, "html.parser")
-    known = {label: list(found) for label, found in values.items()}
-    for label, value in personal_values(soup, list(values)):
-        known[label].append(value)
-    masker = Masker(known, numbers=_numbers(html))
+    masker = Masker(_with_shown(soup, values), numbers=_numbers(html))
     runs, attributes = list(_runs(soup)), list(_attributes(soup))
     for run in runs:
         _mask_run(run, masker)
     for tag, name, value in attributes:
         tag[name] = _masked_attribute(value, masker)
     return str(soup), len(masker.masks)
+
+
+def with_shown(html: str, values: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The values, and what the page or part of one, without masks, shows as values of the same fields."""
+    return _with_shown(BeautifulSoup(html, "html.parser"), values)
+
+
+def _with_shown(soup: BeautifulSoup, values: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    known = {label: list(found) for label, found in values.items()}
+    for label, value in personal_values(soup, list(values)):
+        known[label].append(value)
+    return known
 
 
 def _numbers(html: str) -> dict[str, int]:

@@ -7,6 +7,7 @@ masked.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_atomically
 from seqgpt_lab.reports.collect import read_metrics
 from seqgpt_lab.reports.copies import REPORTS, copy_report, remove_others
-from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.masking import Masker
 from seqgpt_lab.reports.runs import Run, list_runs
+from seqgpt_lab.reports.shown import known_personal
 
 INDEX = "index.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -48,13 +49,16 @@ def build_site(runs_dir: str | Path, output: str | Path, progress: Callable[[int
 
 
 def run_record(run: Run, report: str | None) -> dict[str, Any]:
-    """What the index shows of a run, personal data masked. report: the address of its report below the site."""
+    """What the index shows of a run, personal data masked, also what only its report shows to be personal.
+
+    report: the address of its report below the site.
+    """
     problem = run.error.message if run.error else ""
     try:
         metrics = read_metrics(run)
     except RunError as error:
         metrics, problem = {}, str(error)
-    masker = Masker(read_personal(run.folder))
+    masker = Masker(known_personal(run.folder))
     told = {
         "notebook": Path(run.notebook).name,
         "problem": problem,
@@ -94,4 +98,6 @@ def _mapping(value: Any, key: str) -> dict[str, Any]:
 def _number(value: Any, *path: str) -> float | None:
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # The page's script reads JSON, which has neither NaN nor infinities: one of them would leave the whole index empty.
+    return float(value) if is_number and math.isfinite(value) else None

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from seqgpt_lab.errors import RunError
+from seqgpt_lab.extraction.highlight import highlight
+from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.reports import copies
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.runs import Failure, Run, write_run
@@ -60,6 +65,45 @@ def test_what_the_lab_says_of_a_run_is_nobodys_value(runs: Path, tmp_path: Path)
     run = json.loads(page.select_one("#data").get_text())[0]  # type: ignore[union-attr]
     assert (run["status"], run["started"][:10], run["f1"]) == ("completed", "2024-03-15", 0.5)
     assert run["kinds"]["[姓名 1]"]["f1"] == 0.5 and run["parameters"]["text"] == "[年龄 1], [phone 1]"
+
+
+def data_of(index: Path) -> list[dict[str, Any]]:
+    """What the index's script reads, as strictly as a browser reads it."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    page = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
+    found: list[dict[str, Any]] = json.loads(page.select_one("#data").get_text(), parse_constant=refuse)  # type: ignore[union-attr]
+    return found
+
+
+@pytest.mark.parametrize("left", ["out.ipynb", "report.html"])
+def test_the_index_masks_what_only_the_report_shows_to_be_personal(make_run: MakeRun, tmp_path: Path, left: str) -> None:
+    """As of the tour: nothing was noted, a mark in the text says who is named."""
+    text = "李建国，35岁，住在幸福路8号"
+    folder = tmp_path / "runs" / "20240317-3"
+    folder.mkdir(parents=True)
+    marked = highlight(text, [Field("姓名", (Span("李建国", 0, 3, 0.9),))])
+    output = new_output("display_data", {"text/html": marked, "text/plain": "x"})
+    notebook = new_notebook(cells=[new_code_cell("result", outputs=[output])])
+    run = write_run(make_run(id=folder.name, folder=folder, parameters={"text": text}))
+    personal = {"姓名": []} if left == "out.ipynb" else None
+    (folder / "report.html").write_text(render_page(notebook, run, personal), encoding="utf-8")
+    if left == "out.ipynb":
+        (folder / left).write_text(nbformat.writes(notebook), encoding="utf-8")
+    (record,) = data_of(build_site(tmp_path / "runs", tmp_path / "site"))
+    report = (tmp_path / "site" / record["report"]).read_text(encoding="utf-8")
+    assert record["parameters"]["text"] == "[姓名 1]，35岁，住在幸福路8号" and "李建国" not in report
+
+
+def test_scores_that_are_no_numbers_do_not_empty_the_index(runs: Path, tmp_path: Path) -> None:
+    scores = {"micro": {"f1": math.nan}, "per_label": {"姓名": {"f1": math.inf}}, "exact_record_rate": -math.inf}
+    metrics = {"overall": {"f1": math.nan}, "kinds": {"简历": {"strict": scores}}}
+    (runs / "20240315-1" / "metrics.json").write_text(json.dumps(metrics))
+    first, second = data_of(build_site(runs, tmp_path / "site"))
+    assert (first["f1"], second["f1"]) == (None, 0.75)
+    assert first["kinds"]["简历"] == {"f1": None, "exact": None, "fields": {"姓名": None}}
 
 
 def test_reports_that_have_not_changed_are_left_and_broken_metrics_named(runs: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ extracted. Metrics can be computed again from it, and two of them can be compare
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.evaluation.evaluate import Evaluation
 from seqgpt_lab.evaluation.records import document_record, extraction_record, read_document, read_extraction
-from seqgpt_lab.evaluation.resampling import Outcomes
+from seqgpt_lab.evaluation.resampling import Outcomes, some_of
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.files import write_atomically
 
@@ -33,6 +33,25 @@ class KindOutcomes:
     def outcomes(self, name: str) -> Outcomes:
         """Right, wrong and missing values by document and label. Raises DocumentError for no documents."""
         return Outcomes.from_pairs(name, self.pairs, self.labels)
+
+
+def check_same(names: tuple[str, str], first: KindOutcomes, second: KindOutcomes, labels: Sequence[str]) -> None:
+    """Raise DocumentError, naming some, for ids that both have and that stand for other texts, or other gold of these labels.
+
+    names: those of the two systems, for the message. An id such as `line-3` says nothing of what is in the line.
+    """
+    known = {document.id: document for document, _ in second.pairs}
+    both = [(document, known[document.id]) for document, _ in first.pairs if document.id in known]
+    for what, fix, odd in (
+        ("text", "compare both on the same documents", [one.id for one, other in both if one.text != other.text]),
+        ("gold", "use one gold for both", [one.id for one, other in both if _gold(one, labels) != _gold(other, labels)]),
+    ):
+        if odd:
+            raise DocumentError(f"the {what} of {some_of(odd)} is not the same for {names[0]!r} and {names[1]!r}; {fix}")
+
+
+def _gold(document: Document, labels: Sequence[str]) -> list[tuple[str, int, int]]:
+    return sorted((entity.label, entity.start, entity.end) for entity in document.gold if entity.label in labels)
 
 
 def write_outcomes(path: str | Path, evaluations: Mapping[str, Evaluation]) -> None:

@@ -45,7 +45,7 @@ class Outcomes:
             raise DocumentError(f"{self.name!r} was measured on no documents; give at least 1, and 2 to compare systems")
         repeated = [name for name, times in Counter(self.ids).items() if times > 1]
         if repeated:
-            raise DocumentError(f"{self.name!r} has several documents called {_some(repeated)}; give every document its own id")
+            raise DocumentError(f"{self.name!r} has several documents called {some_of(repeated)}; give every document its own id")
         met, wanted = np.asarray(self.counts), (len(self.ids), len(self.labels), 3)
         if met.shape != wanted or not np.issubdtype(met.dtype, np.integer) or met.min() < 0:
             raise DocumentError(
@@ -92,15 +92,17 @@ def paired(baseline: Outcomes, variant: Outcomes) -> Outcomes:
         (variant.name, baseline.name, _lacking(variant.ids, baseline.ids)),
     ):
         if missing:
-            raise DocumentError(f"{name!r} was measured on {_some(missing)}, {other!r} was not; compare both on the same documents")
+            raise DocumentError(f"{name!r} was measured on {some_of(missing)}, {other!r} was not; compare both on the same documents")
     odd = _lacking(baseline.labels, variant.labels) + _lacking(variant.labels, baseline.labels)
     if odd:
-        raise LabelError(f"of {baseline.name!r} and {variant.name!r} only one has the labels {_some(odd)}; compare the labels both have")
+        raise LabelError(f"of {baseline.name!r} and {variant.name!r} only one has the labels {some_of(odd)}; compare the labels both have")
     aligned = _reordered(variant, baseline.ids, baseline.labels)
     changed = (_support(aligned) != _support(baseline)).any(axis=1)
     if changed.any():
         names = [name for name, one in zip(baseline.ids, changed, strict=True) if one]
-        raise DocumentError(f"the gold of {_some(names)} is not the same for {baseline.name!r} and {variant.name!r}; use one gold for both")
+        raise DocumentError(
+            f"the gold of {some_of(names)} is not the same for {baseline.name!r} and {variant.name!r}; use one gold for both"
+        )
     return aligned
 
 
@@ -198,7 +200,7 @@ def _reordered(outcomes: Outcomes, ids: tuple[str, ...], labels: tuple[str, ...]
     return Outcomes(outcomes.name, ids, labels, outcomes.counts[order])
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(repr(name) for name in names[:NAMED]) + more

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError, RunError
 from seqgpt_lab.evaluation.metrics import strict_counts
-from seqgpt_lab.evaluation.outcome_file import OUTCOMES, KindOutcomes, read_outcomes
+from seqgpt_lab.evaluation.outcome_file import OUTCOMES, KindOutcomes, check_same, read_outcomes
 from seqgpt_lab.evaluation.resampling import Outcomes, paired
 from seqgpt_lab.evaluation.significance import judge, judge_pairs
 from seqgpt_lab.evaluation.verdict import Settings, Verdict
@@ -133,7 +134,8 @@ def compare(
 ) -> Gate:
     """The same for outcomes by kind of document, under names that tell the runs apart.
 
-    Raises DocumentError when nothing is common, OptionError for resamples too few to find anything among so many fields.
+    Raises DocumentError when nothing is common, or where the same id stands for another text or other gold of the common fields;
+    OptionError for resamples too few to find anything among so many fields.
     """
     settings = settings or Settings(alpha=ALPHA)
     before, after, names = [], [], []
@@ -143,6 +145,7 @@ def compare(
         common = [label for label in baseline[kind].labels if label in run[kind].labels]
         missing += [f"{kind} · {label}" for label in sorted(set(baseline[kind].labels) ^ set(run[kind].labels))]
         if common:
+            check_same((baseline_name, run_name), baseline[kind], run[kind], common)
             before.append(_of_labels(baseline[kind].outcomes(baseline_name), common))
             after.append(_of_labels(run[kind].outcomes(run_name), common))
             names.append(kind)
@@ -158,15 +161,29 @@ def compare(
 
 
 def latest_run(runs_dir: str, baseline: Run) -> Run:
-    """The newest completed run with outcomes of the baseline's notebook, other than the baseline. Raises RunError without one."""
-    found = [
-        run
-        for run in list_runs(runs_dir)
-        if run.ok and OUTCOMES in run.artifacts and run.id != baseline.id and _name(run) == _name(baseline)
-    ]
+    """The newest run of the baseline's notebook that began after the baseline.
+
+    Raises RunError without one, and where that one did not complete or left no outcomes: an older run in its place would be passed for
+    what was not judged at all.
+    """
+    notebook, began = _name(baseline), _began(baseline)
+    found = [run for run in list_runs(runs_dir) if run.id != baseline.id and _name(run) == notebook and _began(run) > began]
     if not found:
-        raise RunError(f"{runs_dir} holds no other completed run of {_name(baseline)} with outcomes; run it, or name the run to judge")
-    return found[-1]
+        raise RunError(
+            f"{runs_dir} holds no run of {notebook} that began after the baseline {baseline.id}; run it, or name the run to judge"
+        )
+    newest = max(found, key=_began)
+    if not newest.ok or OUTCOMES not in newest.artifacts:
+        told = f"left no {OUTCOMES}" if newest.ok else f"is {newest.status}"
+        raise RunError(
+            f"the newest run of {notebook} after the baseline {baseline.id}, {newest.id}, {told}; run it again, or name the run to judge"
+        )
+    return newest
+
+
+def _began(run: Run) -> tuple[datetime, str]:
+    """When a run began; of those that began at once, ids tell the order."""
+    return datetime.fromisoformat(run.started), run.id
 
 
 def _name(run: Run) -> str:

@@ -123,6 +123,30 @@ def test_other_documents_gold_or_fields_are_not_compared_in_silence() -> None:
         compare("a", {"resume": whole}, "b", {"resume": other}, QUICK)
 
 
+def changed(kind: KindOutcomes, number: int, **fields: object) -> KindOutcomes:
+    """With other fields in one document."""
+    document, extraction = kind.pairs[number]
+    other = (replace(document, **fields), extraction)  # type: ignore[arg-type]
+    return KindOutcomes(kind.labels, (*kind.pairs[:number], other, *kind.pairs[number + 1 :]))
+
+
+def test_ids_that_stand_for_other_texts_or_gold_are_refused_by_name() -> None:
+    """Ids such as line-3 coincide for any two files, and any two files may have a value a label."""
+    whole = outcomes(np.ones((7, 6), dtype=bool))
+    shifted = Document("d0", f"子{TEXT}", tuple(entity.moved(1) for entity in whole.pairs[0][0].gold))
+    elsewhere = KindOutcomes(LABELS, ((shifted, Extraction("d0", shifted.text, ())), *whole.pairs[1:]))
+    with pytest.raises(DocumentError, match="the text of 'd0' is not the same for 'a' and 'b'"):
+        compare("a", {"resume": whole}, "b", {"resume": elsewhere}, QUICK)
+    first, *others = whole.pairs[3][0].gold
+    moved = changed(whole, 3, gold=(Entity(first.label, 6, 7, TEXT[6]), *others))
+    with pytest.raises(DocumentError, match="the gold of 'd3' is not the same for 'a' and 'b'; use one gold"):
+        compare("a", {"resume": whole}, "b", {"resume": moved}, QUICK)
+    backwards = changed(whole, 3, gold=whole.pairs[3][0].gold[::-1])
+    assert not compare("a", {"resume": whole}, "b", {"resume": backwards}, QUICK).changes
+    more = changed(whole, 3, gold=(*whole.pairs[3][0].gold, Entity("备注", 6, 7, TEXT[6])))
+    assert compare("a", {"resume": whole}, "b", {"resume": more}, QUICK).overall.documents == 7
+
+
 def test_a_field_is_judged_as_one_of_all_fields_of_all_kinds() -> None:
     baseline, run = planted()
     kinds = ("resume", "letter")
@@ -172,5 +196,18 @@ def test_runs_are_compared_from_their_folders(make_run: Callable[..., Run], tmp_
     with pytest.raises(RunError, match=r"left no outcomes\.jsonl"):
         compare_runs(first, second, QUICK)
     write_run(second)
-    with pytest.raises(RunError, match=r"no other completed run of toy\.ipynb"):
+    with pytest.raises(RunError, match=r"newest run of toy\.ipynb after the baseline a, b, left no outcomes\.jsonl"):
         latest_run(str(tmp_path), first)
+
+
+def test_no_stale_run_is_judged_in_place_of_the_newest(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    times = {"old": "2024-03-14T09:00:00.000+00:00", "new": "2024-03-16T09:00:00.000+00:00", "failed": "2024-03-17T09:00:00.000+00:00"}
+    right = planted()[0]
+    old, new = (recorded(make_run, tmp_path / name, right, started=times[name]) for name in ("old", "new"))
+    recorded(make_run, tmp_path / "other", right, started=times["failed"], notebook="elsewhere.ipynb")
+    assert latest_run(str(tmp_path), old).id == "new"
+    with pytest.raises(RunError, match=r"no run of toy\.ipynb that began after the baseline new"):
+        latest_run(str(tmp_path), new)
+    recorded(make_run, tmp_path / "failed", right, started=times["failed"], status="failed")
+    with pytest.raises(RunError, match="after the baseline old, failed, is failed; run it again"):
+        latest_run(str(tmp_path), old)

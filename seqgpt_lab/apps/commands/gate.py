@@ -18,7 +18,9 @@ RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")
 
 
 def gate(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="The run to judge; none: the newest of the baseline's notebook.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="The run to judge; none: the newest of the baseline's notebook after it.")
+    ] = None,
     baseline: Annotated[str, typer.Option("--baseline", metavar="RUN", help="The run to hold it against.")] = "",
     runs_dir: RunsDir = Path("runs"),
     alpha: Annotated[float, typer.Option("--alpha", help="Share of false alarms accepted.")] = 0.05,

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from seqgpt_lab.errors import OptionError
 
+IDLE = timedelta(hours=12)
+"""How long an unfinished session of a suite without a schedule waits to be gone on with."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FORM = re.compile(r"(?:(?P<days>[a-z,-]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
 _CRON_MARK = "# seqgpt-lab suite"
@@ -114,6 +116,18 @@ class Job:
         # Not splitlines, which also cuts at characters that end no line of a crontab.
         others = [line for line in crontab.removesuffix("\n").split("\n") if not line.endswith(self.mark)] if crontab else []
         return "".join(f"{line}\n" for line in [*others, *([self.crontab_line()] if wanted else [])])
+
+
+def is_over(schedule: str, began: datetime, touched: datetime, now: datetime) -> bool:
+    """Whether an unfinished session is one of an earlier time, so that the next call is another one's and must run every part.
+
+    schedule: as `Schedule.parse` takes it; empty: none. began, touched: when the session, and the last of its runs, began; all times
+    have time zones. A scheduled suite's session ends when the next time comes; any other's when nothing has begun in it for `IDLE`.
+    Raises OptionError for a schedule that is none.
+    """
+    if not schedule:
+        return now - touched > IDLE
+    return Schedule.parse(schedule).is_due(*(moment.astimezone().replace(tzinfo=None) for moment in (now, began)))
 
 
 def _days(text: str) -> set[int]:

@@ -26,6 +26,7 @@ from seqgpt_lab.reports.kernel import Progress
 from seqgpt_lab.reports.parameters import check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.runner import RUN_DIR, run_notebook
 from seqgpt_lab.reports.runs import Run, list_runs
+from seqgpt_lab.reports.schedule import Schedule, is_over
 from seqgpt_lab.resources import bundled_notebook
 
 SUITES = ".suites"
@@ -102,12 +103,15 @@ def load_suite(path: str | Path) -> Suite:
         raise OptionError(f"{path}: name is {name!r}; it becomes a file name: text without slashes that does not begin with a dot")
     if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
         raise OptionError(f"{path}: timeout is {timeout!r}; write a positive number of seconds, or leave it out")
+    schedule = str(found.get("schedule") or "")
+    if schedule:
+        Schedule.parse(schedule)
     parts = tuple(part for number, entry in enumerate(found["parts"], 1) for part in _parts(entry, where.parent, f"{path}, part {number}"))
     keys = [part.key for part in parts]
     twice = [str(part) for part in parts if keys.count(part.key) > 1]
     if twice:
         raise OptionError(f"{path}: {twice[0]} is listed more than once; list each combination once")
-    return Suite(name, parts, timeout, str(found.get("schedule", "")))
+    return Suite(name, parts, timeout, schedule)
 
 
 def run_suite(
@@ -121,13 +125,14 @@ def run_suite(
     """Run all parts that the unfinished session has not run; without one, or anew, begin a session.
 
     A part that ended by itself, well or badly, is done; one that was interrupted, or whose runner was killed, is run again and takes
-    over what it had extracted. A changed suite begins a new session. part_started: called with number, count and part.
+    over what it had extracted. A changed suite begins a new session, and so does a call of a later time (see `is_over`): tonight is not
+    done by what was read last night. part_started: called with number, count and part.
     Raises RunError at once while another suite runs on this folder, and when an interrupt ends a part.
     """
     with locked(runs_dir, suite.name):
         session = None if anew else _unfinished(runs_dir, suite)
         session = session or _begin(runs_dir, suite)
-        known = {run.origin["part"]: run for run in list_runs(runs_dir) if run.origin and run.origin.get("session") == session.id}
+        known = {run.origin["part"]: run for run in _runs_of(session, runs_dir) if run.origin}
         done = {key: run for key, run in known.items() if _is_done(run)}
         runs = []
         for number, part in enumerate(suite.parts, 1):
@@ -206,8 +211,15 @@ def _check_keys(found: Mapping[Any, Any], known: set[str], where: str) -> None:
 
 def _unfinished(runs_dir: str | Path, suite: Suite) -> Session | None:
     session = last_session(runs_dir, suite.name)
-    same = session is not None and sorted(session.parts) == sorted(part.key for part in suite.parts)
-    return session if session is not None and session.finished is None and same else None
+    if session is None or session.finished is not None or sorted(session.parts) != sorted(part.key for part in suite.parts):
+        return None
+    began = datetime.fromisoformat(session.started)
+    touched = max([began, *(datetime.fromisoformat(run.started) for run in _runs_of(session, runs_dir))])
+    return None if is_over(suite.schedule, began, touched, datetime.now(UTC)) else session
+
+
+def _runs_of(session: Session, runs_dir: str | Path) -> list[Run]:
+    return [run for run in list_runs(runs_dir) if run.origin and run.origin.get("session") == session.id]
 
 
 def _begin(runs_dir: str | Path, suite: Suite) -> Session:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,7 @@ def test_a_grid_becomes_parts_in_order(make_notebook: MakeNotebook, tmp_path: Pa
         ("parts: [{notebook: toy.ipynb, parameters: {limt: 3}}]", ParameterError, "no parameter 'limt'"),
         ("parts: [{notebook: toy.ipynb, parameters: {run_dir: x}}]", ParameterError, "no parameter 'run_dir'"),
         ("parts: [{notebook: none.ipynb}]", SeqGPTLabError, "none.ipynb"),
+        ("parts: [{notebook: toy.ipynb}]\nschedule: nightly", OptionError, "the schedule is 'nightly'"),
         ("parts: [{notebook: toy.ipynb}]\ntimeout: 0", OptionError, "timeout is 0"),
         ("parts: [{notebook: toy.ipynb}]\nname: a/b", OptionError, "without slashes"),
         ("{", OptionError, "not YAML"),
@@ -142,6 +145,41 @@ def test_a_changed_suite_and_a_wish_begin_anew(three: Path, tmp_path: Path, fake
     write_suite(tmp_path, {"notebook": "toy.ipynb", "grid": {"limit": [3, 4]}})
     fake()
     assert run_suite(load_suite(three), tmp_path / "runs").taken_over == 0
+
+
+def cut_before(runs: Path, name: str, hours: float, runs_hours: float) -> None:
+    """Move the unfinished session, and its runs, so many hours back."""
+    record = runs / ".suites" / f"{name}.json"
+    session, began = json.loads(record.read_text()), (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="milliseconds")
+    record.write_text(json.dumps({**session, "started": began}))
+    for run in list_runs(runs):
+        write_run(replace(run, started=(datetime.now(UTC) - timedelta(hours=runs_hours)).isoformat(timespec="milliseconds")))
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "hours", "runs_hours", "goes_on"),
+    [
+        (1.0, 5.0, 0.5, False),  # hours since the time that was due, since the session began, since its last run began
+        (1.0, 0.5, 0.5, True),
+        (20.0, 19.0, 15.0, True),
+        (None, 40.0, 11.5, True),
+        (None, 40.0, 12.5, False),
+    ],
+)
+def test_what_was_left_of_an_earlier_time_does_not_swallow_the_next_one(
+    three: Path, tmp_path: Path, fake: Callable[..., FakeRunner], scheduled: float | None, hours: float, runs_hours: float, goes_on: bool
+) -> None:
+    content = yaml.safe_load(three.read_text(encoding="utf-8"))
+    if scheduled is not None:
+        content["schedule"] = f"daily {datetime.now() - timedelta(hours=scheduled):%H:%M}"
+        three.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    fake(limit3="interrupted")
+    with pytest.raises(RunError):
+        run_suite(load_suite(three), tmp_path / "runs")
+    cut_before(tmp_path / "runs", "nightly", hours, runs_hours)
+    again = fake()
+    outcome = run_suite(load_suite(three), tmp_path / "runs")
+    assert again.ran == (["limit3"] if goes_on else ["limit1", "limit2", "limit3"]) and outcome.taken_over == (2 if goes_on else 0)
 
 
 def test_a_second_suite_on_the_same_folder_is_refused(three: Path, tmp_path: Path) -> None:

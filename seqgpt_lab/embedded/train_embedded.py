@@ -19,7 +19,7 @@ from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.taught import lac_tagger, with_taught
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import CPU, Report, Trainer, train
-from seqgpt_lab.engine.attention import choose_attention
+from seqgpt_lab.engine.attention import SdpaAttention
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.model import Bloom, Layer
@@ -90,7 +90,7 @@ def _begin_from(trainer: Trainer, found: Checkpoint) -> None:
             f"{found.directory} has the shape {config}, the recipe asks for {wanted}; only the number of layers may differ, and only "
             "be smaller: change one of them"
         )
-    model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=CPU, attention=choose_attention("sdpa", CPU))
+    model = load_model(config, found.weights, shard=Shard(), dtype=torch.float32, device=CPU, attention=SdpaAttention())
     grow(trainer.model, model)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib.util import find_spec
+from inspect import signature
 from typing import Protocol
 
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqgpt_lab.errors import OptionError
+
+_FLASH_DTYPES = (torch.float16, torch.bfloat16)
+_FLASH_CAPABILITY = (8, 0)
 
 
 def alibi_slopes(heads: int) -> Tensor:
@@ -142,20 +145,44 @@ class FlashAttention:
         return mixed
 
 
-def choose_attention(name: str, device: torch.device) -> Attention:
-    """'auto' is flash-attn where it is installed and the device is CUDA, else SDPA. Raises OptionError for what cannot work."""
-    if name == "auto":
-        name = "flash" if device.type == "cuda" and find_spec("flash_attn") else "sdpa"
-    if name == "sdpa":
-        return SdpaAttention()
+def choose_attention(name: str, device: torch.device, dtype: torch.dtype) -> Attention:
+    """'auto' is flash-attn where it can run, else SDPA. Raises OptionError for what cannot work."""
+    if name not in ("auto", "sdpa", "flash", "reference"):
+        raise OptionError(f"unknown attention {name!r}; choose auto, sdpa, flash or reference")
     if name == "reference":
         return ReferenceAttention()
-    if name != "flash":
-        raise OptionError(f"unknown attention {name!r}; choose auto, sdpa, flash or reference")
+    if name == "sdpa":
+        return SdpaAttention()
+    why_not = _why_no_flash(device, dtype)
+    if why_not and name == "flash":
+        raise OptionError(f"attention 'flash' {why_not}")
+    return SdpaAttention() if why_not else FlashAttention()
+
+
+def _why_no_flash(device: torch.device, dtype: torch.dtype) -> str:
+    """Why flash-attn cannot run here and what would help; empty where it can."""
     if device.type != "cuda":
-        raise OptionError(f"attention 'flash' needs a CUDA device, this is {device.type!r}; use attention='sdpa'")
-    if not find_spec("flash_attn"):
-        raise OptionError(
-            "attention 'flash' needs flash-attn>=2.5.8, which is missing; pip install 'seqgpt-lab[flash]' or use attention='sdpa'"
-        )
-    return FlashAttention()
+        return f"needs a CUDA device, this is {device.type!r}; use attention='sdpa'"
+    if dtype not in _FLASH_DTYPES:
+        return f"takes fp16 and bf16, the model is in {str(dtype).removeprefix('torch.')}; use dtype='fp16' or attention='sdpa'"
+    try:
+        from flash_attn import flash_attn_with_kvcache
+    except ModuleNotFoundError as error:
+        if error.name == "flash_attn":
+            return "needs flash-attn>=2.5.8, which is missing; pip install 'seqgpt-lab[flash]' or use attention='sdpa'"
+        return _does_not_import(error)
+    except (ImportError, OSError, RuntimeError) as error:  # built for another torch, as a rule
+        return _does_not_import(error)
+    if "alibi_slopes" not in signature(flash_attn_with_kvcache).parameters:
+        return "needs flash-attn>=2.5.8, the one installed knows no ALiBi with a cache; pip install -U flash-attn or use attention='sdpa'"
+    if (capability := torch.cuda.get_device_capability(device)) < _FLASH_CAPABILITY:
+        has, wanted = (".".join(map(str, one)) for one in (capability, _FLASH_CAPABILITY))
+        return f"needs a card of compute capability {wanted} (Ampere) or newer, {device} has {has}; use attention='sdpa'"
+    return ""
+
+
+def _does_not_import(error: Exception) -> str:
+    return (
+        f"needs a flash-attn built for torch {torch.__version__}, the one installed does not import "
+        f"({' '.join(str(error).split())[:200]}); build it again or use attention='sdpa'"
+    )

@@ -79,7 +79,7 @@ class Engine:
             raise OptionError(f"batch_size {batch_size} and token_budget {token_budget} must both be at least 1")
         check_counts(tensor_parallel, replicas)
         check_level(cache, cache_bytes)
-        chosen = choose_attention(attention, where)
+        chosen = choose_attention(attention, where, kind)
         devices = place(tensor_parallel, replicas, where) if tensor_parallel * replicas > 1 else []
         checkpoint = find_checkpoint(source)
         config = ModelConfig.read(checkpoint.config)

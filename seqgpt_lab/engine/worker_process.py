@@ -135,14 +135,9 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False  # as Engine.load does, and why, is told there
         torch.cuda.set_device(device)
     shard = WorkerShard(spec.rank, spec.world_size)
-    model = load_model(
-        ModelConfig.read(spec.config),
-        spec.weights,
-        shard=shard,
-        dtype=resolve_dtype(spec.dtype, device),
-        device=device,
-        attention=choose_attention(spec.attention, device),
-    )
+    dtype = resolve_dtype(spec.dtype, device)
+    attention = choose_attention(spec.attention, device, dtype)
+    model = load_model(ModelConfig.read(spec.config), spec.weights, shard=shard, dtype=dtype, device=device, attention=attention)
     model.pack()
     keep_freed_memory()
     shard.meeting.exchange = join_ranks(spec)

@@ -103,21 +103,21 @@ def test_alibi_slopes_of_twelve_heads_interleave_those_of_sixteen() -> None:
 
 @pytest.mark.parametrize(("name", "wanted"), (("auto", SdpaAttention), ("sdpa", SdpaAttention), ("reference", ReferenceAttention)))
 def test_a_cpu_gets_the_attention_it_can_run(name: str, wanted: type) -> None:
-    assert isinstance(choose_attention(name, torch.device("cpu")), wanted)
+    assert isinstance(choose_attention(name, torch.device("cpu"), torch.float16), wanted)
 
 
 def test_flash_attention_on_a_cpu_says_what_to_use() -> None:
     with pytest.raises(OptionError, match=r"'flash' needs a CUDA device, this is 'cpu'; use attention='sdpa'"):
-        choose_attention("flash", torch.device("cpu"))
+        choose_attention("flash", torch.device("cpu"), torch.float16)
 
 
 def test_an_unknown_attention_names_the_known_ones() -> None:
     with pytest.raises(OptionError, match=r"'eager'; choose auto, sdpa, flash or reference"):
-        choose_attention("eager", torch.device("cpu"))
+        choose_attention("eager", torch.device("cpu"), torch.float16)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed here")
 def test_without_the_package_flash_names_the_extra_to_install_and_auto_is_sdpa() -> None:
     with pytest.raises(OptionError, match=r"seqgpt-lab\[flash\]"):
-        choose_attention("flash", torch.device("cuda"))
-    assert isinstance(choose_attention("auto", torch.device("cuda")), SdpaAttention)
+        choose_attention("flash", torch.device("cuda"), torch.float16)
+    assert isinstance(choose_attention("auto", torch.device("cuda"), torch.float16), SdpaAttention)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from seqgpt_lab.engine.attention import FlashAttention, ReferenceAttention, choose_attention
+from seqgpt_lab.engine.attention import FlashAttention, ReferenceAttention, SdpaAttention, choose_attention
 from seqgpt_lab.engine.decode import decode
+from seqgpt_lab.errors import OptionError
 from tests.engine.oracles import Oracle, load, random_requests
 from tests.engine.test_attention import Case, cases
 
@@ -70,10 +72,14 @@ def _check(q: Tensor, k_cache: Tensor, v_cache: Tensor, cache_seqlens: Tensor | 
     assert alibi_slopes.shape in {(q.shape[2],), (q.shape[0], q.shape[2])}
 
 
+CUDA = torch.device("cuda")
+
+
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine where `import flash_attn` finds the stand-in."""
+    """A machine with a card of today where `import flash_attn` finds the stand-in."""
     monkeypatch.setitem(sys.modules, "flash_attn", stand_in())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (8, 9))
 
 
 def stand_in() -> ModuleType:
@@ -101,11 +107,46 @@ def test_a_batch_decoded_through_the_adapter_gives_the_same_text(oracle: Oracle)
 
 
 @pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16))
 @pytest.mark.parametrize("name", ("auto", "flash"))
-def test_cuda_gets_flash_attention_where_it_is_installed(name: str) -> None:
-    assert isinstance(choose_attention(name, torch.device("cuda")), FlashAttention)
+def test_cuda_gets_flash_attention_where_it_is_installed(name: str, dtype: torch.dtype) -> None:
+    assert isinstance(choose_attention(name, CUDA, dtype), FlashAttention)
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_cpu_never_gets_it_by_itself() -> None:
-    assert not isinstance(choose_attention("auto", torch.device("cpu")), FlashAttention)
+    assert isinstance(choose_attention("auto", torch.device("cpu"), torch.bfloat16), SdpaAttention)
+
+
+def assert_only_sdpa(dtype: torch.dtype, why: str) -> None:
+    """By itself the choice is SDPA; who asks for flash-attn is told why not."""
+    assert isinstance(choose_attention("auto", CUDA, dtype), SdpaAttention)
+    with pytest.raises(OptionError, match=why):
+        choose_attention("flash", CUDA, dtype)
+
+
+@pytest.mark.usefixtures("installed")
+def test_float32_which_the_kernel_does_not_take_is_left_to_sdpa() -> None:
+    assert_only_sdpa(torch.float32, r"'flash' takes fp16 and bf16, the model is in float32; use dtype='fp16' or attention='sdpa'")
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_card_older_than_the_kernel_is_left_to_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (7, 5))
+    assert_only_sdpa(torch.float16, r"needs a card of compute capability 8\.0 \(Ampere\) or newer, cuda has 7\.5; use attention='sdpa'")
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_package_without_alibi_is_left_to_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["flash_attn"], "flash_attn_with_kvcache", lambda q, k_cache, v_cache: q)
+    assert_only_sdpa(torch.float16, r"needs flash-attn>=2\.5\.8, the one installed knows no ALiBi")
+
+
+@pytest.mark.parametrize("error", ("ImportError('undefined symbol: _ZN3c10')", "OSError('libcudart.so.11.0: no such file')"))
+def test_a_package_built_for_another_torch_is_left_to_sdpa(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: str) -> None:
+    (tmp_path / "flash_attn.py").write_text(f"raise {error}", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "flash_attn", raising=False)
+    assert_only_sdpa(
+        torch.float16, r"needs a flash-attn built for torch \d.* does not import \((undefined symbol|libcudart).*\); build it again"
+    )

@@ -222,8 +222,8 @@ def _flash_line(found: Torch, cards: Cards) -> Line:
             "warning",
             f"{found.flash}, but {old[0]} is older than Ampere",
             "compute capability 8.0",
-            why,
-            "use --attention sdpa",
+            "there attention runs through SDPA with an ALiBi bias: the same values, more memory on long texts",
+            "nothing to do, --attention auto takes SDPA there",
         )
     return Line("flash-attn", "ok", found.flash, "2.5.8 or newer")
 

@@ -42,9 +42,7 @@ def test_a_killed_parent_leaves_no_worker(checkpoint: Path, tmp_path: Path, blow
     assert not Path(directory).exists()
 
 
-def test_what_a_killed_parent_leaves_is_removed_also_by_workers_whose_watching_thread_gets_no_turn(
-    checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_killed_parent_leaves_nothing_where_the_thread_that_watches_gets_no_turn(checkpoint: Path, tmp_path: Path) -> None:
     unwatched = "import seqgpt_lab.engine.worker\nfrom tests.faults.unwatched import work\nseqgpt_lab.engine.worker.work = work\n"
     script = tmp_path / "script.py"
     script.write_text(unwatched + PARENT.format(checkpoint=str(checkpoint)), encoding="utf-8")

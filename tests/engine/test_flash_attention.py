@@ -147,6 +147,4 @@ def test_a_package_built_for_another_torch_is_left_to_sdpa(monkeypatch: pytest.M
     (tmp_path / "flash_attn.py").write_text(f"raise {error}", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "flash_attn", raising=False)
-    assert_only_sdpa(
-        torch.float16, r"needs a flash-attn built for torch \d.* does not import \((undefined symbol|libcudart).*\); build it again"
-    )
+    assert_only_sdpa(torch.float16, r"the one installed does not import \((undefined symbol|libcudart).*\); build it again")

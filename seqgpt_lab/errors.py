@@ -42,7 +42,14 @@ class WorkerError(SeqGPTLabError):
 
 
 class CapacityError(SeqGPTLabError):
-    """A single request that does not fit into memory, so that splitting its batch cannot help."""
+    """A single request that does not fit into memory, so that splitting its batch cannot help; or weights that do not."""
+
+
+class EngineClosedError(SeqGPTLabError):
+    """An engine that was closed before it was asked, or by another thread while it was at work."""
+
+    def __init__(self) -> None:
+        super().__init__("this engine is closed; load it again with Engine.load")
 
 
 class LogitsError(SeqGPTLabError):

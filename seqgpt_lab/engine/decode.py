@@ -22,6 +22,7 @@ from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
 from seqgpt_lab.engine.sharing import WORTH_SHARING, can_share, length_of
+from seqgpt_lab.errors import EngineClosedError
 
 __all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
 
@@ -41,12 +42,14 @@ More = Callable[[int], Sequence[Numbered]]
 class Decoder:
     """Decodes on one model; keeps its KV cache and what it knows of texts from call to call.
 
-    rows: at work at once. token_budget: prompt tokens of all rows at work, each counted as long as the longest.
+    rows: at work at once. token_budget: prompt tokens of all rows at work, each counted as long as the longest. closed: set by any thread,
+    ends the call at work before its next pass, and all later ones.
     """
 
     def __init__(self, model: Bloom, *, rows: int = 32, token_budget: int = 16384, reuse: ReuseCache | None = None) -> None:
         self.model, self.most_rows, self.token_budget = model, rows, token_budget
         self.device, self.reuse = model.slopes.device, reuse or ReuseCache()
+        self.closed = False
         self.cache: KVCache | None = None
         self.waiting: deque[tuple[int, Request]] = deque()
         self.rows: list[Row] = []  # row r is at row r of the cache
@@ -60,7 +63,7 @@ class Decoder:
         """Complete these requests, admitted in their order, and whatever `more` gives meanwhile, until nothing is left and it gives none.
 
         rows: at work at once in this call, as many as ever if None. After an error, out of memory for one, the next call starts afresh.
-        Raises LogitsError where logits are not numbers.
+        Raises LogitsError where logits are not numbers, EngineClosedError once it is closed.
         """
         self.waiting, self.rows = deque(requests), []
         try:
@@ -71,6 +74,8 @@ class Decoder:
 
     def _work(self, most_rows: int, finish: Finish, more: More | None) -> None:
         while True:
+            if self.closed:
+                raise EngineClosedError
             if more and (places := most_rows - len(self.rows) - len(self.waiting)) > 0:
                 self.waiting.extend(more(places))
             if not self.waiting and not self.rows:

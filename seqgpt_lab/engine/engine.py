@@ -16,24 +16,26 @@ from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.decode import Decoder, More, Numbered
-from seqgpt_lab.engine.memory import keep_freed_memory
+from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place, threads_each
 from seqgpt_lab.engine.replica import Job
-from seqgpt_lab.engine.requests import Completion, Request
+from seqgpt_lab.engine.requests import Completion, Request, check_request
 from seqgpt_lab.engine.reuse import CacheInfo, ReuseCache, check_level, joined
 from seqgpt_lab.engine.runner import LocalRunner, Runner
 from seqgpt_lab.engine.turn import Turn
 from seqgpt_lab.engine.weights import load_model
-from seqgpt_lab.engine.workers import WorkerInfo, WorkerPool
-from seqgpt_lab.errors import OptionError, SeqGPTLabError
+from seqgpt_lab.engine.worker import WorkerInfo
+from seqgpt_lab.engine.workers import WorkerPool
+from seqgpt_lab.errors import EngineClosedError, OptionError, SeqGPTLabError
 
 Progress = Callable[[int, int], None]
 """Called with (requests done, requests in all) whenever some are done."""
 
 
+_LEAVING_SECONDS = 10.0  # longer than a call is at any step of its own
 _BATCHES_A_JOB = 4  # rows are refilled within a job, and the end of a job leaves some of them idle
 
 
@@ -71,7 +73,7 @@ class Engine:
         cache: what is kept of texts (`Request.shared_prefix`) for requests that ask them again: none, embedding (the vectors that enter the
         first layer) or prefix (keys and values: nothing of the text is computed twice). cache_bytes: of each process, oldest go first.
         Raises CheckpointError for a model that cannot be used, OptionError for an option that does not exist or cannot work here,
-        WorkerError when a worker does not start.
+        CapacityError for weights that do not fit into memory, WorkerError when a worker does not start.
         """
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where)
@@ -93,8 +95,9 @@ class Engine:
             if where.type == "cuda":
                 # Half-precision sums inside a product change text between runs of different shapes; the default is on.
                 torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-            model = load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen)
-            model.pack()
+            with weights_within_memory(sum(path.stat().st_size for path in checkpoint.weights), kind, where):
+                model = load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen)
+                model.pack()
             keep_freed_memory()
             reuse = ReuseCache(cache, cache_bytes)
             runner = LocalRunner(Decoder(model, rows=batch_size, token_budget=token_budget, reuse=reuse))
@@ -103,18 +106,23 @@ class Engine:
     @property
     def model(self) -> Bloom:
         """The running model. Raises SeqGPTLabError after `close`, and where the weights live in workers."""
+        return self._decoder.model
+
+    @property
+    def _decoder(self) -> Decoder:
         if not isinstance(self._runner, LocalRunner):
             raise SeqGPTLabError("this engine's weights live in worker processes; load it with tensor_parallel=1, replicas=1 to reach them")
         if self._runner.decoder is None:
-            raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
-        return self._runner.decoder.model
+            raise EngineClosedError
+        return self._runner.decoder
 
     def beside(self, *, cache: str = "prefix", cache_bytes: int = 512 << 20) -> Engine:
         """Another engine on the same weights, which keeps what it keeps of texts for itself. cache, cache_bytes: as in `load`.
 
         Raises SeqGPTLabError as `model` does, OptionError for a cache that does not exist.
         """
-        decoder = Decoder(self.model, rows=self.batch_size, reuse=ReuseCache(cache, cache_bytes))
+        own, reuse = self._decoder, ReuseCache(cache, cache_bytes)
+        decoder = Decoder(own.model, rows=self.batch_size, token_budget=own.token_budget, reuse=reuse)
         return Engine(LocalRunner(decoder), self.checkpoint, self.config, self.batch_size, self._dtype)
 
     @property
@@ -142,7 +150,7 @@ class Engine:
         `progress` itself asks this engine.
         """
         for index, request in enumerate(requests):
-            _check(index, request, self.config.vocab_size)
+            check_request(index, request, self.config.vocab_size)
         found: dict[int, Completion] = {}
 
         def finish(indices: Sequence[int], completions: list[Completion]) -> None:
@@ -164,7 +172,7 @@ class Engine:
         def checked(places: int) -> Sequence[Numbered]:
             found = more(places)
             for number, request in found:
-                _check(number, request, self.config.vocab_size)
+                check_request(number, request, self.config.vocab_size)
             return found
 
         self._turn.take(partial(self._runner.serve, checked, self.batch_size, finish))
@@ -198,27 +206,19 @@ class Engine:
         return [Job(tuple(part), tuple(requests[index] for index in part), self.batch_size) for part in parts]
 
     def close(self) -> None:
-        """Let go of the weights and end the workers; harmless when called again."""
-        self._runner.close()
+        """Let go of the weights and end the workers; harmless when called again, and from any thread.
+
+        A call that is at work in another thread ends with EngineClosedError, and is waited for, but no longer than a few seconds: it may
+        be held up by what it called itself.
+        """
+        self._runner.leave()
+        self._turn.end(self._runner.close, _LEAVING_SECONDS)
 
     def __enter__(self) -> Engine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _check(index: int, request: Request, vocabulary: int) -> None:
-    if not request.prompt_ids:
-        raise OptionError(f"request {index} has an empty prompt; a prompt needs at least one token")
-    if request.max_new_tokens < 1:
-        raise OptionError(f"request {index} asks for {request.max_new_tokens} new tokens; at least 1 is needed")
-    if not 0 <= request.shared_prefix <= len(request.prompt_ids):
-        raise OptionError(f"request {index} shares {request.shared_prefix} of {len(request.prompt_ids)} prompt ids; 0 to all are possible")
-    low, high = min(request.prompt_ids), max(request.prompt_ids)
-    if low < 0 or high >= vocabulary:
-        wrong = low if low < 0 else high
-        raise OptionError(f"request {index} holds token id {wrong}, outside the vocabulary [0, {vocabulary})")
 
 
 def _worker_spec(checkpoint: Checkpoint, dtype: str, attention: str, workers: int) -> WorkerSpec:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -15,6 +16,9 @@ from seqgpt_lab.errors import CapacityError, EngineWarning
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST_FROM_HEAP = 32 << 20  # bytes; glibc takes no larger threshold on 64 bits
 _KEPT = 1 << 30
+# In the words of a plain RuntimeError: torch on the CPU, cuBLAS without room for its workspace, CUDA itself where the caching allocator
+# was not asked.
+_OUT_OF_MEMORY = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
 def keep_freed_memory() -> None:
@@ -43,10 +47,25 @@ def _of_malloc(name: str) -> Callable[..., int] | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for CUDA's error, Python's own, and the plain RuntimeError that torch raises on the CPU."""
+    """True for torch's error, Python's own, and the RuntimeErrors that tell of it in their words only."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def weights_within_memory(stored_bytes: int, dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Around the loading of weights. Raises CapacityError where they do not fit; stored_bytes: of their files."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CapacityError(
+            f"the weights ({stored_bytes / 1e9:.1f} GB in their files) do not fit into the memory of {device} in "
+            f"{str(dtype).removeprefix('torch.')}: {error}; use a smaller dtype, a device with more memory, or share them out with "
+            "tensor_parallel"
+        ) from error
 
 
 def fewer_rows(rows: int, left: Sequence[Request], where: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
@@ -63,12 +63,17 @@ class Replica:
         for spec in specs:
             self.workers.append(Worker(spec))
 
-    def await_ready(self, deadline: float) -> None:
-        """Until every rank has its weights and has met the others. deadline: of time.monotonic. Raises WorkerError."""
+    def await_ready(self, deadline: float, check: Callable[[], None]) -> None:
+        """Until every rank has its weights and has met the others. deadline: of time.monotonic. Raises WorkerError.
+
+        check: called now and then; what it raises ends the wait.
+        """
         waiting = list(self.workers)
         while waiting:
-            ready = wait([worker.connection for worker in waiting], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            check()
+            left = max(0.0, deadline - time.monotonic())
+            ready = wait([worker.connection for worker in waiting], min(TICK_SECONDS, left))
+            if not ready and not left:
                 raise waiting[0].error("did not get ready in time")
             for worker in [worker for worker in waiting if worker.connection in ready]:
                 waiting.remove(worker)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqgpt_lab.engine.protocols import ConstraintSource, DraftSource
+from seqgpt_lab.errors import OptionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,17 @@ class Completion:
     finish_reason: Literal["stop", "length"]
     end_probability: float | None
     timing: Timing
+
+
+def check_request(index: int, request: Request, vocabulary: int) -> None:
+    """Raises OptionError, naming the request by its number, for one that cannot be answered."""
+    if not request.prompt_ids:
+        raise OptionError(f"request {index} has an empty prompt; a prompt needs at least one token")
+    if request.max_new_tokens < 1:
+        raise OptionError(f"request {index} asks for {request.max_new_tokens} new tokens; at least 1 is needed")
+    if not 0 <= request.shared_prefix <= len(request.prompt_ids):
+        raise OptionError(f"request {index} shares {request.shared_prefix} of {len(request.prompt_ids)} prompt ids; 0 to all are possible")
+    low, high = min(request.prompt_ids), max(request.prompt_ids)
+    if low < 0 or high >= vocabulary:
+        wrong = low if low < 0 else high
+        raise OptionError(f"request {index} holds token id {wrong}, outside the vocabulary [0, {vocabulary})")

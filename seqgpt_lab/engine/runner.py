@@ -11,7 +11,7 @@ from seqgpt_lab.engine.memory import decode_within_memory
 from seqgpt_lab.engine.replica import Job
 from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.workers import Finish
-from seqgpt_lab.errors import SeqGPTLabError
+from seqgpt_lab.errors import EngineClosedError
 
 
 class Runner(Protocol):
@@ -32,6 +32,10 @@ class Runner(Protocol):
 
     def wake(self) -> None:
         """Something waits for which `more` should be asked: from any thread, harmless at any time."""
+        ...
+
+    def leave(self) -> None:
+        """End a call that is at work in another thread, soon and with EngineClosedError. From any thread, followed by `close`."""
         ...
 
     def close(self) -> None: ...
@@ -62,8 +66,13 @@ class LocalRunner:
 
     def _open(self) -> Decoder:
         if self.decoder is None:
-            raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
+            raise EngineClosedError
         return self.decoder
+
+    def leave(self) -> None:
+        """As Runner.leave: at its next pass."""
+        if self.decoder is not None:
+            self.decoder.closed = True
 
     def close(self) -> None:
         """Let go of the weights."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from seqgpt_lab.errors import SeqGPTLabError
 
@@ -23,15 +23,38 @@ class Turn:
 
         Raises SeqGPTLabError when `work` itself takes a turn, and what `work` raises.
         """
-        if self._holder == threading.get_ident():
+        me = threading.get_ident()
+        if self._holder == me:
             raise SeqGPTLabError("this engine is at work for the call that asks again; call generate after it, or load a second engine")
         try:  # around the acquiring too: an interrupt may come after it and before the next step
             while not self._lock.acquire(timeout=_GLANCE):
                 pass
-            self._holder = threading.get_ident()
+            self._holder = me
             work()
         finally:
-            if self._holder == threading.get_ident():
-                self._holder = None
-            with suppress(RuntimeError):  # interrupted before it was ours
-                self._lock.release()
+            # Python looks for interrupts when a call returns: there is none before the lock is released, not even one that asks who we
+            # are, so that a second Ctrl-C comes too late to leave anything behind.
+            try:
+                if self._holder == me:
+                    self._holder = None
+            finally:
+                try:  # noqa: SIM105 - suppress() would be such a call
+                    self._lock.release()
+                except RuntimeError:  # interrupted before it was ours
+                    pass
+
+    def end(self, work: Callable[[], None], patience: float) -> None:
+        """Do `work` when no other thread has a turn: after so many seconds in any case, and at once where this thread has it itself.
+
+        It is done after Ctrl-C too, which ends the wait.
+        """
+        held, latest = False, time.monotonic() + patience
+        try:
+            while not held and time.monotonic() < latest:
+                held = self._lock.acquire(timeout=_GLANCE)
+        finally:
+            try:
+                work()
+            finally:
+                if held:
+                    self._lock.release()

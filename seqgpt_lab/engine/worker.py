@@ -49,6 +49,18 @@ class Pulse:
             self.layers, self.ticks_still, self.ticks_idle = pong.layers, 0, 0
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A running worker. weight_bytes: of the parameters it holds."""
+
+    replica: int
+    rank: int
+    pid: int
+    device: str
+    weight_bytes: int
+    log: Path
+
+
 class Worker:
     """One rank's process and the pipe to it."""
 
@@ -64,6 +76,12 @@ class Worker:
                 self.process.start()
         finally:
             theirs.close()
+
+    @property
+    def info(self) -> WorkerInfo:
+        """What may be told of it."""
+        spec = self.spec
+        return WorkerInfo(spec.replica, spec.rank, self.process.pid or 0, spec.device, self.weight_bytes, spec.log)
 
     def send(self, message: object) -> None:
         """Raises WorkerError when the worker has ended, or takes nothing in."""

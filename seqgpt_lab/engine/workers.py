@@ -23,26 +23,14 @@ from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
 from seqgpt_lab.engine.requests import Completion
 from seqgpt_lab.engine.reuse import CacheInfo
-from seqgpt_lab.engine.worker import TICK_SECONDS
-from seqgpt_lab.errors import EngineWarning, SeqGPTLabError, WorkerError
+from seqgpt_lab.engine.worker import TICK_SECONDS, WorkerInfo
+from seqgpt_lab.errors import EngineClosedError, EngineWarning, WorkerError
 
 _START_SECONDS = 600.0
 _SETTLE_SECONDS = 5.0
 
 Finish = Callable[[Sequence[int], list[Completion]], None]
 """Called with places in the caller's list and what was written there."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """A running worker. weight_bytes: of the parameters it holds."""
-
-    replica: int
-    rank: int
-    pid: int
-    device: str
-    weight_bytes: int
-    log: Path
 
 
 @dataclass(slots=True)
@@ -70,7 +58,7 @@ class WorkerPool:
     def __init__(self, model: WorkerSpec, devices: list[list[str]]) -> None:
         """model: what all workers have in common; its replica, rank, device and files are replaced. devices: by replica and rank."""
         self._model, self._devices = model, devices
-        self._starts = 0
+        self._starts, self._leaving = 0, False
         directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
         self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid(), Bell())
         self._discard = weakref.finalize(self, self._own.discard)  # also when the program ends
@@ -96,12 +84,12 @@ class WorkerPool:
     @property
     def info(self) -> tuple[WorkerInfo, ...]:
         """The workers, by replica and rank; none while one is broken and after `close`."""
-        workers = [worker for replica in self._own.replicas for worker in replica.workers]
-        return tuple(
-            WorkerInfo(spec.replica, spec.rank, worker.process.pid or 0, spec.device, worker.weight_bytes, spec.log)
-            for worker in workers
-            for spec in (worker.spec,)
-        )
+        return tuple(worker.info for replica in self._own.replicas for worker in replica.workers)
+
+    def leave(self) -> None:
+        """Have a call that is at work in another thread end with EngineClosedError; `close` comes after it."""
+        self._leaving = True
+        self.wake()
 
     def close(self) -> None:
         """End the workers; harmless when called again."""
@@ -130,15 +118,24 @@ class WorkerPool:
 
     @contextmanager
     def _fit(self) -> Iterator[None]:
-        """Replicas that are fit, and that nobody's batch is left on when the block fails."""
-        if not self._discard.alive:
-            raise SeqGPTLabError("this engine is closed; load it again with Engine.load")
+        """Replicas that are fit, and that nobody's batch is left on when the block fails.
+
+        Raises EngineClosedError for whatever becomes of a call whose workers are taken away.
+        """
+        self._check_open()
         try:
             self._mend()
             yield
-        except BaseException:
-            self._let_go()
+        except BaseException as error:
+            if not self._leaving:
+                self._let_go()
+            elif isinstance(error, Exception) and not isinstance(error, EngineClosedError):
+                raise EngineClosedError from error
             raise
+
+    def _check_open(self) -> None:
+        if self._leaving or not self._discard.alive:
+            raise EngineClosedError
 
     def _let_go(self) -> None:
         """Call off what still runs; a broken replica ends now, not at the next call, for its ranks may spin or hold memory."""
@@ -153,6 +150,7 @@ class WorkerPool:
         next_tick = time.monotonic() + TICK_SECONDS
         while True:
             self._own.bell.hear()
+            self._check_open()
             for replica in self._own.replicas:
                 if replica.job is None and (job := waiting.popleft() if waiting else more()):
                     replica.send(job)
@@ -213,7 +211,7 @@ class WorkerPool:
                 self._starts += 1
                 replica.start(self._specs(replica.index))
             for replica in replicas:
-                replica.await_ready(deadline)
+                replica.await_ready(deadline, self._check_open)
         except BaseException as error:
             for replica in replicas:
                 replica.stop(at_once=True)

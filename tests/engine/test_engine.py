@@ -9,7 +9,7 @@ import torch
 
 from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import CheckpointError, OptionError, SeqGPTLabError
+from seqgpt_lab.errors import CapacityError, CheckpointError, OptionError, SeqGPTLabError
 from tests.engine.oracles import Oracle, random_requests
 
 
@@ -46,6 +46,43 @@ def test_nothing_to_do_gives_nothing(engine: Engine) -> None:
 def test_a_request_that_cannot_be_answered_is_named(engine: Engine, request_: Request, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         engine.generate([Request((5,), 1), request_])
+
+
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=("torch", "Python", "CPU", "cuBLAS", "CUDA"))
+def test_weights_that_do_not_fit_are_told_in_words(oracle: Oracle, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def load_model(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("seqgpt_lab.engine.engine.load_model", load_model)
+    with pytest.raises(CapacityError, match=r"the weights \(\d\.\d GB in their files\) do not fit into the memory of cpu in float32: "):
+        Engine.load(oracle.directory, dtype="fp32", device="cpu")
+
+
+def test_other_errors_of_loading_are_not_taken_for_a_lack_of_memory(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_model(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("seqgpt_lab.engine.engine.load_model", load_model)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        Engine.load(oracle.directory, dtype="fp32", device="cpu")
+
+
+def test_an_engine_beside_another_has_its_token_budget(engine: Engine) -> None:
+    """Of four rows a budget of 60 takes three with prompts of 20: the fourth waits."""
+    calls: list[int] = []
+    requests = [Request((5,) * 20, 1)] * 4
+    for one in (engine, engine.beside()):
+        one.generate(requests, lambda done, _total: calls.append(done))
+    assert calls == [3, 4] * 2
 
 
 def test_a_closed_engine_says_so_and_closes_twice(oracle: Oracle) -> None:

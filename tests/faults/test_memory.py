@@ -32,7 +32,9 @@ def test_a_batch_too_large_for_memory_is_halved_and_the_user_is_told(roomy: tupl
     with Engine.load(directory, dtype="fp32", device="cpu", replicas=2) as engine:
         processes = [psutil.Process(worker.pid) for worker in engine.workers]
         for process in processes:
-            room = process.memory_info().vms + 400_000_000  # for 4 rows, not for 8
+            room = (
+                process.memory_info().vms + 340_000_000
+            )  # for 4 rows, not for 8, not even with what malloc has taken and not yet given out
             process.rlimit(psutil.RLIMIT_AS, (room, room))
         with pytest.warns(EngineWarning, match=r"a batch of 8 prompts ran out of memory on replica \d and was decoded as 4 \+ 4"):
             completions = engine.generate([request] * 16)
@@ -51,8 +53,8 @@ def test_ranks_that_ran_out_of_memory_start_again_and_halve_the_batch(roomy: tup
         room = process.memory_info().vms + 100_000_000
         process.rlimit(psutil.RLIMIT_AS, (room, room))
         with pytest.warns(
-            EngineWarning, match=r"a batch of 4 prompts ran out of memory on replica 0 \(2 ranks\) and was decoded as 2 \+ 2"
+            EngineWarning, match=r"a batch of 8 prompts ran out of memory on replica 0 \(2 ranks\) and was decoded as 4 \+ 4"
         ):
-            completions = engine.generate([request] * 4)
-        assert [completion.finish_reason for completion in completions] == ["stop"] * 4
+            completions = engine.generate([request] * 8)
+        assert [completion.finish_reason for completion in completions] == ["stop"] * 8
         assert process.pid not in {worker.pid for worker in engine.workers}

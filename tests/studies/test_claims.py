@@ -42,12 +42,14 @@ SEQGPT = {
 TINY = {**SEQGPT, "source": "tiny", "shape": {"layers": 8, "hidden_size": 256, "heads": 4, "vocab_size": 4685}}
 
 
-def write_run(folder: Path, gpus: list[str], model: dict[str, Any], metrics: dict[str, Any], status: str = "completed") -> Path:
+def write_run(
+    folder: Path, gpus: list[str], model: dict[str, Any], metrics: dict[str, Any], status: str = "completed", **parameters: Any
+) -> Path:
     run = {
         "status": status,
         "notebook": "notebooks/08.ipynb",
         "given": ["limit"],
-        "parameters": {"limit": 2, "length": 10_000},
+        "parameters": {"limit": 2, "length": 10_000, "kind": "loan_form"} | parameters,
         "finished": "2026-11-24T22:00",
     }
     folder.mkdir()
@@ -114,8 +116,51 @@ def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:
 
 BRACKETS = [
     {"steps": [], "changed": 0, "micro_f1": 0.9, "verdict": None},
-    {"steps": ["remove_brackets"], "changed": 7, "micro_f1": 0.89, "verdict": {"documents": 60, "real": True, "adjusted_p": 0.001}},
+    {"steps": ["remove_brackets"], "changed": 47, "micro_f1": 0.89, "verdict": {"documents": 60, "real": True, "adjusted_p": 0.001}},
 ]
+
+
+def chance(documents: int, most: float | None) -> dict[str, Any]:
+    """A verdict of no real difference. most: the largest gap that its interval holds; None: it was kept without one."""
+    return {"documents": documents, "real": False, "adjusted_p": 0.25} | ({} if most is None else {"low": -most, "high": 0.05})
+
+
+@pytest.mark.parametrize(
+    ("verdict", "holds"),
+    [
+        (chance(3, None), None),
+        (chance(60, 0.3), None),  # half of the claimed gap, 0.178 and 0.092, is in the interval
+        (chance(60, 0.05), False),
+        (chance(3, 0.0), None),
+    ],
+)
+def test_no_real_difference_contradicts_a_claim_only_where_its_interval_does(
+    tmp_path: Path, verdict: dict[str, Any], holds: bool | None
+) -> None:
+    pair = [{"variant": name, "micro_f1": 0.9, "exact_record_rate": 0.5} for name in ("供应商、金额、交货期", "公司、钱、时间")]
+    words = {"comparison": {"variants": pair, "verdicts": [verdict]}}
+    brackets = {"none": {"combinations": [BRACKETS[0], {**BRACKETS[1], "changed": verdict["documents"], "verdict": verdict}]}}
+    for name, metrics in (("words", words), ("brackets", brackets)):
+        assert load_records([write_run(tmp_path / name, [], SEQGPT, metrics)])[-1].holds is holds
+
+
+@pytest.mark.parametrize(
+    ("parameters", "changed", "applies", "holds"),
+    [
+        ({}, 47, True, False),
+        ({}, 0, True, None),
+        ({}, 20, True, None),
+        ({"kind": "resume"}, 47, False, False),
+        ({"kind": "resume", "documents": "/mine/loan_form.jsonl"}, 47, True, False),
+        ({"documents": "/mine/letters.csv"}, 47, False, False),
+    ],
+)
+def test_brackets_tell_of_the_claim_in_loan_forms_most_of_which_hold_some(
+    tmp_path: Path, parameters: dict[str, Any], changed: int, applies: bool, holds: bool | None
+) -> None:
+    metrics = {"none": {"combinations": [BRACKETS[0], {**BRACKETS[1], "changed": changed}]}}
+    found = load_records([write_run(tmp_path / "run", [], SEQGPT, metrics, **parameters)])[-1]
+    assert (found.claim, found.applies, found.holds) == ("punctuation", applies, holds)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +212,8 @@ def test_every_notebooks_figures_become_records(tmp_path: Path) -> None:
         assert record.applies == (claim in ("label-wording", "aliases", "punctuation", "long-text"))
         (of_tiny,) = load_records([write_run(tmp_path / f"{claim}-tiny", CARDS, TINY, metrics)])[known:]
         assert not of_tiny.applies
-    chance = {**alias, "verdicts": [{**real, "real": False}]}
-    assert load_records([write_run(tmp_path / "chance", [], SEQGPT, {"comparison": chance})])[-1].holds is None
+    by_chance = {**alias, "verdicts": [{**real, "real": False}]}
+    assert load_records([write_run(tmp_path / "chance", [], SEQGPT, {"comparison": by_chance})])[-1].holds is None
     assert not load_records([write_run(tmp_path / "other", CARDS, TINY, {"comparison": {**words, "variants": variants[1::-1]}})])[known:]
 
 

@@ -48,13 +48,14 @@ def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = ()) -
     return _READERS[chosen](path)
 
 
-def load_documents(path: str | Path, *, strict: bool = True) -> list[Document]:
+def load_documents(path: str | Path, *, strict: bool = True, gold: Sequence[str] = ()) -> list[Document]:
     """The documents of a file in any format the lab reads, or of a folder of .txt files; `read_documents` tells them apart.
 
     Lines that break the format raise a DocumentError that lists them; with strict=False they are left out and listed in a
-    UserWarning instead (`read_documents` returns them as values). Also raises DocumentError for a missing file or another suffix.
+    UserWarning instead (`read_documents` returns them as values). gold: as `read_documents` takes it. Also raises DocumentError for a
+    missing file or another suffix.
     """
-    reading = read_documents(path)
+    reading = read_documents(path, gold=gold)
     if reading.problems:
         listing = _listing(path, reading)
         if strict:

@@ -29,13 +29,14 @@ class JournaledExtractor(Generic[Labels]):
     """An extractor that writes each finished batch of documents into a journal, and does not ask again for what the journal holds.
 
     made_with: what decides the answers (model, labels, limits), JSON-ready; a journal made with anything else is refused.
-    batch: documents extracted, written and synced together, at least 1. Raises OptionError for a smaller one.
+    batch: documents extracted, written and synced together, at least 1. taken_over: how many extractions the last call found in the
+    journal. Raises OptionError for a smaller batch.
     """
 
     def __init__(self, extractor: Extracts[Labels], path: str | Path, made_with: Mapping[str, Any], batch: int = 32) -> None:
         if batch < 1:
             raise OptionError(f"batch is {batch}; a batch holds at least 1 document")
-        self.extractor, self.path, self.batch = extractor, Path(path), batch
+        self.extractor, self.path, self.batch, self.taken_over = extractor, Path(path), batch, 0
         self.header = json.loads(json.dumps({"format": _FORMAT, "batch": batch, "made_with": made_with}))
 
     def extract(self, documents: Sequence[Document], labels: Labels, /, *, progress: Progress | None = None) -> list[Extraction]:
@@ -45,6 +46,7 @@ class JournaledExtractor(Generic[Labels]):
         it was; OSError when it cannot be written.
         """
         extractions = self._begin(documents)
+        self.taken_over = len(extractions)
         with open(self.path, "ab") as stream:
             while len(extractions) < len(documents):
                 done, chunk = len(extractions), documents[len(extractions) : len(extractions) + self.batch]

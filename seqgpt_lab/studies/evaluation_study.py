@@ -15,9 +15,8 @@ from typing import Any, TypeVar
 import pandas
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.calibration import Calibration
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.evaluate import Evaluation, evaluate
@@ -48,12 +47,14 @@ Item = TypeVar("Item")
 class EvaluationStudy:
     """The evaluations of one model by kind of document, in the order they were asked for.
 
-    seconds: wall time of extraction and scoring. label_sets: what was asked of each kind, where it is known.
+    seconds: wall time of extraction and scoring. label_sets: what was asked of each kind, where it is known. taken_over: documents that
+    an earlier run had extracted, which took none of these seconds.
     """
 
     evaluations: Mapping[str, Evaluation]
     seconds: float
     label_sets: Mapping[str, LabelSet] = field(default_factory=dict)
+    taken_over: int = 0
 
     @property
     def documents(self) -> int:
@@ -113,13 +114,19 @@ class EvaluationStudy:
         exact = sum(evaluation.scores.strict.exact_records for evaluation in self.evaluations.values())
         text = (
             f"Of {counted(self.documents, 'document')}, {exact:,} came out wholly right ({exact / self.documents:.1%}); over all labels "
-            f"the model reached a strict micro F1 of **{self.overall.f1:.3f}**, at {self.documents / self.seconds:.3g} documents/s."
+            f"the model reached a strict micro F1 of **{self.overall.f1:.3f}**{self._rate()}."
         )
         by_kind = sorted((evaluation.scores.strict.micro.f1, kind) for kind, evaluation in self.evaluations.items())
         if len(by_kind) > 1:
             (lowest, worst), (highest, best) = by_kind[0], by_kind[-1]
             text += f" Best: {plain(best)} ({highest:.3f}); worst: {plain(worst)} ({lowest:.3f})."
         return Prose(text + _faults([evaluation.scores for evaluation in self.evaluations.values()]))
+
+    def _rate(self) -> str:
+        """How quickly this run read, of what it read itself; nothing where it took everything over."""
+        read = self.documents - self.taken_over
+        rest = f" ({counted(self.taken_over, 'document')} had been read before)" if self.taken_over else ""
+        return f", at {read / self.seconds:.3g} documents/s{rest}" if read else ""
 
     def about_labels(self, below: float = 0.9) -> Prose:
         """Which labels score under `below`, the lowest ten by name, in sentences."""
@@ -167,11 +174,13 @@ class EvaluationStudy:
         return Prose(f"Shown: {shown} of {counted(self.documents, 'document')}; {counted(wrong, 'document')} of them all have mistakes.")
 
     def to_dict(self) -> dict[str, Any]:
-        """All scores, JSON-ready: seconds, documents, overall (strict micro, exact records), mistakes by kind, scores by document kind."""
+        """All scores, JSON-ready: seconds, documents, taken_over (those that took none of the seconds), overall (strict micro, exact
+        records), mistakes by kind, scores by document kind."""
         exact = sum(evaluation.scores.strict.exact_records for evaluation in self.evaluations.values())
         return {
             "seconds": round(self.seconds, 3),
             "documents": self.documents,
+            "taken_over": self.taken_over,
             "overall": {**self.overall.to_dict(), "exact_records": exact, "exact_record_rate": exact / self.documents},
             "expected_calibration_error": self.calibration().expected_error(),
             "mistakes": dict(Counter(mistake.kind for mistake in self.mistakes)),
@@ -207,19 +216,34 @@ def evaluate_kinds(
     run_dir: where extractions are kept as they come, in journals/<kind>.jsonl; what is there already is not extracted again. Empty:
     nowhere.
 
-    Raises OptionError for a negative limit or no sources, DocumentError and LabelError for files that cannot be used.
+    Raises OptionError for a negative limit or no sources, DocumentError and LabelError for files that cannot be used or hold no gold.
     """
     if limit < 0 or not sources:
         raise OptionError(f"limit is {limit} with {len(sources)} sources; it must be 0 (all documents) or more, and at least one source")
     # All files are read before the first extraction: an unreadable last one should not cost the hours before it.
-    loaded = [(source.kind, load_documents(source.documents), LabelSet.load(source.labels)) for source in sources]
-    started = time.perf_counter()
+    loaded = [(source.kind, _with_gold(source), LabelSet.load(source.labels)) for source in sources]
+    started, taken_over = time.perf_counter(), 0
     evaluations = {}
     for kind, documents, labels in loaded:
         extractor = Extractor(engine)
-        keeping = journaled(extractor, Path(run_dir) / JOURNALS / f"{kind}.jsonl", labels) if run_dir else extractor
-        evaluations[kind] = evaluate(keeping, documents[: limit or None], labels, progress=progress and partial(progress, kind))
-    return EvaluationStudy(evaluations, time.perf_counter() - started, {kind: labels for kind, _, labels in loaded})
+        keeping = journaled(extractor, Path(run_dir) / JOURNALS / f"{kind}.jsonl", labels) if run_dir else None
+        evaluations[kind] = evaluate(
+            keeping or extractor, documents[: limit or None], labels, progress=progress and partial(progress, kind)
+        )
+        taken_over += keeping.taken_over if keeping else 0
+    return EvaluationStudy(evaluations, time.perf_counter() - started, {kind: labels for kind, _, labels in loaded}, taken_over)
+
+
+def _with_gold(source: Source) -> list[Document]:
+    """The documents. Raises DocumentError when none has gold: every value would count as wrong, and nothing would say why."""
+    documents = source.load()
+    if documents and not any(document.gold for document in documents):
+        fields = ", ".join(LabelSet.load(source.labels).names)
+        raise DocumentError(
+            f"none of the {len(documents)} documents in {source.documents} has gold, so {source.kind} cannot be scored; give entities, "
+            f"or in a table columns of values called as the fields of {source.labels.name} ({fields})"
+        )
+    return documents
 
 
 def journaled(extractor: Extractor, journal: Path, labels: LabelSet) -> JournaledExtractor[LabelSet]:

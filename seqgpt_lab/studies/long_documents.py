@@ -14,7 +14,6 @@ from random import Random
 import pandas
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
@@ -51,7 +50,7 @@ def plant(source: Source, *, documents: int, each: int, length: int, seed: int =
 
     The same seed gives the same texts. Raises OptionError when they do not fit.
     """
-    short = load_documents(source.documents)[:documents]
+    short = source.load()[:documents]
     random = Random(seed)
     groups = [short[at : at + each] for at in range(0, len(short), each)]
     longest = max((sum(len(document.text) for document in group) for group in groups), default=0)

@@ -17,7 +17,6 @@ import pandas
 import torch
 from torch import Tensor
 
-from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
@@ -68,7 +67,7 @@ def prompts_of(model: str | Path, sources: Sequence[Source], limit: int) -> list
     requests = []
     for source in sources:
         groups = split_evenly(LabelSet.load(source.labels).phrases)
-        for document in load_documents(source.documents)[: limit or None]:
+        for document in source.load()[: limit or None]:
             requests += [Request(build_prompt(tokenizer, document.text, phrases).ids) for phrases in groups]
     if not requests:
         raise OptionError("no documents, so no prompts to compare; give sources that hold documents")

@@ -20,6 +20,7 @@ from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.personal import record_personal
 
 if TYPE_CHECKING:
+    from seqgpt_lab.documents.document import Document
     from seqgpt_lab.engine.engine import Engine
 
 INPUTS = "inputs.json"
@@ -32,6 +33,13 @@ class Source:
     kind: str
     documents: Path
     labels: Path
+
+    def load(self) -> list[Document]:
+        """Its documents with their gold, which a table has in columns called as the label set's fields.
+
+        Raises DocumentError and LabelError for files that cannot be used.
+        """
+        return load_documents(self.documents, gold=LabelSet.load(self.labels).names)
 
 
 def find_sources(
@@ -64,7 +72,7 @@ def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
     """One row a source: kind, documents (how many), gold values, the fields asked for, the files it is read from."""
     rows = []
     for source in sources:
-        documents, label_set = load_documents(source.documents), LabelSet.load(source.labels)
+        documents, label_set = source.load(), LabelSet.load(source.labels)
         rows.append(
             {
                 "kind": source.kind,
@@ -80,7 +88,7 @@ def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
 
 def about_sources(sources: Sequence[Source]) -> Prose:
     """What is about to be evaluated, in a sentence."""
-    gold = {source.kind: [len(document.gold) for document in load_documents(source.documents)] for source in sources}
+    gold = {source.kind: [len(document.gold) for document in source.load()] for source in sources}
     documents, values = sum(map(len, gold.values())), sum(map(sum, gold.values()))
     fewest = min(gold, key=lambda kind: sum(gold[kind]))
     return Prose(
@@ -89,15 +97,16 @@ def about_sources(sources: Sequence[Source]) -> Prose:
     )
 
 
-def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source]) -> None:
+def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source], others: Iterable[Path] = ()) -> None:
     """Note in `<run_dir>/inputs.json` which model and files a study reads, each with its SHA-256; an empty `run_dir` means nowhere.
 
-    The record of the run takes them from there. Which gold values are personal is noted beside it, where `find_sources` did not.
+    others: files that it reads beside the sources'. The record of the run takes them from there. Which gold values are personal is
+    noted beside it, where `find_sources` did not.
     """
     if not run_dir:
         return
     sources = list(sources)
-    files = dict.fromkeys(path for source in sources for path in (source.documents, source.labels))
+    files = dict.fromkeys([*(path for source in sources for path in (source.documents, source.labels)), *others])
     data = [{"path": str(path), "sha256": sha256_of(path)} for path in files]
     write_json(Path(run_dir) / INPUTS, {"model": model_record(engine), "data": data})
     _note_personal(run_dir, sources)
@@ -110,7 +119,7 @@ def _note_personal(run_dir: str | Path, sources: Iterable[Source]) -> None:
             labels = LabelSet.load(source.labels)
             record_personal(run_dir, labels)
             with suppress(DocumentError):
-                record_personal(run_dir, labels, read_documents(source.documents).documents)
+                record_personal(run_dir, labels, read_documents(source.documents, gold=labels.names).documents)
 
 
 def _own_file(path: Path) -> Path:

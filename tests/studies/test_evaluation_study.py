@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,30 @@ def test_bad_options_and_files_are_refused_before_any_extraction(engine: Engine,
     with pytest.raises(DocumentError, match=r"notice\.jsonl"):
         evaluate_kinds(engine, [source, missing], progress=lambda *step: told.append(step))
     assert not told
+
+
+def test_a_table_is_scored_by_its_gold_columns_and_files_without_any_gold_are_refused(
+    engine: Engine, source: Source, tmp_path: Path
+) -> None:
+    (tmp_path / "resume.csv").write_text("text,姓名\n张伟在云智,张伟\n在云智,\n", encoding="utf-8")
+    table = Source("resume", tmp_path / "resume.csv", source.labels)
+    assert evaluate_kinds(engine, [table]).overall.support == 1
+    (tmp_path / "letter.csv").write_text("text,名字\n张伟在云智,张伟\n", encoding="utf-8")
+    told: list[tuple[str, int, int]] = []
+    bare = Source("letter", tmp_path / "letter.csv", source.labels)
+    with pytest.raises(DocumentError, match=r"none of the 1 documents in .*letter\.csv has gold, so letter cannot be scored.*\(姓名\)"):
+        evaluate_kinds(engine, [table, bare], progress=lambda *step: told.append(step))
+    assert not told
+
+
+def test_documents_an_earlier_run_read_make_nothing_quicker(engine: Engine, source: Source, tmp_path: Path) -> None:
+    whole = evaluate_kinds(engine, [source], run_dir=tmp_path)
+    assert (whole.taken_over, whole.to_dict()["taken_over"]) == (0, 0) and "had been read before" not in str(whole.about_summary())
+    again = evaluate_kinds(engine, [source], run_dir=tmp_path)
+    assert (again.documents, again.taken_over, again.to_dict()["taken_over"]) == (3, 3, 3)
+    assert "documents/s" not in str(again.about_summary())
+    partly = replace(whole, seconds=2.0, taken_over=2)
+    assert "at 0.5 documents/s (2 documents had been read before)." in str(partly.about_summary())
 
 
 def test_what_a_run_has_extracted_is_not_extracted_again(engine: Engine, source: Source, tmp_path: Path) -> None:

@@ -65,18 +65,29 @@ def test_the_table_and_the_sentence_count_what_is_in_the_files(folder: Path) -> 
     assert str(about_sources(sources)).startswith("2 kinds of documents, 4 documents with 2 gold values")
 
 
+def test_columns_of_a_table_called_as_fields_hold_gold(folder: Path, tmp_path: Path) -> None:
+    (folder / "resume.csv").write_text("text,姓名,备注\n张伟在云智,张伟,x\n李强住在北京,李强,\n", encoding="utf-8")
+    (folder / "resume.yaml").write_text("fields: [{field: 姓名, personal: true}, {field: 地点}]", encoding="utf-8")
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    sources = find_sources([folder / "resume.csv"], labels=folder, run_dir=run_dir)
+    assert [one.gold for one in sources[0].load()] == [(Entity("姓名", 0, 2, "张伟"),), (Entity("姓名", 0, 2, "李强"),)]
+    assert source_table(sources)["gold values"].tolist() == [2] and "2 gold values" in str(about_sources(sources))
+    assert json.loads((run_dir / "personal.json").read_text(encoding="utf-8")) == {"姓名": ["张伟", "李强"]}
+
+
 def test_inputs_name_every_file_that_was_read(folder: Path, tmp_path: Path) -> None:
     model = write_random_checkpoint(folder / "model")
     sources = find_sources([folder / "resume.jsonl", folder / "notice.jsonl"], labels=folder / "notice.yaml")
     with Engine.load(model, dtype="fp32", device="cpu") as engine:
         record_inputs("", engine, sources)
-        record_inputs(tmp_path, engine, sources)
+        record_inputs(tmp_path, engine, sources, [folder / "resume.yaml"])
     inputs = json.loads((tmp_path / "inputs.json").read_text(encoding="utf-8"))
     assert (inputs["model"]["directory"], inputs["model"]["dtype"]) == (str(model), "float32")
     assert inputs["model"]["sha256"]["model.safetensors"] == sha256_of(model / "model.safetensors")
     assert set(inputs["model"]["sha256"]) == {"config.json", "model.safetensors", "tokenizer.json"}
     assert {entry["path"]: entry["sha256"] for entry in inputs["data"]} == {
-        str(folder / name): sha256_of(folder / name) for name in ("resume.jsonl", "notice.jsonl", "notice.yaml")
+        str(folder / name): sha256_of(folder / name) for name in ("resume.jsonl", "notice.jsonl", "notice.yaml", "resume.yaml")
     }
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.labels import Label, LabelSet
@@ -64,7 +63,7 @@ class Texts:
         if not 1 <= labels <= LABELS_PER_PROMPT:
             raise OptionError(f"labels is {labels}; a prompt asks for 1 to {LABELS_PER_PROMPT}")
         self.label_sets = [LabelSet(LabelSet.load(source.labels).labels[:labels], source.kind) for source in sources]
-        self._documents = [load_documents(source.documents) for source in sources]
+        self._documents = [source.load() for source in sources]
         if not any(self._documents):
             raise OptionError("no documents to measure with; give sources that hold documents")
 
@@ -73,15 +72,17 @@ class Texts:
 
         Raises OptionError when there are too few documents for all rounds and the warm-up.
         """
-        tasks = [
-            Task(document, labels) for labels, documents in zip(self.label_sets, self._documents, strict=True) for document in documents
-        ]
         wanted = each * (rounds + 1)
-        if len(tasks) < wanted:
-            raise OptionError(f"{wanted} documents are needed for {rounds} rounds of {each} and a warm-up, there are {len(tasks)}")
-        tasks.sort(key=lambda task: abs(self.prompt_tokens(task) - tokens))
-        chosen = tasks[:wanted]
+        chosen = self.nearest(tokens, wanted)
+        if len(chosen) < wanted:
+            raise OptionError(f"{wanted} documents are needed for {rounds} rounds of {each} and a warm-up, there are {len(chosen)}")
         return Workload(name, batch, tokens, tuple(tuple(chosen[turn :: rounds + 1]) for turn in range(rounds + 1)))
+
+    def nearest(self, tokens: int, number: int) -> list[Task]:
+        """At most `number` tasks, of the documents whose prompts are nearest to so many tokens, the nearest first."""
+        pairs = zip(self.label_sets, self._documents, strict=True)
+        tasks = [Task(document, labels) for labels, documents in pairs for document in documents]
+        return sorted(tasks, key=lambda task: abs(self.prompt_tokens(task) - tokens))[:number]
 
     def of_length(self, name: str, *, batch: int, tokens: int, rounds: int) -> Workload:
         """`batch` prompts a round, of texts put together from documents of a kind and cut so that each takes about `tokens` tokens."""

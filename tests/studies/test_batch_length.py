@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas
 import pytest
 
+from seqgpt_lab.documents import write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.batch_length import (
@@ -20,7 +21,7 @@ from seqgpt_lab.studies.batch_length import (
     techniques_named,
 )
 from seqgpt_lab.studies.benchmark import Benchmark
-from seqgpt_lab.studies.sources import find_sources
+from seqgpt_lab.studies.sources import Source, find_sources
 from seqgpt_lab.studies.turns import Result
 from seqgpt_lab.studies.workloads import Texts
 from tests.checkpoints import write_random_checkpoint
@@ -41,6 +42,13 @@ GRID = pandas.DataFrame(
 )
 
 
+def _first(source: Source, number: int, folder: Path) -> Source:
+    """A source with its first so many documents."""
+    path = folder / source.documents.name
+    write_jsonl(path, source.load()[:number])
+    return Source(source.kind, path, source.labels)
+
+
 def test_a_grid_is_measured_and_laid_out_by_cell(tmp_path: Path) -> None:
     model = write_random_checkpoint(tmp_path)
     texts = Texts(model, find_sources(kinds=["resume", "invoice"], split="dev"))
@@ -51,8 +59,11 @@ def test_a_grid_is_measured_and_laid_out_by_cell(tmp_path: Path) -> None:
     assert set(grid["technique"]) == {"ours", "ours, plain"} and set(grid["same_answers"]) == {1.0}
     assert (grid["latency"] * grid["documents_a_second"]).tolist() == pytest.approx(grid["batch"].tolist())
     assert calls[-1] == ("cells", 5, 5) and [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
+    few = Texts(model, [_first(source, 3, tmp_path) for source in find_sources(kinds=["resume"], split="dev")])
     with Engine.load(model, dtype="fp32", device="cpu") as engine:
         claims = measure_claims(engine, texts, found, batch=2, length=96, repeats=1)
+        # The grid has been measured by then: fewer documents than a batch lose nothing.
+        assert list(measure_claims(engine, few, found, batch=4, length=96, repeats=1)["claim"]) == list(claims["claim"])
     assert list(claims["claim"]) == ["embedding cache", "dynamic padding", "reuse of a text"]
     assert claims["measured"][0].startswith("at most 1.") and "to their longest" in claims["how"][1]
 

@@ -26,6 +26,13 @@ def test_documents_near_a_length_are_the_nearest_and_none_comes_twice(texts: Tex
     assert len(nearer) <= 15
 
 
+def test_the_nearest_are_as_many_as_there_are(texts: Texts) -> None:
+    assert [task.document.id for task in texts.nearest(115, 3)] == [
+        task.document.id for turn in texts.near("near", batch=1, tokens=115, each=1, rounds=2).rounds for task in turn
+    ]
+    assert len(texts.nearest(115, 10_000)) == 60
+
+
 @pytest.mark.parametrize("tokens", (100, 256, 1024))
 def test_texts_are_cut_to_length_and_differ_from_round_to_round(texts: Texts, tokens: int) -> None:
     workload = texts.of_length("long", batch=3, tokens=tokens, rounds=2)

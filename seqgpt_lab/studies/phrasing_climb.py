@@ -176,12 +176,16 @@ class Climb:
 def first_as_good(outcomes: Sequence[Outcomes], metric: Metric, seed: int = 0) -> int:
     """The first that is not clearly below the best one: by no more than 1.645 standard errors of their paired difference.
 
+    Later ones count only where they score more than the first, which is what there is: one that reads worse and varies more would
+    be as little clearly below the best, and taking it would lead downhill, and round and round.
     After the one-standard-error rule (Breiman et al. 1984). The best of many on a few documents is partly the luckiest, and one standard
     error is what the best of four that are alike gains by luck; so what is asked first, for a reason, stays until the odds are 19 to 1.
     """
     scores = [one.score(metric) for one in outcomes]
     best = max(range(len(scores)), key=scores.__getitem__)
     for place, one in enumerate(outcomes):
+        if place and scores[place] <= scores[0] + TIE:
+            continue
         errors = bootstrap_differences(one, outcomes[best], metric, _RESAMPLES, np.random.default_rng(seed))
         if scores[best] - scores[place] <= _CLEARLY * float(errors.std(ddof=1)) + TIE:
             return place

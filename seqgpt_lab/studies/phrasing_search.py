@@ -11,8 +11,8 @@ from typing import Any
 import pandas
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.errors import DocumentError
-from seqgpt_lab.evaluation.significance import judge_all
+from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.evaluation.significance import judge_pairs
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
@@ -49,15 +49,6 @@ class Search:
     def recommended(self) -> Variant:
         """The best variant where it is really better on the test documents, else the one given."""
         return self.best if self.verdict.better == FOUND else self.start
-
-    def beside(self, comparison: Comparison) -> Comparison:
-        """The best variant against the first of a comparison on the same test documents; no document is asked again.
-
-        Raises as `judge` does for other documents or fields.
-        """
-        first, best = comparison.outcomes[0], self.test.outcomes[1]
-        verdicts = judge_all(first, [best], self.plan.metric, self.verdict.settings)
-        return Comparison((comparison.variants[0], self.best), (first, best), verdicts, self.plan.metric, 0)
 
     def changes(self) -> pandas.DataFrame:
         """One row a field, in the best order: field, phrase as given, phrase found."""
@@ -123,6 +114,23 @@ def search(
     compared = judged(ledger, pair, plan.metric, settings, notes)
     history = pandas.DataFrame(climb.history, columns=["step", "tried", "calls", "score", "change"])
     return Search(pair[0], climb.best, start_score, climb.score, compared, history, climb.ledger.asked, plan, climb.spent)
+
+
+def judged_together(comparison: Comparison, found: Search) -> tuple[Comparison, Search, Comparison]:
+    """The comparison, the search, and the best variant found against the first of the comparison, with all their verdicts corrected
+    for how many there are together: on the same test documents, one of several is more often called real by chance than one alone.
+
+    No document is asked again. Raises as `judge_pairs` does for other documents or fields, OptionError for two metrics.
+    """
+    metric = found.plan.metric
+    if comparison.metric != metric:
+        raise OptionError(f"the comparison is by {comparison.metric}, the search by {metric}; give both the same metric")
+    first, (given, best) = comparison.outcomes[0], found.test.outcomes
+    pairs = [*((first, one) for one in comparison.outcomes[1:]), (given, best), (first, best)]
+    *compared, searched, last = judge_pairs(pairs, metric, found.verdict.settings)
+    beside = Comparison((comparison.variants[0], found.best), (first, best), (last,), metric, 0)
+    tested = replace(found, test=replace(found.test, verdicts=(searched,)))
+    return replace(comparison, verdicts=tuple(compared)), tested, beside
 
 
 def _described(variant: Variant, score: float) -> dict[str, Any]:

@@ -27,6 +27,8 @@ def test_the_wording_notebook_compares_searches_and_keeps_a_journal(model: Path,
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     assert [one["variant"] for one in metrics["comparison"]["variants"]] == ["供应商、金额、交货期", "公司、钱、时间"]
     assert metrics["search"]["calls"] <= 8
+    tests = [metrics["comparison"], metrics["search"]["test"], metrics["beside"]]
+    assert [verdict["comparisons"] for one in tests for verdict in one["verdicts"]] == [3, 3, 3]
     assert sorted(path.name for path in (tmp_path / "journal").iterdir()) == ["comparison.json", "dev.json", "test.json"]
     page = BeautifulSoup((run.folder / "report.html").read_text(encoding="utf-8"), "html.parser")
     assert len(page.select("main figure svg")) == 2 and "documents that the search never saw" in page.get_text()

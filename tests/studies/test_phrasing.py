@@ -16,13 +16,14 @@ from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.evaluation.evaluate import evaluate
 from seqgpt_lab.evaluation.resampling import Outcomes
+from seqgpt_lab.evaluation.significance import holm
 from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.studies.asking import Ledger, Variant
 from seqgpt_lab.studies.phrasing import compare
 from seqgpt_lab.studies.phrasing_climb import Plan, candidates, first_as_good
-from seqgpt_lab.studies.phrasing_search import FOUND, search
+from seqgpt_lab.studies.phrasing_search import FOUND, judged_together, search
 from tests.checkpoints import write_random_checkpoint
 from tests.studies.scripted import RuledEngine
 
@@ -194,6 +195,26 @@ def test_what_is_asked_first_stays_unless_it_does_clearly_worse() -> None:
     assert first_as_good([right("a", 0, 10), right("b", 0, 30), right("c", 1, 32)], "micro_f1") == 1
     assert first_as_good([right("a", 0, 31), right("b", 0, 31)], "micro_f1") == 0
     assert first_as_good([right("a", 0, 0), right("b", 0, 40)], "micro_f1") == 1
+    # The second reads worse than the first, and varies so much that it is not clearly below the third.
+    assert first_as_good([right("a", 0, 32), right("b", 9, 40), right("c", 0, 36)], "micro_f1") == 2
+    assert first_as_good([right("a", 0, 20), right("b", 20, 40)], "micro_f1") == 0
+
+
+def test_all_verdicts_on_the_same_documents_are_corrected_together(checkpoint: Checkpoint) -> None:
+    extractor, test = Extractor(RuledEngine(checkpoint, by_skill)), documents(30, "t")
+    clear = Variant("clear", LabelSet(tuple(Label(name) for name in VALUES)))
+    comparison = compare(extractor, test, [clear, Variant("vague", vague())], settings=QUICK)
+    found = search(extractor, Variant("x", vague()), documents(20, "d"), test, Plan(400), settings=QUICK)
+    alone = (comparison.verdicts[0], found.verdict)
+    comparison, found, beside = judged_together(comparison, found)
+    verdicts = (*comparison.verdicts, found.verdict, *beside.verdicts)
+    assert [one.comparisons for one in verdicts] == [3, 3, 3] and {one.comparisons for one in alone} == {1}
+    assert [one.p_value for one in verdicts[:2]] == [one.p_value for one in alone]
+    assert [one.adjusted_p for one in verdicts] == list(holm([one.p_value for one in verdicts]))
+    assert (beside.verdicts[0].baseline, beside.verdicts[0].variant) == ("clear", FOUND) and beside.calls == 0
+    assert found.to_dict()["test"]["verdicts"][0]["comparisons"] == 3
+    with pytest.raises(OptionError, match="by exact_record_rate, the search by micro_f1"):
+        judged_together(replace(comparison, metric="exact_record_rate"), found)
 
 
 @pytest.mark.parametrize("budget", [30, 100, 170])

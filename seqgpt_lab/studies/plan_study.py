@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas
 
@@ -24,39 +26,54 @@ METRICS = "metrics.json"
 def plan_grid(
     rig: str, batches: Sequence[int], lengths: Sequence[int], output: int, dtype: str, techniques: Sequence[str] = ("plain",)
 ) -> pandas.DataFrame:
-    """One row a batch, length, technique and arrangement that fits, as `planner.table` with the technique; what fits nowhere is out."""
-    machine, frames = Rig.load(rig), []
+    """One row a batch, length, technique and arrangement that fits, as `planner.table` with the technique; what fits nowhere is out.
+
+    Raises CapacityError when nothing fits.
+    """
+    machine, frames, reason = Rig.load(rig), [], "nothing was asked"
     for length in lengths:
         for batch in batches:
             for technique in techniques:
                 work = Workload.of(batch, length, output, technique)
                 try:
                     frames.append(table(compare(machine, SEQGPT_560M, work, dtype)).assign(technique=technique))
-                except CapacityError:
-                    continue
+                except CapacityError as error:
+                    reason = str(error)
+    if not frames:
+        raise CapacityError(f"no batch of {list(batches)} at a length of {list(lengths)} fits {rig} in {dtype}: {reason}")
     return pandas.concat(frames, ignore_index=True)
 
 
 def about_targets(rig: str, batches: Sequence[int], lengths: Sequence[int], output: int, dtype: str, target: str) -> Prose:
-    """Which arrangement serves the target, at the smallest and the largest batch, and why; raises as `compare` does."""
+    """Which arrangement serves the target, at the smallest and the largest batch, and why, or that the batch does not fit."""
     machine = Rig.load(rig)
     parts = []
     for batch in dict.fromkeys((min(batches), max(batches))):
-        _, why = best(compare(machine, SEQGPT_560M, Workload.of(batch, lengths[0], output), dtype), target)
-        parts.append(f"Batch {batch}, length {lengths[0]}, best for {target}: **{plain(why)}**")
+        try:
+            _, why = best(compare(machine, SEQGPT_560M, Workload.of(batch, lengths[0], output), dtype), target)
+            parts.append(f"Batch {batch}, length {lengths[0]}, best for {target}: **{plain(why)}**")
+        except CapacityError as error:
+            parts.append(f"Batch {batch}, length {lengths[0]}: does not fit. {plain(str(error))}")
     return Prose("\n\n".join(parts))
 
 
 def compare_machines(rigs: Sequence[str], batch: int, length: int, output: int, dtype: str) -> pandas.DataFrame:
-    """The arrangement with most throughput of each machine, one id a pass and grounded."""
+    """The arrangement with most throughput of each machine, one id a pass and grounded, or that the batch does not fit, without figures."""
     rows = []
     for name in rigs:
         for technique in ("plain", "grounded"):
-            machine = Rig.load(name)
-            work = Workload.of(batch, length, output, technique)
-            plans = compare(machine, SEQGPT_560M, work, dtype)
-            rows.append(table([best(plans, "throughput")[0]]).assign(technique=technique))
-    return pandas.concat(rows, ignore_index=True)
+            row = _most_throughput(Rig.load(name), Workload.of(batch, length, output, technique), dtype)
+            rows.append(row.assign(technique=technique))
+    frame = pandas.concat(rows, ignore_index=True)
+    return frame[[*(column for column in frame.columns if column != "technique"), "technique"]]
+
+
+def _most_throughput(machine: Rig, work: Workload, dtype: str) -> pandas.DataFrame:
+    try:
+        return table([best(compare(machine, SEQGPT_560M, work, dtype), "throughput")[0]])
+    except CapacityError:
+        asked = {"batch": work.batch, "length": work.length, "output": work.output}
+        return pandas.DataFrame([{"rig": machine.name, "dtype": dtype, "arrangement": "does not fit", **asked}])
 
 
 def about_machines(rigs: Sequence[str]) -> Prose:
@@ -87,4 +104,10 @@ def write_metrics(run_dir: str | Path, planned: pandas.DataFrame, machines: pand
     """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
     if run_dir:
         frames = {"planned": planned, "machines": machines, "checked_here": checked}
-        write_json(Path(run_dir) / METRICS, {name: frame.to_dict("records") for name, frame in frames.items()})
+        write_json(Path(run_dir) / METRICS, {name: _records(frame) for name, frame in frames.items()})
+
+
+def _records(frame: pandas.DataFrame) -> list[dict[str, Any]]:
+    """The rows, with null where a row has no figure."""
+    rows = frame.to_dict("records")
+    return [{str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()} for row in rows]

@@ -1,0 +1,40 @@
+"""The planner's page: a batch that does not fit is said, and costs no other batch and no machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas
+import pytest
+
+from seqgpt_lab.errors import CapacityError
+from seqgpt_lab.studies.plan_study import about_targets, compare_machines, plan_grid, write_metrics
+
+# Of 24 GB, prompts of 256 tokens and their answers leave room for some eight hundred in fp16.
+HUGE = 1_500
+
+
+def test_what_does_not_fit_is_out_of_the_grid_and_a_grid_of_nothing_says_why() -> None:
+    assert set(plan_grid("dual-4090", [1, HUGE], [256], 40, "fp16")["batch"]) == {1}
+    with pytest.raises(CapacityError, match=rf"no batch of \[{HUGE}\] at a length of \[256\] fits dual-4090 in fp16: .* GB too much"):
+        plan_grid("dual-4090", [HUGE], [256], 40, "fp16")
+
+
+def test_a_target_is_told_for_each_batch_that_fits() -> None:
+    small, large = str(about_targets("dual-4090", [1, HUGE], [256], 40, "fp16", "latency")).split("\n\n")
+    assert small.startswith("Batch 1, length 256, best for latency") and large.startswith(f"Batch {HUGE}, length 256: does not fit. ")
+
+
+def test_a_machine_that_a_batch_does_not_fit_has_no_figures(tmp_path: Path) -> None:
+    rigs = ["3090", "h100"]
+    small = compare_machines(rigs, 16, 256, 40, "fp16")
+    # More than one card of 24 GB holds and less than one of 80 GB does.
+    large = compare_machines(rigs, 400, 1024, 40, "fp16")
+    assert list(large.columns) == list(small.columns) and list(large["rig"]) == list(small["rig"])
+    assert [name == "does not fit" for name in large["arrangement"]] == [True, True, False, False]
+    assert large["batch_ms"].isna().tolist() == [True, True, False, False] and not small.isna().any(axis=None)
+    assert list(compare_machines(rigs[:1], HUGE, 256, 40, "fp16")["arrangement"]) == ["does not fit"] * 2
+    write_metrics(tmp_path, small, large, pandas.DataFrame())
+    rows = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["machines"]
+    assert rows[0]["batch_ms"] is None and rows[2]["batch_ms"] > 0

@@ -35,6 +35,7 @@ def test_the_claims_notebook(tmp_path: Path) -> None:
     given = {"model": str(write_random_checkpoint(tmp_path / "model")), "kinds": ["resume"], "limit": 1}
     run = run_notebook(bundled_notebook("07_claims.ipynb"), given, tmp_path / "runs")
     assert run.status == "completed", run.error
+    assert run.model is not None and {Path(one["path"]).name for one in run.data} == {"resume.dev.jsonl", "resume.yaml"}
     verdicts = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))["verdicts"]
     found = {row["id"]: row["verdict"] for row in verdicts}
     assert len(found) == 13 and found["memory"] == "physically impossible" and found["determinism"] == "confirmed"

@@ -10,9 +10,21 @@ import numpy as np
 import pytest
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.lac_peer import LacReader
-from seqgpt_lab.studies.real_text import RealSet, Values, about_scores, compare_readers, f1_interval, held_out, score, write_metrics
+from seqgpt_lab.studies.real_text import (
+    RealSet,
+    Values,
+    about_scores,
+    compare_readers,
+    f1_interval,
+    held_out,
+    record_read,
+    score,
+    write_metrics,
+)
+from tests.checkpoints import write_random_checkpoint
 
 TEXT = "王芳和李雷在苏州见面，王芳先走。"
 GOLD = (Entity("人名", 0, 2, "王芳"), Entity("人名", 3, 5, "李雷"), Entity("地点", 6, 8, "苏州"), Entity("人名", 11, 13, "王芳"))
@@ -90,6 +102,15 @@ def test_an_annotated_set_is_asked_with_words_and_only_for_labels_it_has_enough_
         )
     (folder / "test_base.jsonl").write_text("\n".join(lines), encoding="utf-8")
     (folder / "test_trans.jsonl").write_text("", encoding="utf-8")
+    model = write_random_checkpoint(tmp_path / "model")
+    with Engine.load(model, dtype="fp32", device="cpu") as engine:
+        record_read(tmp_path, engine, tmp_path)
+        record_read("", engine)
+    inputs = json.loads((tmp_path / "inputs.json").read_text(encoding="utf-8"))
+    read = ["business_prose.jsonl", "business_prose.yaml", "test_base.jsonl", "test_trans.jsonl", "annotated.yaml"]
+    assert inputs["model"]["directory"] == str(model) and [Path(one["path"]).name for one in inputs["data"]] == read
+    personal = json.loads((tmp_path / "personal.json").read_text(encoding="utf-8"))
+    assert len(personal["姓名"]) > 20 and len(personal["手机号"]) > 5
     _, real = held_out(tmp_path)
     found = {entity.text for document in real.documents for entity in document.gold if entity.label == "收购方"}
     assert real.labels == ("收购方",) and found == {"甲方"} and 15 < len(real.documents) < 70

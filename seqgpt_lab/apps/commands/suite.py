@@ -32,8 +32,9 @@ def suite(
 ) -> None:
     """Run all notebooks of a suite and list how each ended.
 
-    A session that was killed goes on where it was: what has ended is not run again. While another suite runs on the same folder,
-    this one refuses with exit code 2. Exit code 1 when a part did not complete.
+    A session that was killed goes on where it was: what has ended is not run again. It does so until the suite's next scheduled time,
+    without a schedule for 12 hours after its last part began; then all parts are run anew. While another suite runs on the same
+    folder, this one refuses with exit code 2. Exit code 1 when a part did not complete.
     """
     from seqgpt_lab.reports.runner import TextProgress
     from seqgpt_lab.reports.schedule import Schedule
@@ -121,7 +122,7 @@ def _show_schedule(job: Job, runs_dir: Path) -> None:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no part has begun"
     emit(
         f"last     {began}, {len(session.parts)} parts: {counts}"
-        + ("" if session.finished else "; unfinished, the next call goes on with it")
+        + ("" if session.finished else "; unfinished, a call before the next time goes on with it")
     )
 
 

@@ -53,22 +53,33 @@ class Parts:
         self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> Parts:
-        self.folder.mkdir(exist_ok=True)
-        self._lock = open(self.folder / "lock", "wb")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.folder.mkdir(exist_ok=True)
+            self._lock = open(self.folder / "lock", "wb")
+            self._keep_others_out(self._lock)
             self._check_same_job()
         except OSError as error:
-            self._lock.close()
-            raise OptionError(f"another job is writing {self.out} just now; wait for it, or name another output") from error
+            self.__exit__()
+            raise self._cannot_write(error) from error
         except OptionError:
-            self._lock.close()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_error: object) -> None:
         if self._lock is not None:
             self._lock.close()
+
+    def _keep_others_out(self, lock: IO[bytes]) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OptionError(f"another job is writing {self.out} just now; wait for it, or name another output") from error
+        except OSError as error:
+            raise OptionError(
+                f"the file system of {self.folder} does not lock files ({error.strerror}), so two jobs could write at once; "
+                "name an output on a local disk"
+            ) from error
 
     def _check_same_job(self) -> None:
         """Begin the job, anew where another one has done no row; raise OptionError where it has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -197,6 +198,35 @@ def test_two_jobs_do_not_write_one_output(invoke: Invoke, scripted: ScriptedEngi
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = invoke(*WORDS, "out.jsonl")
     assert result.exit_code == 2 and "another job is writing" in result.stderr
+
+
+@pytest.mark.parametrize("number", (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
+def test_a_file_system_without_locks_is_told(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(_file: object, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    result = invoke(*WORDS, "out.jsonl")
+    assert result.exit_code == 2 and f"does not lock files ({os.strerror(number)})" in result.stderr
+
+
+@pytest.mark.parametrize("full", ("mkdir", "job.json"))
+def test_a_disk_that_is_full_from_the_start_is_not_taken_for_another_job(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    def no_room(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        if full == "mkdir":
+            patch.setattr(Path, "mkdir", no_room)
+        else:
+            patch.setattr("seqgpt_lab.apps.bulk.parts.write_json", no_room)
+        result = invoke(*WORDS, "out.jsonl")
+    assert result.exit_code == 2 and "cannot write to out.jsonl.parts: No space left on device" in result.stderr
+    assert invoke(*WORDS, "out.jsonl").exit_code == 1 and len(records("out.jsonl")) == 61
 
 
 def test_a_kill_between_the_output_and_the_removal_of_the_parts_is_no_harm(

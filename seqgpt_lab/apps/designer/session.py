@@ -21,7 +21,7 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import Finding, lint
 
-_KEPT_TRIALS = 50
+_KEPT_TRIALS = _KEPT_CHANGES = 50  # each may hold a whole text
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
@@ -125,7 +125,7 @@ class Session:
         return bool(self._future)
 
     def undo(self) -> None:
-        """Back to the design before the last change; nothing without one."""
+        """Back to the design before the last change, of which 50 are kept; nothing without one."""
         if self._past:
             self._typing = None
             self._future.append(self.design)
@@ -183,6 +183,6 @@ class Session:
         self._typing = None
         if design != self.design:
             if not goes_on:
-                self._past.append(self.design)
+                self._past = [*self._past, self.design][-_KEPT_CHANGES:]
             self._future.clear()
             self.design = design

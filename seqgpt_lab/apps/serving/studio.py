@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,6 +34,7 @@ OPEN_PATHS = ("/", "/studio.js", "/health")
 
 _HERE = Path(__file__).parent
 _MOST_VISITORS = 200
+_IDLE_SECONDS = 3600.0
 
 
 class SharedExtractor:
@@ -72,21 +75,43 @@ class Act(BaseModel):
     collection: str = ""
 
 
-class Visitors:
-    """A session and a lock for each visitor; of more than 200, the one who was away longest is forgotten."""
+@dataclass(slots=True)
+class Visit:
+    """A visitor's session, the lock that it is used under, and when it was asked for last."""
 
-    def __init__(self, extractor: Extracts[LabelSet], collections: Sequence[Collection]) -> None:
-        self._extractor, self._collections = extractor, collections
-        self._known: OrderedDict[str, tuple[Session, threading.Lock]] = OrderedDict()
+    session: Session
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    seen: float = 0.0
+
+
+class Visitors:
+    """A session for each visitor. clock: seconds.
+
+    Whoever was away for an hour is forgotten when the next one acts, and of more than 200 the one who was away longest.
+    """
+
+    def __init__(
+        self, extractor: Extracts[LabelSet], collections: Sequence[Collection], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._extractor, self._collections, self._clock = extractor, collections, clock
+        self._known: OrderedDict[str, Visit] = OrderedDict()  # who was away longest comes first
         self._lock = threading.Lock()
 
-    def of(self, visitor: str) -> tuple[Session, threading.Lock]:
+    def of(self, visitor: str) -> Visit:
+        """A visitor's session, a new one for whoever is not known."""
         with self._lock:
-            found = self._known.pop(visitor, None) or (Session(self._extractor, self._collections), threading.Lock())
+            now = self._clock()
+            self._forget(now)
+            found = self._known.pop(visitor, None) or Visit(Session(self._extractor, self._collections))
+            found.seen = now
             self._known[visitor] = found
             if len(self._known) > _MOST_VISITORS:
                 self._known.popitem(last=False)
             return found
+
+    def _forget(self, now: float) -> None:
+        while self._known and now - next(iter(self._known.values())).seen > _IDLE_SECONDS:
+            self._known.popitem(last=False)
 
 
 def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collection]) -> FastAPI:
@@ -108,14 +133,14 @@ def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collectio
 
     @app.post("/api/act")
     def act(done: Act, x_visitor: Annotated[str, Header(pattern="^[0-9a-f]{32}$")]) -> Response:
-        session, lock = visitors.of(x_visitor)
-        with lock:
+        visit = visitors.of(x_visitor)
+        with visit.lock:
             error = ""
             try:
-                _do(session, done)
+                _do(visit.session, done)
             except SeqGPTLabError as problem:
                 error = fragments.failure(problem)
-            return Response(json_line({**_state(session), "error": error}), media_type="application/json")
+            return Response(json_line({**_state(visit.session), "error": error}), media_type="application/json")
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Any, _error: Exception) -> Response:

@@ -56,6 +56,20 @@ def test_letters_of_one_label_are_undone_together_and_labels_one_by_one(session:
     assert not session.can_redo
 
 
+def test_of_many_changes_the_last_fifty_are_undone_and_the_rest_is_let_go(session: Session) -> None:
+    for number in range(300):
+        session.write(f"文本{number}")
+    assert session.design.text == "文本299"
+    for _ in range(50):
+        session.undo()
+    assert session.design.text == "文本249" and not session.can_undo
+    for _ in range(50):
+        session.redo()
+    assert session.design.text == "文本299" and not session.can_redo
+    session.undo()
+    assert session.design.text == "文本298"
+
+
 @given(st.lists(st.sampled_from(["text", "labels", "rival", "copy", "sample", "undo", "redo"]), max_size=25))
 def test_undo_leads_back_to_the_beginning_and_redo_to_the_end(actions: list[str]) -> None:
     session = Session(KnownValues())

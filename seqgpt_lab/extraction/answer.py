@@ -55,9 +55,12 @@ def _read_line(phrase: str, rest: str, at: int, found: dict[str, list[Value]]) -
     problems = []
     if phrase in found:
         problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered more than once; all its values are kept")
-    if values is None:
+    if not values:
         problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered with nothing, neither a value nor {ABSENT}")
-    found.setdefault(phrase, []).extend(values or ())
+    present = [value for value in values if value.text != ABSENT]
+    if present and len(present) < len(values):
+        problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered with {ABSENT} beside values; the values are kept")
+    found.setdefault(phrase, []).extend(present)
     return problems
 
 
@@ -70,8 +73,8 @@ def _phrase_of(line: str, phrases: Sequence[str]) -> tuple[str | None, int]:
     return None, 0
 
 
-def _values(text: str, at: int) -> list[Value] | None:
-    """The tab-separated values of a line's rest; [] when it says None, None when it says nothing."""
+def _values(text: str, at: int) -> list[Value]:
+    """The tab-separated pieces of a line's rest that say something, `None` among them; the rest begins at character `at`."""
     values = []
     for piece in text.split("\t"):
         stripped = piece.strip()
@@ -79,6 +82,4 @@ def _values(text: str, at: int) -> list[Value] | None:
             start = at + piece.index(stripped)
             values.append(Value(stripped, start, start + len(stripped)))
         at += len(piece) + 1
-    if not values:
-        return None
-    return [] if [value.text for value in values] == [ABSENT] else values
+    return values

@@ -32,9 +32,7 @@ def test_a_batch_too_large_for_memory_is_halved_and_the_user_is_told(roomy: tupl
     with Engine.load(directory, dtype="fp32", device="cpu", replicas=2) as engine:
         processes = [psutil.Process(worker.pid) for worker in engine.workers]
         for process in processes:
-            room = (
-                process.memory_info().vms + 340_000_000
-            )  # for 4 rows, not for 8, not even with what malloc has taken and not yet given out
+            room = process.memory_info().vms + 340_000_000  # for 4 rows, not for 8, whatever malloc has in reserve
             process.rlimit(psutil.RLIMIT_AS, (room, room))
         with pytest.warns(EngineWarning, match=r"a batch of 8 prompts ran out of memory on replica \d and was decoded as 4 \+ 4"):
             completions = engine.generate([request] * 16)

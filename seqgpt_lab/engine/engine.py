@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 """Called with (requests done, requests in all) whenever some are done."""
 
 
-_LEAVING_SECONDS = 10.0  # longer than a call is at any step of its own
+_LEAVING_SECONDS = 10.0  # longer than most calls are at one step of their own
 _BATCHES_A_JOB = 4  # rows are refilled within a job, and the end of a job leaves some of them idle
 
 
@@ -208,8 +208,8 @@ class Engine:
     def close(self) -> None:
         """Let go of the weights and end the workers; harmless when called again, and from any thread.
 
-        A call that is at work in another thread ends with EngineClosedError, and is waited for, but no longer than a few seconds: it may
-        be held up by what it called itself.
+        A call that is at work in another thread ends with EngineClosedError, and is waited for, but no longer than 10 seconds: it may
+        be held up by what it called itself, or compute so long; then it is told when it has come to its next pass.
         """
         self._runner.leave()
         self._turn.end(self._runner.close, _LEAVING_SECONDS)

@@ -48,13 +48,18 @@ class Turn:
 
         It is done after Ctrl-C too, which ends the wait.
         """
-        held, latest = False, time.monotonic() + patience
+        if self._holder == threading.get_ident():
+            work()
+            return
+        latest = time.monotonic() + patience
         try:
-            while not held and time.monotonic() < latest:
-                held = self._lock.acquire(timeout=_GLANCE)
+            while not self._lock.acquire(timeout=_GLANCE) and time.monotonic() < latest:
+                pass
         finally:
             try:
                 work()
             finally:
-                if held:
+                try:  # noqa: SIM105 - as in `take`
                     self._lock.release()
+                except RuntimeError:  # interrupted, or out of patience, before it was ours
+                    pass

@@ -175,8 +175,9 @@ def latest_run(runs_dir: str, baseline: Run) -> Run:
     newest = max(found, key=_began)
     if not newest.ok or OUTCOMES not in newest.artifacts:
         told = f"left no {OUTCOMES}" if newest.ok else f"is {newest.status}"
+        fix = "wait for it" if newest.status == "running" else "run it again"
         raise RunError(
-            f"the newest run of {notebook} after the baseline {baseline.id}, {newest.id}, {told}; run it again, or name the run to judge"
+            f"the newest run of {notebook} after the baseline {baseline.id}, {newest.id}, {told}; {fix}, or name the run to judge"
         )
     return newest
 

@@ -20,6 +20,7 @@ from seqgpt_lab.documents.quoting import QUOTED
 # One sign before: neither a digit nor the decimal point of a number, so that no fraction is taken for a number of this kind.
 _ALONE = r"(?<!\d)(?<!\d\.)"
 _DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_YEAR = r"20[0-3]\d"
 _PATTERNS = {
     "e-mail": r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+",
     "ID number": rf"{_ALONE}[1-9]\d{{5}}[- ]?(?:(?:18|19|20)\d{{2}}{_DAY}[- ]?\d{{3}}[\dXx]|\d{{2}}{_DAY}\d{{3}})(?![\dA-Za-z])",
@@ -27,13 +28,14 @@ _PATTERNS = {
     "phone": (
         rf"{_ALONE}(?:\+?86[- ]?|0)?1[3-9]\d"
         rf"(?:(?P<gap>[- .]?)\d{{4}}(?P=gap)\d{{4}}|[- ]\d{{3}}[- ]?\d{{5}}|\d[- ]\d{{3}}[- ]?\d{{4}})(?!\d)"
-        rf"|{_ALONE}(?:\+?86[- ]?)?\(1[3-9]\d\)[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)"
+        rf"|{_ALONE}(?:\+?86[- ]?\(1[3-9]\d\)|\(1[3-9]\d\)(?![- ]?{_YEAR}))[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)"
         rf"|{_ALONE}(?:\(0[1-9]\d{{1,2}}\)[- ]?|0[1-9]\d{{1,2}}[- ]?)[2-9]\d{{6,7}}(?:-\d{{1,5}})?(?!\d)"
-        # In two fours only after an area code that there is.
-        rf"|{_ALONE}(?:\((?:010|02\d|0[3-9]\d\d)\)|010|02\d|0[3-9]\d\d)[- ]?[2-9]\d{{3}}[- ]\d{{4}}(?!\d)"
-        rf"|{_ALONE}[48]00(?:[- ]\d{{3}}[- ]?\d{{4}}|[- ]\d{{4}}[- ]?\d{{3}})(?!\d)"
+        # In two fours only after an area code that there is, and not where contracts are numbered: HT-010-6024-1012, 021-2024-0315.
+        rf"|{_ALONE}(?<![A-Za-z]-)(?:\((?:010|02\d|0[3-9]\d\d)\)|010|02\d|0[3-9]\d\d)"
+        rf"[- ]?(?!{_YEAR}[- ]0)[2-9]\d{{3}}[- ]\d{{4}}(?!\d)"
+        rf"|{_ALONE}[48]00(?:[- ]\d{{3}}[- ]?\d{{4}}|-\d{{4}}-?\d{{3}})(?!\d)"
         # Without gaps only as such numbers begin; sums end in noughts, or have decimals, a currency or a unit beside them.
-        rf"|{_ALONE}(?<![¥$])(?:400[016-9]|8008)(?!\d\d0{{4}})\d{{6}}(?![\d.,]\d|\d| ?(?:[元万亿吨份股]|bytes\b))"
+        rf"|{_ALONE}(?<![¥$A-Za-z])(?:400[016-9]|8008)(?!\d\d0{{4}})\d{{6}}(?![\d.,]\d|\d| ?[元美欧人万亿吨份股A-Za-z])"
     ),
 }
 _PATTERN = re.compile("|".join(f"(?P<p{number}>{pattern})" for number, pattern in enumerate(_PATTERNS.values())))

@@ -121,8 +121,9 @@ class Job:
 def is_over(schedule: str, began: datetime, touched: datetime, now: datetime) -> bool:
     """Whether an unfinished session is one of an earlier time, so that the next call is another one's and must run every part.
 
-    schedule: as `Schedule.parse` takes it; empty: none. began, touched: when the session, and the last of its runs, began; all times
-    have time zones. A scheduled suite's session ends when the next time comes; any other's when nothing has begun in it for `IDLE`.
+    schedule: as `Schedule.parse` takes it; empty: none. began, touched: when the session began, and when something was last written of
+    its runs; all times have time zones. A scheduled suite's session ends when the next time comes; any other's when nothing has been
+    written for `IDLE`.
     Raises OptionError for a schedule that is none.
     """
     if not schedule:

@@ -39,7 +39,8 @@ def _outputs(path: Path) -> Iterator[str]:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         outputs: list[Mapping[str, Any]] = [output for cell in cells for output in cell.get("outputs", ())]
-        found = [output.get("data", {}).get("text/html", "") for output in outputs]
+        found = [output.get("data", {}).get("text/html") or "" for output in outputs]
+        joined = [html if isinstance(html, str) else "".join(html) for html in found]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
-    yield from (html if isinstance(html, str) else "".join(html) for html in found)
+    yield from joined

@@ -214,8 +214,13 @@ def _unfinished(runs_dir: str | Path, suite: Suite) -> Session | None:
     if session is None or session.finished is not None or sorted(session.parts) != sorted(part.key for part in suite.parts):
         return None
     began = datetime.fromisoformat(session.started)
-    touched = max([began, *(datetime.fromisoformat(run.started) for run in _runs_of(session, runs_dir))])
+    touched = max([began, *(_touched(run) for run in _runs_of(session, runs_dir))])
     return None if is_over(suite.schedule, began, touched, datetime.now(UTC)) else session
+
+
+def _touched(run: Run) -> datetime:
+    """When something was last written into a run's folder, which a long one does as it goes on."""
+    return datetime.fromtimestamp(max(path.stat().st_mtime for path in (run.folder, *run.folder.rglob("*"))), UTC)
 
 
 def _runs_of(session: Session, runs_dir: str | Path) -> list[Run]:

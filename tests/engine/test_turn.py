@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from types import FrameType
+from types import CodeType, FrameType
 
 import pytest
 
@@ -16,8 +17,11 @@ from seqgpt_lab.errors import SeqGPTLabError
 SECONDS = 60.0
 
 
-def interrupted_at_call(number: int, turn: Turn) -> bool:
-    """Take a turn that Ctrl-C ends, and have a second one come with a call that the clean-up makes: whether it makes so many.
+Strike = Callable[[FrameType, str, object], None]
+
+
+def striking(code: CodeType, number: int) -> Strike:
+    """Raises KeyboardInterrupt with the call of that number that this code makes.
 
     Python looks for interrupts when a function of its own begins, and when one of C returns.
     """
@@ -26,13 +30,19 @@ def interrupted_at_call(number: int, turn: Turn) -> bool:
     def strike(frame: FrameType, event: str, _argument: object) -> None:
         nonlocal calls
         within = frame if event == "c_return" else frame.f_back if event == "call" else None
-        if within is not None and within.f_code is Turn.take.__code__:
+        if within is not None and within.f_code is code:
             calls += 1
             if calls == number:
                 raise KeyboardInterrupt("the second")
 
+    return strike
+
+
+def interrupted_at_call(number: int, turn: Turn) -> bool:
+    """Take a turn that Ctrl-C ends, and have a second one come with a call that the clean-up makes: whether it makes so many."""
+
     def work() -> None:
-        sys.setprofile(strike)
+        sys.setprofile(striking(Turn.take.__code__, number))
         raise KeyboardInterrupt("the first")
 
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -51,6 +61,28 @@ def test_a_second_interrupt_during_the_clean_up_leaves_the_turn_to_everyone() ->
         with ThreadPoolExecutor(1) as pool:
             pool.submit(turn.take, partial(done.append, "there")).result(SECONDS)
         assert done == ["here", "there"], number
+        number += 1
+    assert number > 1, "no interrupt came"
+
+
+def end_interrupted_at_call(number: int, turn: Turn) -> bool:
+    sys.setprofile(striking(Turn.end.__code__, number))
+    try:
+        turn.end(lambda: None, SECONDS)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+def test_an_end_that_is_interrupted_leaves_the_turn_to_everyone() -> None:
+    number = 1
+    while end_interrupted_at_call(number, turn := Turn()):
+        done: list[str] = []
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(turn.take, partial(done.append, "there")).result(SECONDS)
+        assert done == ["there"], number
         number += 1
     assert number > 1, "no interrupt came"
 

@@ -97,6 +97,14 @@ def test_the_index_masks_what_only_the_report_shows_to_be_personal(make_run: Mak
     assert record["parameters"]["text"] == "[姓名 1]，35岁，住在幸福路8号" and "李建国" not in report
 
 
+@pytest.mark.parametrize(
+    "notebook", ["{", "[]", '{"cells": [{"outputs": [{"data": {"text/html": null}}, {"data": {"text/html": [null]}}]}]}']
+)
+def test_a_notebook_that_is_none_does_not_end_the_site(runs: Path, tmp_path: Path, notebook: str) -> None:
+    (runs / "20240315-1" / "out.ipynb").write_text(notebook)
+    assert len(data_of(build_site(runs, tmp_path / "site"))) == 2
+
+
 def test_scores_that_are_no_numbers_do_not_empty_the_index(runs: Path, tmp_path: Path) -> None:
     scores = {"micro": {"f1": math.nan}, "per_label": {"姓名": {"f1": math.inf}}, "exact_record_rate": -math.inf}
     metrics = {"overall": {"f1": math.nan}, "kinds": {"简历": {"strict": scores}}}

@@ -153,13 +153,16 @@ def cut_before(runs: Path, name: str, hours: float, runs_hours: float) -> None:
     session, began = json.loads(record.read_text()), (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="milliseconds")
     record.write_text(json.dumps({**session, "started": began}))
     for run in list_runs(runs):
-        write_run(replace(run, started=(datetime.now(UTC) - timedelta(hours=runs_hours)).isoformat(timespec="milliseconds")))
+        moment = datetime.now(UTC) - timedelta(hours=runs_hours)
+        write_run(replace(run, started=moment.isoformat(timespec="milliseconds")))
+        for path in [*run.folder.rglob("*"), run.folder]:
+            os.utime(path, (moment.timestamp(), moment.timestamp()))
 
 
 @pytest.mark.parametrize(
     ("scheduled", "hours", "runs_hours", "goes_on"),
     [
-        (1.0, 5.0, 0.5, False),  # hours since the time that was due, since the session began, since its last run began
+        (1.0, 5.0, 0.5, False),  # hours since the time that was due, since the session began, since something was last written of a run
         (1.0, 0.5, 0.5, True),
         (20.0, 19.0, 15.0, True),
         (None, 40.0, 11.5, True),
@@ -180,6 +183,19 @@ def test_what_was_left_of_an_earlier_time_does_not_swallow_the_next_one(
     again = fake()
     outcome = run_suite(load_suite(three), tmp_path / "runs")
     assert again.ran == (["limit3"] if goes_on else ["limit1", "limit2", "limit3"]) and outcome.taken_over == (2 if goes_on else 0)
+
+
+def test_a_long_part_that_kept_a_journal_until_it_was_killed_goes_on(three: Path, tmp_path: Path, fake: Callable[..., FakeRunner]) -> None:
+    fake(limit3="interrupted")
+    with pytest.raises(RunError):
+        run_suite(load_suite(three), tmp_path / "runs")
+    cut_before(tmp_path / "runs", "nightly", 40.0, 30.0)
+    journals = list_runs(tmp_path / "runs")[-1].folder / "journals"
+    journals.mkdir(exist_ok=True)
+    (journals / "resume.jsonl").write_text("{}\n")
+    again = fake()
+    run_suite(load_suite(three), tmp_path / "runs")
+    assert again.ran == ["limit3"]
 
 
 def test_a_second_suite_on_the_same_folder_is_refused(three: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def suite(
     """Run all notebooks of a suite and list how each ended.
 
     A session that was killed goes on where it was: what has ended is not run again. It does so until the suite's next scheduled time,
-    without a schedule for 12 hours after its last part began; then all parts are run anew. While another suite runs on the same
+    without a schedule for 12 hours after it last wrote anything; then all parts are run anew. While another suite runs on the same
     folder, this one refuses with exit code 2. Exit code 1 when a part did not complete.
     """
     from seqgpt_lab.reports.runner import TextProgress
@@ -120,10 +120,7 @@ def _show_schedule(job: Job, runs_dir: Path) -> None:
     began = datetime.fromisoformat(session.started).astimezone().strftime("%Y-%m-%d %H:%M")
     states = [run.status for run in list_runs(runs_dir) if run.origin and run.origin.get("session") == session.id]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no part has begun"
-    emit(
-        f"last     {began}, {len(session.parts)} parts: {counts}"
-        + ("" if session.finished else "; unfinished, a call before the next time goes on with it")
-    )
+    emit(f"last     {began}, {len(session.parts)} parts: {counts}" + ("" if session.finished else "; unfinished"))
 
 
 def _in_words(schedule: Schedule) -> str:

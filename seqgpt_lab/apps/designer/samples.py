@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.extraction.labels import LabelSet
 
 
@@ -27,6 +26,6 @@ def sample_collections(
     from seqgpt_lab.studies.sources import find_sources
 
     return [
-        Collection(source.kind, tuple(load_documents(source.documents)), LabelSet.load(source.labels))
+        Collection(source.kind, tuple(source.load()), LabelSet.load(source.labels))
         for source in find_sources(documents, kinds, split, labels)
     ]

@@ -118,10 +118,15 @@ def document_questions(
 ) -> tuple[Document, list[Question]]:
     """A document of a random kind with `count` questions about it; of the kinds that have templates of the split.
 
-    excerpts: how often it is an excerpt among plain sentences.
+    excerpts: how often it is an excerpt among plain sentences. A question that asks for what another does is drawn anew: an answer
+    teaches once, and without this a tenth of all were such.
     """
     kind = random.choice([kind for kind in kinds if kind.templates[split]])
     document = compose(kind, split, random, 0)
     if random.random() < excerpts:
         document = excerpt(document, random)
-    return document, [ask(document, kind, kinds, random) for _ in range(count)]
+    asked: dict[tuple[str, tuple[str, ...]], Question] = {}
+    while len(asked) < count:
+        question = ask(document, kind, kinds, random)
+        asked.setdefault((question.task, question.labels), question)
+    return document, list(asked.values())

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from seqgpt_lab.embedded.ahead import made_ahead
 from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
-from seqgpt_lab.embedded.corpus.kinds import KINDS
+from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.drills import form_drill, repeat_drill
 from seqgpt_lab.embedded.export import export
 from seqgpt_lab.embedded.muon import orthogonalise
@@ -90,6 +90,13 @@ def test_attention_in_full_is_the_fused_one_forwards_and_backwards() -> None:
     weights = torch.randn_like(full)
     for mine, theirs in zip(*(torch.autograd.grad((each * weights).sum(), parts) for each in (full, fused)), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_no_question_is_asked_twice_of_a_text() -> None:
+    random = Random(4)
+    for _ in range(200):
+        _, questions = document_questions(TRAINED_KINDS, "train", random, 3, 0.3)
+        assert len({(question.task, question.labels) for question in questions}) == len(questions) == 3
 
 
 def test_drills_ask_for_copies_only(tokenizer: Tokenizer) -> None:

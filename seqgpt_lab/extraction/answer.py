@@ -55,12 +55,9 @@ def _read_line(phrase: str, rest: str, at: int, found: dict[str, list[Value]]) -
     problems = []
     if phrase in found:
         problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered more than once; all its values are kept")
-    if not values:
+    if values is None:
         problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered with nothing, neither a value nor {ABSENT}")
-    present = [value for value in values if value.text != ABSENT]
-    if present and len(present) < len(values):
-        problems.append(f"{PARSE_PROBLEM} {phrase!r} was answered with {ABSENT} beside values; the values are kept")
-    found.setdefault(phrase, []).extend(present)
+    found.setdefault(phrase, []).extend(values or ())
     return problems
 
 
@@ -73,8 +70,8 @@ def _phrase_of(line: str, phrases: Sequence[str]) -> tuple[str | None, int]:
     return None, 0
 
 
-def _values(text: str, at: int) -> list[Value]:
-    """The tab-separated pieces of a line's rest that say something, `None` among them; the rest begins at character `at`."""
+def _values(text: str, at: int) -> list[Value] | None:
+    """The tab-separated values of a line's rest; [] when it says None, None when it says nothing."""
     values = []
     for piece in text.split("\t"):
         stripped = piece.strip()
@@ -82,4 +79,6 @@ def _values(text: str, at: int) -> list[Value]:
             start = at + piece.index(stripped)
             values.append(Value(stripped, start, start + len(stripped)))
         at += len(piece) + 1
-    return values
+    if not values:
+        return None
+    return [] if [value.text for value in values] == [ABSENT] else values

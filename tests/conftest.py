@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ ALONE = (
     ROOT / "reports" / "test_run_faults.py",
     ROOT / "engine" / "test_exchange.py",
 )
+
+# A shell starts background jobs of scripts with Ctrl-C ignored, and so would be all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline would fail examples for what else the machine is doing.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

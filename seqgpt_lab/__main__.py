@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-INTERRUPTED = 130  # 128 + SIGINT, what a shell shows for a program that Ctrl-C ended
+from seqgpt_lab.apps.exit_codes import INTERRUPTED
 
 
 def main() -> None:

@@ -27,10 +27,8 @@ from seqgpt_lab.apps.commands.site import collect, site
 from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
 from seqgpt_lab.apps.console import check_output_is_open, emit, note, silence_output
+from seqgpt_lab.apps.exit_codes import BAD_USE, CLOSED_PIPE
 from seqgpt_lab.errors import SeqGPTLabError
-
-BAD_USE = 2
-CLOSED_PIPE = 141  # 128 + SIGPIPE, what a shell shows for a program that the signal ended
 
 
 class LabGroup(TyperGroup):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgpt_lab.apps.console import emit_path, note
+from seqgpt_lab.apps.exit_codes import INTERRUPTED
 from seqgpt_lab.apps.options import (
     Attention,
     BatchSize,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from seqgpt_lab.apps.bulk.sources import Source
     from seqgpt_lab.extraction.labels import LabelSet
 
-INTERRUPTED = 130
 _BATCHES_PER_CHUNK = 4
 
 

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from seqgpt_lab.apps.console import emit_path, note
-
-INTERRUPTED = 130
+from seqgpt_lab.apps.exit_codes import INTERRUPTED
 
 
 def convert(

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -130,9 +130,9 @@ def run_suite(
     Raises RunError at once while another suite runs on this folder, and when an interrupt ends a part.
     """
     with locked(runs_dir, suite.name):
-        session = None if anew else _unfinished(runs_dir, suite)
-        session = session or _begin(runs_dir, suite)
-        known = {run.origin["part"]: run for run in _runs_of(session, runs_dir) if run.origin}
+        earlier = list_runs(runs_dir)
+        session = (None if anew else _unfinished(runs_dir, suite, earlier)) or _begin(runs_dir, suite)
+        known = {run.origin["part"]: run for run in runs_of(session, earlier) if run.origin}
         done = {key: run for key, run in known.items() if _is_done(run)}
         runs = []
         for number, part in enumerate(suite.parts, 1):
@@ -156,6 +156,11 @@ def last_session(runs_dir: str | Path, name: str) -> Session | None:
         return Session(**{**values, "parts": tuple(values["parts"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{path} is not the record of a session ({error!r}); delete it to begin anew") from error
+
+
+def runs_of(session: Session, runs: Iterable[Run]) -> list[Run]:
+    """Those of some runs that are of a session, in their order."""
+    return [run for run in runs if run.origin and run.origin.get("session") == session.id]
 
 
 @contextmanager
@@ -209,22 +214,18 @@ def _check_keys(found: Mapping[Any, Any], known: set[str], where: str) -> None:
         raise OptionError(f"{where}: unknown keys {unknown}; known are {sorted(known)}")
 
 
-def _unfinished(runs_dir: str | Path, suite: Suite) -> Session | None:
+def _unfinished(runs_dir: str | Path, suite: Suite, runs: Sequence[Run]) -> Session | None:
     session = last_session(runs_dir, suite.name)
     if session is None or session.finished is not None or sorted(session.parts) != sorted(part.key for part in suite.parts):
         return None
     began = datetime.fromisoformat(session.started)
-    touched = max([began, *(_touched(run) for run in _runs_of(session, runs_dir))])
+    touched = max([began, *(_touched(run) for run in runs_of(session, runs))])
     return None if is_over(suite.schedule, began, touched, datetime.now(UTC)) else session
 
 
 def _touched(run: Run) -> datetime:
     """When something was last written into a run's folder, which a long one does as it goes on."""
     return datetime.fromtimestamp(max(path.stat().st_mtime for path in (run.folder, *run.folder.rglob("*"))), UTC)
-
-
-def _runs_of(session: Session, runs_dir: str | Path) -> list[Run]:
-    return [run for run in list_runs(runs_dir) if run.origin and run.origin.get("session") == session.id]
 
 
 def _begin(runs_dir: str | Path, suite: Suite) -> Session:

@@ -110,7 +110,7 @@ def _show(outcome: Outcome, as_json: bool) -> None:
 def _show_schedule(job: Job, runs_dir: Path) -> None:
     """When it ran last and how that ended, and when it runs next."""
     from seqgpt_lab.reports.runs import list_runs
-    from seqgpt_lab.reports.suite import last_session
+    from seqgpt_lab.reports.suite import last_session, runs_of
 
     session = last_session(runs_dir, job.name)
     emit(f"schedule {job.schedule}, next {_in_words(job.schedule)}")
@@ -118,7 +118,7 @@ def _show_schedule(job: Job, runs_dir: Path) -> None:
         emit("last     never")
         return
     began = datetime.fromisoformat(session.started).astimezone().strftime("%Y-%m-%d %H:%M")
-    states = [run.status for run in list_runs(runs_dir) if run.origin and run.origin.get("session") == session.id]
+    states = [run.status for run in runs_of(session, list_runs(runs_dir))]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no part has begun"
     emit(f"last     {began}, {len(session.parts)} parts: {counts}" + ("" if session.finished else "; unfinished"))
 

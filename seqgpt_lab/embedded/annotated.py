@@ -24,6 +24,7 @@ from seqgpt_lab.resources import bundled
 LONGEST_TEXT = 400  # characters; longer ones would make training batches of one
 LONGEST_VALUE = 40
 _OVERLAP = "overlap_ids.txt"
+_DESCRIPTION = ("training", "annotated.yaml")
 _SEPARATORS = frozenset("，,、\t\n")
 
 
@@ -68,8 +69,15 @@ class AnnotatedSets:
 
 def described_sets() -> dict[str, Any]:
     """What data/training/annotated.yaml says."""
-    described: dict[str, Any] = yaml.safe_load(bundled("training", "annotated.yaml").read_text(encoding="utf-8"))
+    described: dict[str, Any] = yaml.safe_load(bundled(*_DESCRIPTION).read_text(encoding="utf-8"))
     return described
+
+
+def annotated_files(directory: Path) -> list[Path]:
+    """What `AnnotatedSets.load` reads: of the sets that `directory` holds, and the description that comes with the lab."""
+    described = described_sets()["sets"]
+    files = [directory / name / file for name, entry in described.items() for file in (*entry["files"], _OVERLAP)]
+    return [*filter(Path.is_file, files), bundled(*_DESCRIPTION)]
 
 
 def split_of(identifier: str) -> Split:

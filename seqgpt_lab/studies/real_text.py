@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.formats import load_documents
-from seqgpt_lab.embedded.annotated import AnnotatedSet, AnnotatedSets, described_sets
+from seqgpt_lab.embedded.annotated import AnnotatedSet, AnnotatedSets, annotated_files
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.embedded.corpus.questions import written
 from seqgpt_lab.engine.engine import Engine
@@ -36,7 +35,6 @@ from seqgpt_lab.studies.sources import Source, record_inputs
 
 PROSE = "business_prose"
 _MOST_LABELS = 12  # a set with more labels is asked, text by text, only for those that the text has
-_LEFT_OUT = "overlap_ids.txt"  # in a set's folder: ids of texts that are not read
 _RESAMPLES = 2000
 _FEWEST_VALUES = 10  # a label with fewer in an annotated set is not scored: its interval would be the whole range
 _ALPHA = 0.05
@@ -82,23 +80,19 @@ def held_out(directory: str | Path = "", split: Split = "test", limit: int = 0) 
 
     limit: the first so many texts of each; 0: all. Raises DocumentError when `directory` holds no known set.
     """
-    prose = LabelSet.load(bundled("prose", f"{PROSE}.yaml"))
-    sets = [RealSet(PROSE, tuple(load_documents(bundled("prose", f"{PROSE}.jsonl")))[: limit or None], prose.names, True)]
+    prose = _prose()
+    sets = [RealSet(PROSE, tuple(prose.load())[: limit or None], LabelSet.load(prose.labels).names, True)]
     annotated = AnnotatedSets.load(Path(directory), split).sets if directory else ()
     return [*sets, *(real for each in annotated if (real := _real_set(each, limit)).labels)]
 
 
 def record_read(run_dir: str | Path, engine: Engine, directory: str | Path = "") -> None:
     """Note which model and which files `held_out` reads, as `record_inputs` does, and which values of the prose are personal."""
-    prose = Source(PROSE, bundled("prose", f"{PROSE}.jsonl"), bundled("prose", f"{PROSE}.yaml"))
-    record_inputs(run_dir, engine, [prose], _annotated_files(Path(directory)) if directory else ())
+    record_inputs(run_dir, engine, [_prose()], annotated_files(Path(directory)) if directory else ())
 
 
-def _annotated_files(directory: Path) -> list[Path]:
-    """What is read of the annotated sets in a folder, and the file that describes them."""
-    sets = described_sets()["sets"]
-    files = [directory / name / file for name, described in sets.items() for file in (*described["files"], _LEFT_OUT)]
-    return [*filter(Path.is_file, files), bundled("training", "annotated.yaml")]
+def _prose() -> Source:
+    return Source(PROSE, bundled("prose", f"{PROSE}.jsonl"), bundled("prose", f"{PROSE}.yaml"))
 
 
 def _real_set(annotated: AnnotatedSet, limit: int) -> RealSet:

@@ -31,7 +31,7 @@ from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Html, Prose, counted, plain
 from seqgpt_lab.studies.models import answered_with
 from seqgpt_lab.studies.personal import record_personal
-from seqgpt_lab.studies.sources import Source
+from seqgpt_lab.studies.sources import Source, first
 
 # Called with the kind, how many of its documents are done and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -218,18 +218,16 @@ def evaluate_kinds(
 
     Raises OptionError for a negative limit or no sources, DocumentError and LabelError for files that cannot be used or hold no gold.
     """
-    if limit < 0 or not sources:
-        raise OptionError(f"limit is {limit} with {len(sources)} sources; it must be 0 (all documents) or more, and at least one source")
+    if not sources:
+        raise OptionError("there is nothing to evaluate among 0 sources; give at least one")
     # All files are read before the first extraction: an unreadable last one should not cost the hours before it.
-    loaded = [(source.kind, _with_gold(source), LabelSet.load(source.labels)) for source in sources]
+    loaded = [(source.kind, first(_with_gold(source), limit), LabelSet.load(source.labels)) for source in sources]
     started, taken_over = time.perf_counter(), 0
     evaluations = {}
     for kind, documents, labels in loaded:
         extractor = Extractor(engine)
         keeping = journaled(extractor, Path(run_dir) / JOURNALS / f"{kind}.jsonl", labels) if run_dir else None
-        evaluations[kind] = evaluate(
-            keeping or extractor, documents[: limit or None], labels, progress=progress and partial(progress, kind)
-        )
+        evaluations[kind] = evaluate(keeping or extractor, documents, labels, progress=progress and partial(progress, kind))
         taken_over += keeping.taken_over if keeping else 0
     return EvaluationStudy(evaluations, time.perf_counter() - started, {kind: labels for kind, _, labels in loaded}, taken_over)
 

@@ -23,7 +23,7 @@ from seqgpt_lab.extraction.windows import Window
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Prose, counted
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
-from seqgpt_lab.studies.sources import Source
+from seqgpt_lab.studies.sources import Source, first
 
 _NEAR = 20  # characters from a window's edge
 _NEARLY = 0.02  # of recall
@@ -48,9 +48,11 @@ class Planted:
 def plant(source: Source, *, documents: int, each: int, length: int, seed: int = 0) -> Planted:
     """Long texts of about `length` characters with `each` of the source's first so many documents at even places.
 
-    The same seed gives the same texts. Raises OptionError when they do not fit.
+    The same seed gives the same texts. Raises OptionError when they do not fit, and for counts below 1.
     """
-    short = source.load()[:documents]
+    if min(documents, each) < 1:
+        raise OptionError(f"documents is {documents} and each {each}; at least one document is planted, in texts that hold at least one")
+    short = first(source.load(), documents)
     random = Random(seed)
     groups = [short[at : at + each] for at in range(0, len(short), each)]
     longest = max((sum(len(document.text) for document in group) for group in groups), default=0)
@@ -89,9 +91,13 @@ def compare_windows(
 ) -> pandas.DataFrame:
     """One row for the documents alone, then one for each length of windows with each overlap on the long texts.
 
+    Raises OptionError, before anything is read, when there are no lengths of windows or no overlaps.
+
     Columns: read (alone or long); max_length (tokens of a window's prompt), overlap (characters); windows; recall, precision (strict:
     label and place); recall_at_edges (of the values that lie within 20 characters of a window's edge); seconds_a_thousand (characters).
     """
+    if not max_lengths or not overlaps:
+        raise OptionError(f"max_lengths is {list(max_lengths)} and overlaps {list(overlaps)}; give at least one of each")
     ways = [("alone", max(max_lengths), 0), *(("long", tokens, overlap) for tokens in max_lengths for overlap in overlaps)]
     rows = []
     for done, (how, tokens, overlap) in enumerate(ways):
@@ -147,19 +153,29 @@ def about_windows(frame: pandas.DataFrame) -> Prose:
     )
 
 
+def plant_lengths(source: Source, lengths: Sequence[int], *, each: int) -> list[Planted]:
+    """For each length, one text of about so many characters that holds the source's first `each` documents.
+
+    Raises OptionError when there are no lengths, and as `plant` does.
+    """
+    if not lengths:
+        raise OptionError("lengths is []; give the characters of at least one text")
+    # Another seed for each: nothing is remembered.
+    return [plant(source, documents=each, each=each, length=length, seed=length) for length in lengths]
+
+
 def compare_lengths(
-    engine: Engine, source: Source, lengths: Sequence[int], *, each: int, max_new_tokens: int = 256, progress: Progress | None = None
+    engine: Engine, texts: Sequence[Planted], *, max_new_tokens: int = 256, progress: Progress | None = None
 ) -> pandas.DataFrame:
-    """What a text costs by its length, at the windows that an extractor takes by itself: `each` documents in as many characters of text.
+    """What a text costs by its length, at the windows that an extractor takes by itself, for what `plant_lengths` made.
 
     Columns: characters, windows, seconds, seconds_a_thousand (characters).
     """
     extractor = Extractor(engine, max_new_tokens=max_new_tokens)
     rows = []
-    for done, length in enumerate(lengths):
+    for done, planted in enumerate(texts):
         if progress:
-            progress("lengths", done, len(lengths))
-        planted = plant(source, documents=each, each=each, length=length, seed=length)  # another seed: nothing is remembered
+            progress("lengths", done, len(texts))
         text = planted.long[0].text
         begun = time.perf_counter()
         extractor.extract(text, planted.labels)
@@ -167,7 +183,7 @@ def compare_lengths(
         windows = len(extractor.windows(text, planted.labels))
         rows.append({"characters": len(text), "windows": windows, "seconds": seconds, "seconds_a_thousand": 1000 * seconds / len(text)})
     if progress:
-        progress("lengths", len(lengths), len(lengths))
+        progress("lengths", len(texts), len(texts))
     return pandas.DataFrame(rows)
 
 

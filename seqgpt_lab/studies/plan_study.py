@@ -11,7 +11,7 @@ from typing import Any
 import pandas
 
 from seqgpt_lab.engine.config import resolve_device, resolve_dtype
-from seqgpt_lab.errors import CapacityError
+from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.display import Prose, plain
@@ -23,14 +23,22 @@ from seqgpt_lab.studies.rigs import Rig
 METRICS = "metrics.json"
 
 
+def first_machine(rigs: Sequence[str]) -> str:
+    """The machine that the grid and the targets are of. Raises OptionError when there is none."""
+    if not rigs:
+        raise OptionError("rigs is []; give at least one machine, a bundled one such as dual-4090 or a .yaml file")
+    return rigs[0]
+
+
 def plan_grid(
     rig: str, batches: Sequence[int], lengths: Sequence[int], output: int, dtype: str, techniques: Sequence[str] = ("plain",)
 ) -> pandas.DataFrame:
     """One row a batch, length, technique and arrangement that fits, as `planner.table` with the technique; what fits nowhere is out.
 
-    Raises CapacityError when nothing fits.
+    Raises OptionError for empty lists, CapacityError when nothing fits.
     """
-    machine, frames, reason = Rig.load(rig), [], "nothing was asked"
+    _check_asked(batches=batches, lengths=lengths, techniques=techniques)
+    machine, frames, reason = Rig.load(rig), [], ""
     for length in lengths:
         for batch in batches:
             for technique in techniques:
@@ -45,7 +53,11 @@ def plan_grid(
 
 
 def about_targets(rig: str, batches: Sequence[int], lengths: Sequence[int], output: int, dtype: str, target: str) -> Prose:
-    """Which arrangement serves the target, at the smallest and the largest batch, and why, or that the batch does not fit."""
+    """Which arrangement serves the target, at the smallest and the largest batch, and why, or that the batch does not fit.
+
+    Raises OptionError for empty lists.
+    """
+    _check_asked(batches=batches, lengths=lengths)
     machine = Rig.load(rig)
     parts = []
     for batch in dict.fromkeys((min(batches), max(batches))):
@@ -55,6 +67,12 @@ def about_targets(rig: str, batches: Sequence[int], lengths: Sequence[int], outp
         except CapacityError as error:
             parts.append(f"Batch {batch}, length {lengths[0]}: does not fit. {plain(str(error))}")
     return Prose("\n\n".join(parts))
+
+
+def _check_asked(**lists: Sequence[int] | Sequence[str]) -> None:
+    empty = [name for name, given in lists.items() if not given]
+    if empty:
+        raise OptionError(f"nothing is asked: {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty; give at least one of each")
 
 
 def compare_machines(rigs: Sequence[str], batch: int, length: int, output: int, dtype: str) -> pandas.DataFrame:

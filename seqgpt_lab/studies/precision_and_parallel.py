@@ -28,7 +28,7 @@ from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Prose, counted
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress, evaluate_kinds
-from seqgpt_lab.studies.sources import Source
+from seqgpt_lab.studies.sources import Source, first
 
 _LOGIT_PROMPTS = 32  # of these the logits are compared number by number
 
@@ -62,12 +62,15 @@ class Arrangement:
 
 
 def prompts_of(model: str | Path, sources: Sequence[Source], limit: int) -> list[Request]:
-    """The prompts an extractor sends for the sources' documents. limit: the first so many documents of each; 0: all."""
+    """The prompts an extractor sends for the sources' documents. limit: the first so many documents of each; 0: all.
+
+    Raises OptionError for a negative limit and when there are no documents, DocumentError and LabelError for files that cannot be used.
+    """
     tokenizer = TextTokenizer.load(find_checkpoint(model).tokenizer)
     requests = []
     for source in sources:
         groups = split_evenly(LabelSet.load(source.labels).phrases)
-        for document in source.load()[: limit or None]:
+        for document in first(source.load(), limit):
             requests += [Request(build_prompt(tokenizer, document.text, phrases).ids) for phrases in groups]
     if not requests:
         raise OptionError("no documents, so no prompts to compare; give sources that hold documents")

@@ -31,7 +31,7 @@ from seqgpt_lab.files import write_json
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.display import Prose, counted, plain
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
-from seqgpt_lab.studies.sources import Source, record_inputs
+from seqgpt_lab.studies.sources import Source, first, record_inputs
 
 PROSE = "business_prose"
 _MOST_LABELS = 12  # a set with more labels is asked, text by text, only for those that the text has
@@ -81,7 +81,7 @@ def held_out(directory: str | Path = "", split: Split = "test", limit: int = 0) 
     limit: the first so many texts of each; 0: all. Raises DocumentError when `directory` holds no known set.
     """
     prose = _prose()
-    sets = [RealSet(PROSE, tuple(prose.load())[: limit or None], LabelSet.load(prose.labels).names, True)]
+    sets = [RealSet(PROSE, tuple(first(prose.load(), limit)), LabelSet.load(prose.labels).names, True)]
     annotated = AnnotatedSets.load(Path(directory), split).sets if directory else ()
     return [*sets, *(real for each in annotated if (real := _real_set(each, limit)).labels)]
 
@@ -96,7 +96,7 @@ def _prose() -> Source:
 
 
 def _real_set(annotated: AnnotatedSet, limit: int) -> RealSet:
-    documents = tuple(_worded(document, annotated) for document in annotated.documents[: limit or None])
+    documents = tuple(_worded(document, annotated) for document in first(annotated.documents, limit))
     found = Counter(entity.label for document in documents for entity in document.gold)
     labels = tuple(label for label, number in found.items() if number >= _FEWEST_VALUES)
     return RealSet(annotated.name, documents, labels, annotated.exhaustive and len(labels) <= _MOST_LABELS)

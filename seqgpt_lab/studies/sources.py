@@ -68,6 +68,13 @@ def find_sources(
     return sources
 
 
+def first(documents: Sequence[Document], limit: int, name: str = "limit") -> list[Document]:
+    """The first `limit` documents; 0: all. name: of the parameter that says how many. Raises OptionError for a negative limit."""
+    if limit < 0:
+        raise OptionError(f"{name} is {limit}; it must be 0 (all documents) or more")
+    return list(documents[: limit or None])
+
+
 def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
     """One row a source: kind, documents (how many), gold values, the fields asked for, the files it is read from."""
     rows = []

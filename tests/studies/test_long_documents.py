@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -15,7 +17,15 @@ from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.windows import Window
 from seqgpt_lab.reports.runner import run_notebook
 from seqgpt_lab.resources import bundled_notebook
-from seqgpt_lab.studies.long_documents import _scores, about_lengths, about_windows, compare_lengths, compare_windows, plant
+from seqgpt_lab.studies.long_documents import (
+    _scores,
+    about_lengths,
+    about_windows,
+    compare_lengths,
+    compare_windows,
+    plant,
+    plant_lengths,
+)
 from seqgpt_lab.studies.sources import Source, find_sources
 from tests.checkpoints import write_random_checkpoint
 
@@ -39,6 +49,19 @@ def test_planted_documents_keep_their_values_in_every_region(source: Source) -> 
         assert {entity.start * 4 // len(document.text) for entity in document.gold} == {0, 1, 2, 3}
     with pytest.raises(OptionError, match="plant fewer"):
         plant(source, documents=8, each=8, length=100)
+
+
+@pytest.mark.parametrize(("documents", "each"), [(0, 2), (-1, 2), (2, 0)])
+def test_nothing_is_not_planted(source: Source, documents: int, each: int) -> None:
+    with pytest.raises(OptionError, match=f"documents is {documents} and each {each}; at least one"):
+        plant(source, documents=documents, each=each, length=1000)
+
+
+@pytest.mark.parametrize(("max_lengths", "overlaps"), [([], [16]), ([256], [])])
+def test_no_windows_are_refused_before_anything_is_read(source: Source, max_lengths: list[int], overlaps: list[int]) -> None:
+    planted = plant(source, documents=2, each=2, length=600)
+    with pytest.raises(OptionError, match=re.escape(f"max_lengths is {max_lengths} and overlaps {overlaps}; give")):
+        compare_windows(cast(Engine, None), planted, max_lengths, overlaps)
 
 
 def test_each_way_of_reading_has_a_row(source: Source, model: Path) -> None:
@@ -66,7 +89,7 @@ def test_edges_and_places_are_told_apart() -> None:
 
 def test_cost_by_length_is_told(source: Source, model: Path) -> None:
     with Engine.load(model, dtype="fp32") as engine:
-        frame = compare_lengths(engine, source, [600, 2400], each=2, max_new_tokens=2)
+        frame = compare_lengths(engine, plant_lengths(source, [600, 2400], each=2), max_new_tokens=2)
     assert frame["characters"].tolist() == [pytest.approx(600, abs=40), pytest.approx(2400, abs=40)]
     frame["seconds_a_thousand"] = [0.5, 0.6]
     assert "a thousand of them takes 0.50 to 0.60 s, in the longest 1.20 times" in str(about_lengths(frame))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from seqgpt_lab.errors import CapacityError
+from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.plan_study import about_targets, compare_machines, plan_grid, write_metrics
 
 # Of 24 GB, prompts of 256 tokens and their answers leave room for some eight hundred in fp16.
@@ -19,6 +19,15 @@ def test_what_does_not_fit_is_out_of_the_grid_and_a_grid_of_nothing_says_why() -
     assert set(plan_grid("dual-4090", [1, HUGE], [256], 40, "fp16")["batch"]) == {1}
     with pytest.raises(CapacityError, match=rf"no batch of \[{HUGE}\] at a length of \[256\] fits dual-4090 in fp16: .* GB too much"):
         plan_grid("dual-4090", [HUGE], [256], 40, "fp16")
+
+
+def test_a_grid_of_nothing_is_refused_by_what_is_empty() -> None:
+    with pytest.raises(OptionError, match="nothing is asked: batches is empty"):
+        plan_grid("dual-4090", [], [256], 40, "fp16")
+    with pytest.raises(OptionError, match="nothing is asked: batches and lengths are empty"):
+        about_targets("dual-4090", [], [], 40, "fp16", "latency")
+    with pytest.raises(OptionError, match="nothing is asked: lengths is empty"):
+        about_targets("dual-4090", [1], [], 40, "fp16", "latency")
 
 
 def test_a_target_is_told_for_each_batch_that_fits() -> None:

@@ -9,7 +9,7 @@ from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.files import sha256_of
-from seqgpt_lab.studies.sources import about_sources, find_sources, record_inputs, source_table
+from seqgpt_lab.studies.sources import about_sources, find_sources, first, record_inputs, source_table
 from tests.checkpoints import write_random_checkpoint
 
 
@@ -63,6 +63,13 @@ def test_the_table_and_the_sentence_count_what_is_in_the_files(folder: Path) -> 
         ["notice", 2, 1, "日期、地点"],
     ]
     assert str(about_sources(sources)).startswith("2 kinds of documents, 4 documents with 2 gold values")
+
+
+def test_a_limit_takes_the_first_documents_and_is_refused_by_its_name_below_0() -> None:
+    documents = [Document(name, "无") for name in "abc"]
+    assert [first(documents, limit) for limit in (0, 2, 5)] == [documents, documents[:2], documents]
+    with pytest.raises(OptionError, match=r"dev_limit is -1; it must be 0 \(all documents\) or more"):
+        first(documents, -1, "dev_limit")
 
 
 def test_columns_of_a_table_called_as_fields_hold_gold(folder: Path, tmp_path: Path) -> None:

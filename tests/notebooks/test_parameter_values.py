@@ -1,0 +1,54 @@
+"""Values of parameters that leave nothing to do: what a notebook's cells make of them, without a kernel and before any model is loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pandas
+import pytest
+
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.lint import lint
+from seqgpt_lab.reports.parameters import declared_parameters, read_notebook
+from seqgpt_lab.resources import bundled_notebook
+from seqgpt_lab.studies.display import table
+
+
+def run_first_cell(name: str, **given: Any) -> list[Any]:
+    """What the notebook's first code cell after its parameters shows, with these values and the defaults of the others."""
+    path = bundled_notebook(name)
+    notebook = read_notebook(path)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"][1]
+    shown: list[Any] = []
+    values = {parameter: declared.default for parameter, declared in declared_parameters(notebook, path.name).items()}
+    exec(code, {**values, **given, "display": lambda *what: shown.extend(what)})
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("02_label_phrasing.ipynb", {"dev_limit": -1}, "dev_limit is -1; it must be 0"),
+        ("02_label_phrasing.ipynb", {"test_limit": -1}, "test_limit is -1; it must be 0"),
+        ("03_preprocessing.ipynb", {"limit": -1}, "limit is -1; it must be 0"),
+        ("05_rig_planner.ipynb", {"rigs": []}, "rigs is []; give at least one machine"),
+        ("05_rig_planner.ipynb", {"lengths": []}, "lengths is empty"),
+        ("09_long_documents.ipynb", {"documents": -1}, "documents is -1 and each 12"),
+        ("09_long_documents.ipynb", {"each": 0}, "documents is 24 and each 0"),
+        ("09_long_documents.ipynb", {"lengths": []}, "lengths is []; give the characters"),
+        ("10_real_text.ipynb", {"limit": -1}, "limit is -1; it must be 0"),
+    ],
+)
+def test_what_leaves_nothing_to_do_is_refused_by_name(name: str, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(told)):
+        run_first_cell(name, **given)
+
+
+def test_labels_without_a_fault_are_told_from_those_with_one() -> None:
+    """The tour's lint: its cell ends in an expression."""
+    path = bundled_notebook("00_tour.ipynb")
+    (cell,) = [cell.source for cell in read_notebook(path).cells if cell.cell_type == "code" and "lint(badly_typed)" in cell.source]
+    names = {"pandas": pandas, "lint": lint, "table": table}
+    faultless, faulty = (str(eval(cell, {**names, "badly_typed": typed}).html) for typed in ("姓名,年龄", "姓名,关键信息"))
+    assert "<th>reason</th>" in faultless and "vague" not in faultless and "vague" in faulty

@@ -249,8 +249,8 @@ def write_metrics(run_dir: str | Path, precisions: pandas.DataFrame, arrangement
         write_json(Path(run_dir) / METRICS, found)
 
 
-def about_prompts(requests: Sequence[Request], limit: int = 0) -> Prose:
-    """How many prompts, of which documents (limit as in `prompts_of`), and how long, in a sentence."""
+def about_prompts(requests: Sequence[Request]) -> Prose:
+    """How many prompts, and how long, in a sentence."""
     lengths = [len(request.prompt_ids) for request in requests]
     return Prose(
         f"{counted(len(requests), 'prompt')} of {min(lengths)} to {max(lengths)} tokens, {sum(lengths) / len(lengths):.0f} on average."

@@ -75,11 +75,14 @@ def first(documents: Sequence[Document], limit: int, name: str = "limit") -> lis
     return list(documents[: limit or None])
 
 
-def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
-    """One row a source: kind, documents (how many), gold values, the fields asked for, the files it is read from."""
+def source_table(sources: Iterable[Source], limit: int = 0) -> pandas.DataFrame:
+    """One row a source: kind, documents (how many are used), gold values in these, the fields asked for, the files it is read from.
+
+    limit: only the first so many documents of each are used; 0: all. Raises OptionError for a negative limit.
+    """
     rows = []
     for source in sources:
-        documents, label_set = source.load(), LabelSet.load(source.labels)
+        documents, label_set = first(source.load(), limit), LabelSet.load(source.labels)
         rows.append(
             {
                 "kind": source.kind,
@@ -93,14 +96,21 @@ def source_table(sources: Iterable[Source]) -> pandas.DataFrame:
     return pandas.DataFrame(rows)
 
 
-def about_sources(sources: Sequence[Source]) -> Prose:
-    """What is about to be evaluated, in a sentence."""
-    gold = {source.kind: [len(document.gold) for document in source.load()] for source in sources}
-    documents, values = sum(map(len, gold.values())), sum(map(sum, gold.values()))
-    fewest = min(gold, key=lambda kind: sum(gold[kind]))
+def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
+    """What is about to be evaluated, in a sentence. limit as in `source_table`, whose errors it raises."""
+    loaded = {source.kind: source.load() for source in sources}
+    gold = {kind: sum(len(document.gold) for document in first(documents, limit)) for kind, documents in loaded.items()}
+    used, there = sum(len(first(documents, limit)) for documents in loaded.values()), sum(map(len, loaded.values()))
+    if used == there:
+        which = counted(there, "document")
+    elif len(loaded) == 1:
+        which = f"the first {used:,} of {counted(there, 'document')}"
+    else:
+        which = f"{used:,} of {counted(there, 'document')} (at most the first {limit:,} of each kind)"
+    fewest = min(gold, key=lambda kind: gold[kind])
     return Prose(
-        f"{counted(len(gold), 'kind')} of documents, {counted(documents, 'document')} with {counted(values, 'gold value')}; "
-        f"fewest in {plain(fewest)} ({sum(gold[fewest])})."
+        f"{counted(len(loaded), 'kind')} of documents, {which} with {counted(sum(gold.values()), 'gold value')}; "
+        f"fewest in {plain(fewest)} ({gold[fewest]})."
     )
 
 

@@ -45,6 +45,19 @@ def test_what_leaves_nothing_to_do_is_refused_by_name(name: str, given: dict[str
         run_first_cell(name, **given)
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("02_label_phrasing.ipynb", {"dev_limit": 2, "test_limit": 3}, "the first 3 of 60 documents"),
+        ("03_preprocessing.ipynb", {"limit": 3}, "the first 3 of 60 documents"),
+        ("06_evaluation.ipynb", {"limit": 3}, "24 of 480 documents (at most the first 3 of each kind)"),
+        ("09_long_documents.ipynb", {}, "the first 24 of 30 documents"),
+    ],
+)
+def test_what_is_read_counts_what_is_read(name: str, given: dict[str, Any], told: str) -> None:
+    assert [what for what in run_first_cell(name, **given) if told in str(what)]
+
+
 def test_labels_without_a_fault_are_told_from_those_with_one() -> None:
     """The tour's lint: its cell ends in an expression."""
     path = bundled_notebook("00_tour.ipynb")

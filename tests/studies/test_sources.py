@@ -55,7 +55,7 @@ def test_what_is_missing_is_named(arguments: dict[str, list[str]], error: type[E
         find_sources(**arguments)  # type: ignore[arg-type]
 
 
-def test_the_table_and_the_sentence_count_what_is_in_the_files(folder: Path) -> None:
+def test_the_table_and_the_sentence_count_what_is_used(folder: Path) -> None:
     sources = find_sources([folder / "resume.jsonl", folder / "notice.jsonl"], labels=folder)
     frame = source_table(sources)
     assert frame[["kind", "documents", "gold values", "fields"]].values.tolist() == [
@@ -63,6 +63,15 @@ def test_the_table_and_the_sentence_count_what_is_in_the_files(folder: Path) -> 
         ["notice", 2, 1, "日期、地点"],
     ]
     assert str(about_sources(sources)).startswith("2 kinds of documents, 4 documents with 2 gold values")
+    assert str(about_sources(sources, 1)).startswith(
+        "2 kinds of documents, 2 of 4 documents (at most the first 1 of each kind) with 2 gold values"
+    )
+    assert str(about_sources(sources, 2)) == str(about_sources(sources)) and "the first 1 of 2 documents" in str(
+        about_sources(sources[:1], 1)
+    )
+    assert source_table(sources, 1)[["documents", "gold values"]].values.tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(OptionError, match="limit is -1"):
+        about_sources(sources, -1)
 
 
 def test_a_limit_takes_the_first_documents_and_is_refused_by_its_name_below_0() -> None:

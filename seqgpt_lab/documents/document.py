@@ -27,7 +27,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with the entities people marked in it; `gold` is in the order of the file, spans may overlap.
+    """A text with the entities that are marked in it; `gold` is in the order of the file, spans may overlap.
 
     Raises DocumentError when an entity's offsets do not enclose its text.
     """

@@ -97,7 +97,7 @@ def source_table(sources: Iterable[Source], limit: int = 0) -> pandas.DataFrame:
 
 
 def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
-    """What is about to be evaluated, in a sentence. limit as in `source_table`, whose errors it raises."""
+    """What is about to be evaluated, and whether it was made up, in sentences. limit as in `source_table`, whose errors it raises."""
     loaded = {source.kind: source.load() for source in sources}
     gold = {kind: sum(len(document.gold) for document in first(documents, limit)) for kind, documents in loaded.items()}
     used, there = sum(len(first(documents, limit)) for documents in loaded.values()), sum(map(len, loaded.values()))
@@ -110,8 +110,18 @@ def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
     fewest = min(gold, key=lambda kind: gold[kind])
     return Prose(
         f"{counted(len(loaded), 'kind')} of documents, {which} with {counted(sum(gold.values()), 'gold value')}; "
-        f"fewest in {plain(fewest)} ({gold[fewest]})."
+        f"fewest in {plain(fewest)} ({gold[fewest]}).{_made_up(sources)}"
     )
+
+
+def _made_up(sources: Sequence[Source]) -> str:
+    """A sentence on those that come with the lab: who reads a score on a page cannot see that nobody ever wrote these documents."""
+    folder = bundled("documents").resolve()
+    kinds = [source.kind for source in sources if folder in source.documents.resolve().parents]
+    if not kinds:
+        return ""
+    which = "These documents" if len(kinds) == len(sources) else f"The documents of {', '.join(map(plain, kinds))}"
+    return f" {which} come with the lab: a program made them and marked the values in them, nobody collected them."
 
 
 def record_inputs(run_dir: str | Path, engine: Engine, sources: Iterable[Source], others: Iterable[Path] = ()) -> None:

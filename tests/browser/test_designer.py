@@ -136,7 +136,7 @@ def a_sample_is_run(visit: Visit) -> float:
         milliseconds: float = visit.page.evaluate(CLICK_TO_MARKS)
         visit.at("status").filter(has_text="of 8 fields found").wait_for()
     visit.show("Values")
-    assert visit.at("values").locator("th").all_inner_texts() == ["field", "value", "confidence", "marked by people"]
+    assert visit.at("values").locator("th").all_inner_texts() == ["field", "value", "confidence", "expected"]
     assert milliseconds < 5_000
     return milliseconds
 

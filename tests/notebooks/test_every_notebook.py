@@ -47,5 +47,11 @@ def test_a_run_of_a_notebook_that_loads_a_model_names_model_and_data(path: Path)
     assert ("record_inputs(run_dir, engine" in code or "record_read(run_dir, engine" in code) == leaves_a_record
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_page_says_that_people_marked_what_a_program_made(path: Path) -> None:
+    prose = "".join(cell.source for cell in read_notebook(path).cells if cell.cell_type == "markdown")
+    assert "people marked" not in prose and "marked by people" not in prose
+
+
 def test_all_notebooks_are_there() -> None:
     assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(11)]

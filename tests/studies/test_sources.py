@@ -74,6 +74,17 @@ def test_the_table_and_the_sentence_count_what_is_used(folder: Path) -> None:
         about_sources(sources, -1)
 
 
+def test_a_page_says_which_documents_a_program_made(folder: Path) -> None:
+    own, resume, invoice = *find_sources([folder / "notice.jsonl"], labels=folder), *find_sources(kinds=["resume", "invoice"])
+    assert "program" not in str(about_sources([own]))
+    assert "). These documents come with the lab: a program made them" in str(about_sources([resume, invoice]))
+    assert "). The documents of resume, invoice come with the lab: a program made them" in str(about_sources([resume, own, invoice]))
+    copied = folder / "resume.jsonl"
+    copied.unlink()
+    copied.symlink_to(resume.documents)
+    assert "a program made them" in str(about_sources(find_sources([copied])))
+
+
 def test_a_limit_takes_the_first_documents_and_is_refused_by_its_name_below_0() -> None:
     documents = [Document(name, "无") for name in "abc"]
     assert [first(documents, limit) for limit in (0, 2, 5)] == [documents, documents[:2], documents]

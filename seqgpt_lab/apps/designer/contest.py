@@ -46,7 +46,7 @@ def compare_on_documents(
     fields = tuple(name for name in first.names if name in second.names and name in gold)
     if not fields:
         raise LabelError(
-            f"A asks for {'、'.join(first.names)}, B for {'、'.join(second.names)}, and people marked {'、'.join(gold) or 'nothing'}: "
+            f"A asks for {'、'.join(first.names)}, B for {'、'.join(second.names)}, and marked are {'、'.join(gold) or 'none at all'}: "
             "no field is in all three, so nothing can be compared; to ask for a field in other words write it as field→phrase, "
             f"for example {gold[0] if gold else '邮箱'}→email"
         )

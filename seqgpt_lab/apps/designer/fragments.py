@@ -31,13 +31,13 @@ def marks(trial: Trial) -> str:
 
 
 def values(trial: Trial, document: Document) -> str:
-    """A table: field, values and confidences of A (and of B), and what people marked where the text is a labelled sample."""
+    """A table: field, values and confidences of A (and of B), and what is expected where the text is a labelled sample."""
     fields = list(dict.fromkeys(field.label for extraction in trial.extractions for field in extraction.fields))
     several = len(trial.extractions) > 1
     heads = [f"{part} {name}".strip() for name in (SETS if several else ("",)) for part in ("value", "confidence")]
     rows = [[name, *(cell for extraction in trial.extractions for cell in _cells(extraction, name))] for name in fields]
     if document.gold:
-        heads.append("marked by people")
+        heads.append("expected")
         gold = {name: [entity.text for entity in document.gold if entity.label == name] for name in fields}
         rows = [[*row, " | ".join(gold[row[0]]) or "-"] for row in rows]
     return table(["field", *heads], rows)

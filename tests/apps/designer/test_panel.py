@@ -52,16 +52,16 @@ def click(designer: Designer, name: str) -> str:
 def test_a_run_shows_marks_values_and_the_raw_answer(designer: Designer) -> None:
     assert click(designer, "Run").startswith("2 of 2 fields found in ")
     assert [mark.contents[0] for mark in BeautifulSoup(designer.marks.value, "html.parser")("mark")] == ["张伟", "35岁"]
-    assert "0.90" in designer.values.value and "marked by people" not in designer.values.value
+    assert "0.90" in designer.values.value and "expected" not in designer.values.value
     assert "raw &lt;b&gt;answer" in designer.raw.value
     assert len(designer.history.options) == 1 and not designer.run_button.disabled and designer.stop_button.disabled
 
 
-def test_a_sample_is_shown_with_what_people_marked(designer: Designer) -> None:
+def test_a_sample_is_shown_with_what_is_expected(designer: Designer) -> None:
     assert click(designer, "Sample") == "sample s0"
     assert designer.text.value == f"0号：{TEXT}"
     click(designer, "Run")
-    assert "marked by people" in designer.values.value
+    assert "expected" in designer.values.value
 
 
 def test_typing_labels_lints_them_at_once_and_a_fix_is_one_click(designer: Designer) -> None:

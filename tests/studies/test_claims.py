@@ -80,6 +80,39 @@ def test_what_the_hardware_rules_out() -> None:
     }
 
 
+def estimates_times(rig: Rig, factor: float) -> Rig:
+    """The rig with every figure that is an estimate so many times what it is."""
+    figures = {name: getattr(rig, name) for name in rig.uncertain}
+    changed = {
+        name: {dtype: one * factor for dtype, one in figure.items()} if isinstance(figure, dict) else figure * factor
+        for name, figure in figures.items()
+    }
+    return replace(rig, **changed)
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.5, 3.0, 10.0])
+def test_what_is_impossible_rests_on_no_estimate(factor: float) -> None:
+    changed = estimates_times(RIG, factor)
+    ruled_out = {}
+    for claim in load_claims():
+        if claim.prediction != "none":
+            before, after = (PREDICTIONS[claim.prediction](rig, claim.claimed) for rig in (RIG, changed))
+            assert before.impossible == after.impossible
+            ruled_out[claim.id] = bool(before.impossible)
+    assert {name for name, impossible in ruled_out.items() if impossible} == {"memory", "throughput"}
+    guessed = replace(RIG, basis={**RIG.basis, "memory_bytes": "estimate: what such cards have"})
+    assert not PREDICTIONS["memory"](guessed, {"one_card_GB": 28.0}).impossible
+
+
+def test_how_slowly_embeddings_would_have_to_be_looked_up_is_told() -> None:
+    """3.2 times: looking up takes 2.2 times what 16 prompts of 512 ids take at the published FLOP/s, to move 1,024 numbers an id twice."""
+    products = 2 * 12 * 1024**2 * 24 * 16 * 512 / RIG.published["fp16"]
+    rate = 2 * 16 * 512 * 1024 * 2 / (2.2 * products)
+    told = PREDICTIONS["embedding-cache"](RIG, {"factor": 3.2}).text
+    assert f"looked up at {rate / 1e9:.2g} GB/s or less, {rate / RIG.published['bandwidth']:.2%} of the bandwidth" in told
+    assert "published" not in PREDICTIONS["embedding-cache"](replace(RIG, published={}), {"factor": 3.2}).text
+
+
 def test_no_plan_beats_the_published_figures() -> None:
     for technique in ("plain", "drafted"):
         work = Workload.of(16, 512, 40, technique)

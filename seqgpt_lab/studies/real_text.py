@@ -1,4 +1,4 @@
-"""Scores extractors on real and hand-written text that the embedded model never saw, label by label with intervals; draws nothing.
+"""Scores extractors on real and hand-written text that the embedded model was not trained on, label by label with intervals; draws nothing.
 
 Values are compared as sets of strings: the sets mark which values a text has, not always which of two equal mentions is meant.
 """
@@ -21,7 +21,9 @@ from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import AnnotatedSet, AnnotatedSets, annotated_files
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.embedded.corpus.questions import written
+from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.resampling import Outcomes
 from seqgpt_lab.evaluation.significance import judge
@@ -34,6 +36,8 @@ from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source, first, record_inputs
 
 PROSE = "business_prose"
+# Parts of the annotated sets that were kept out of training.
+_HELD_OUT: Mapping[str, Split] = {"dev": "dev", "test": "test"}
 _MOST_LABELS = 12  # a set with more labels is asked, text by text, only for those that the text has
 _RESAMPLES = 2000
 _FEWEST_VALUES = 10  # a label with fewer in an annotated set is not scored: its interval would be the whole range
@@ -66,7 +70,10 @@ class ModelReader:
 
 @dataclass(frozen=True, slots=True)
 class RealSet:
-    """Texts of one source, never trained on. whole: every label is asked of every text; else each text for the labels that it has."""
+    """Texts of one source that the embedded model was not trained on; without labels, nothing of them is scored.
+
+    whole: every label is asked of every text; else each text for the labels that it has.
+    """
 
     name: str
     documents: tuple[Document, ...]
@@ -74,16 +81,19 @@ class RealSet:
     whole: bool
 
 
-def held_out(directory: str | Path = "", split: Split = "test", limit: int = 0) -> list[RealSet]:
+def held_out(directory: str | Path = "", split: str = "test", limit: int = 0) -> list[RealSet]:
     """The bundled hand-written prose, and the held-out part of every annotated set under `directory` (none when empty), there labels of
-    ten values or more.
+    ten values or more; a set may have none.
 
-    limit: the first so many texts of each; 0: all. Raises DocumentError when `directory` holds no known set.
+    limit: the first so many texts of each; 0: all. Raises OptionError for a negative limit and for a split that was not held out,
+    DocumentError when `directory` holds no known set.
     """
+    if split not in _HELD_OUT:
+        raise OptionError(f"split is {split!r}; of the annotated sets, dev and test were held out when the embedded model was trained")
     prose = _prose()
     sets = [RealSet(PROSE, tuple(first(prose.load(), limit)), LabelSet.load(prose.labels).names, True)]
-    annotated = AnnotatedSets.load(Path(directory), split).sets if directory else ()
-    return [*sets, *(real for each in annotated if (real := _real_set(each, limit)).labels)]
+    annotated = AnnotatedSets.load(Path(directory), _HELD_OUT[split]).sets if directory else ()
+    return [*sets, *(_real_set(each, limit) for each in annotated)]
 
 
 def record_read(run_dir: str | Path, engine: Engine, directory: str | Path = "") -> None:
@@ -165,9 +175,9 @@ def _f1(right: NDArray[np.float64], wrong: NDArray[np.float64], missed: NDArray[
 
 
 def compare_readers(readers: Sequence[Reader], sets: Sequence[RealSet], progress: Progress | None = None) -> pandas.DataFrame:
-    """`label_rows` of every reader and set; for readers after the first also p, of their F1 differing from the first's (paired)."""
+    """`label_rows` of every reader and set with labels; for readers after the first also p, of their F1 differing from its (paired)."""
     frames = []
-    for real in sets:
+    for real in (each for each in sets if each.labels):
         first, *others = [score(reader, real, progress) for reader in readers]
         frames.append(label_rows(real, first))
         for other in others:
@@ -188,11 +198,22 @@ def _read_by(outcomes: Outcomes, real: RealSet) -> list[str]:
     return [label for label, number in zip(real.labels, given, strict=True) if number]
 
 
-def about_sets(sets: Sequence[RealSet]) -> Prose:
-    """How many texts of how many sources, in a sentence."""
-    texts = sum(len(real.documents) for real in sets)
-    asked = "; the annotated sets are not here, so only the bundled prose is read" if len(sets) == 1 else ""
-    return Prose(f"{texts:,} texts of {len(sets)} sources, none of them trained on{asked}.")
+def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
+    """How many texts of how many sources, whether the model was trained on them, and what is not scored and why, in sentences.
+
+    Raises CheckpointError for a model that cannot be used.
+    """
+    scored, left_out = [real for real in sets if real.labels], [real for real in sets if not real.labels]
+    text = f"{counted(sum(len(real.documents) for real in scored), 'text')} of {counted(len(scored), 'source')}, "
+    text += "not trained on by the embedded model"
+    if find_checkpoint(model).directory.resolve() != find_checkpoint("tiny").directory.resolve():
+        text += f"; whether {plain(model)} was, is not known"
+    if len(sets) == 1:
+        text += ". No folder of annotated sets was given, so only the bundled prose is read"
+    if left_out:
+        names = ", ".join(f"{plain(real.name)} ({counted(len(real.documents), 'text')})" for real in left_out)
+        text += f". Not scored, for none of their labels has {_FEWEST_VALUES} values in the texts read: {names}"
+    return Prose(f"{text}.")
 
 
 def about_scores(frame: pandas.DataFrame) -> Prose:

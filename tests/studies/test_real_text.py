@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,15 @@ import pytest
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.errors import OptionError
+from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.lac_peer import LacReader
 from seqgpt_lab.studies.real_text import (
     RealSet,
     Values,
     about_scores,
+    about_sets,
     compare_readers,
     f1_interval,
     held_out,
@@ -114,6 +118,24 @@ def test_an_annotated_set_is_asked_with_words_and_only_for_labels_it_has_enough_
     _, real = held_out(tmp_path)
     found = {entity.text for document in real.documents for entity in document.gold if entity.label == "收购方"}
     assert real.labels == ("收购方",) and found == {"甲方"} and 15 < len(real.documents) < 70
+    assert [(each.name, each.labels) for each in held_out(tmp_path, limit=9)[1:]] == [("fewfc_finance_event", ())]
+
+
+def test_only_parts_that_were_held_out_are_read() -> None:
+    with pytest.raises(OptionError, match="split is 'train'; of the annotated sets, dev and test were held out"):
+        held_out(split="train")
+
+
+def test_a_set_without_a_label_of_enough_values_is_not_scored_and_named(tmp_path: Path) -> None:
+    sets = [real_set(), RealSet("few", real_set().documents[:1], (), True)]
+    frame = compare_readers([Scripted("x", {"人名": frozenset({"王芳"})})], sets)
+    assert set(frame["set"]) == {"s"}
+    told = "2 texts of 1 source, not trained on by the embedded model"
+    assert str(about_sets(sets, "tiny")) == f"{told}. Not scored, for none of their labels has 10 values in the texts read: few (1 text)."
+    alone = f"{told}. No folder of annotated sets was given, so only the bundled prose is read."
+    assert str(about_sets(sets[:1], "tiny")) == str(about_sets(sets[:1], bundled("models", "seqgpt-tiny"))) == alone
+    other = write_random_checkpoint(tmp_path / "other")
+    assert re.search(f"{told}; whether .*other was, is not known\\. No folder", str(about_sets(sets[:1], other)))
 
 
 def test_lac_reads_people_and_organisations_and_nothing_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import re
 import shlex
@@ -19,6 +20,7 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.batch_length import SCENARIOS, cell_name
+from seqgpt_lab.studies.display import counted
 from seqgpt_lab.studies.models import trained_in
 from seqgpt_lab.studies.planner import SEQGPT_560M
 from seqgpt_lab.studies.precision_and_parallel import agreement, prompts_of
@@ -113,7 +115,7 @@ def _of_run(folder: Path) -> list[Record]:
     if run.get("status") != "completed":
         raise ClaimError(f"{folder} is a run that is {run.get('status')!r}, not completed; its numbers are not used")
     machine = run.get("machine", {})
-    words = "".join(f" -p {name} {_typed(run['parameters'][name])}" for name in run.get("given", []) if name != "run_dir")
+    words = _as_typed({name: run["parameters"][name] for name in run.get("given", []) if name != "run_dir"})
     model = (run.get("model") or {}).get("source", "tiny")
     on_the_rig = sum(_RIG_CARD in name for name in machine.get("gpus", [])) >= 2
     weights = str((run.get("model") or {}).get("sha256", {}).get("model.safetensors", ""))[:8]
@@ -136,9 +138,10 @@ def _of_run(folder: Path) -> list[Record]:
     ]
 
 
-def _typed(value: object) -> str:
-    """A parameter as it is typed in a shell."""
-    return shlex.quote(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+def _as_typed(parameters: Mapping[str, object]) -> str:
+    """Parameters as they are typed in a shell, a blank before each."""
+    values = {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in parameters.items()}
+    return "".join(f" -p {name} {shlex.quote(value)}" for name, value in values.items())
 
 
 def _of_benchmark(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
@@ -247,19 +250,23 @@ def _f1(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def measure_determinism(model: str, sources: Sequence[Source], *, limit: int, dtype: str = "auto") -> Record:
-    """Generate the same batches twice in one process and compare token by token; the claim is about the same machine and batch."""
+def measure_determinism(model: str, sources: Sequence[Source], *, limit: int, kinds: Sequence[str] = ()) -> Record:
+    """Generate the same batches twice in one process and compare token by token; the claim is about the same machine and batch.
+
+    kinds: as the notebook was given them, for the command that makes this measurement again. Raises as `prompts_of` and `Engine.load` do.
+    """
     requests = prompts_of(model, sources, limit)
-    with Engine.load(model, dtype=dtype) as engine:
+    with Engine.load(model) as engine:
         first, second = engine.generate(requests), engine.generate(requests)
         kind, device = str(engine.dtype).removeprefix("torch."), str(engine.device)
     same = agreement(second, first)["same_answers"]
+    given = {"model": model, **({"kinds": list(kinds)} if kinds else {}), "limit": limit}
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Record(
         claim="determinism",
         found=f"{same:.1%} of {len(requests)} answers the same twice ({kind} on {device})",
-        machine=describe(platform.machine(), torch.get_num_threads(), gpus) + f", model {model}",
-        command=f"seqgpt-lab run notebooks/07_claims.ipynb -p model {model} -p limit {limit}",
+        machine=describe(platform.machine(), len(os.sched_getaffinity(0)), gpus) + f", model {model}",
+        command=f"seqgpt-lab run notebooks/07_claims.ipynb{_as_typed(given)}",
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         applies=True,
         holds=same == 1.0,
@@ -268,4 +275,4 @@ def measure_determinism(model: str, sources: Sequence[Source], *, limit: int, dt
 
 def describe(cpu: str, cores: int, gpus: Sequence[str]) -> str:
     """A machine in words, its cards first; `no GPU` where there is none, so that no figure of a CPU is taken for one of a card."""
-    return f"{' + '.join(gpus) if gpus else 'no GPU'}, {cpu} ({cores} cores)"
+    return f"{' + '.join(gpus) if gpus else 'no GPU'}, {cpu} ({counted(cores, 'core')})"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,15 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
-from seqgpt_lab.studies.claim_records import Record, load_records
+from seqgpt_lab.studies.claim_records import Record, load_records, measure_determinism
 from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims, write_metrics
+from seqgpt_lab.studies.display import counted
 from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.passes import Workload
 from seqgpt_lab.studies.planner import SEQGPT_560M, plan
 from seqgpt_lab.studies.rigs import Rig
+from seqgpt_lab.studies.sources import find_sources
+from tests.checkpoints import write_random_checkpoint
 
 RIG = Rig.load("dual-4090")
 IDS = {
@@ -271,6 +276,21 @@ def test_a_run_of_the_claims_notebook_can_be_read_again(tmp_path: Path) -> None:
     findings = judge(load_claims(), [record("storage")], RIG)
     write_metrics(tmp_path, findings)
     assert load_records([tmp_path / "metrics.json"])[-1] == record("storage")
+
+
+def test_the_command_of_a_measurement_can_be_typed_as_it_stands(tmp_path: Path) -> None:
+    model = str(write_random_checkpoint(tmp_path / "a model", layers=1))
+    found = measure_determinism(model, find_sources(kinds=["resume"], split="dev"), limit=1, kinds=["resume"])
+    given = ["-p", "model", model, "-p", "kinds", '["resume"]', "-p", "limit", "1"]
+    assert shlex.split(found.command) == ["seqgpt-lab", "run", "notebooks/07_claims.ipynb", *given]
+    assert f"({counted(len(os.sched_getaffinity(0)), 'core')}), model" in found.machine and found.holds
+
+
+def test_a_machines_cores_are_not_the_threads_it_runs_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(12)))
+    model = str(write_random_checkpoint(tmp_path / "model", layers=1))
+    found = measure_determinism(model, find_sources(kinds=["resume"], split="dev"), limit=1)
+    assert "(12 cores), model" in found.machine and "-p kinds" not in found.command
 
 
 def test_committed_records_are_of_machines_without_a_gpu() -> None:

@@ -55,13 +55,13 @@ def _throughput(rig: Rig, claimed: Mapping[str, float]) -> Prediction:
     if not {"bandwidth", "fp16"} <= rig.published.keys():
         return Prediction(f"{plain:.0f} documents/s with one id a pass, {quick:.0f} with drafts and grounding, for {_OUTPUT} ids")
     most = work.batch * rig.devices / floor_seconds(rig, work)
-    text = (
-        f"{plain:.0f} documents/s with one id a pass, {quick:.0f} with drafts and grounding, for {_OUTPUT} ids; one a pass cannot exceed "
-        f"{most:.0f} by the published figures"
-    )
     claim = claimed["documents_a_second"]
     left = work.batch * rig.devices / claim - floor_seconds(rig, replace(work, passes=1))
     ids = max(0, int(left * rig.published["bandwidth"] / Machine(rig, SEQGPT_560M, "fp16").weight_bytes))
+    text = (
+        f"{plain:.0f} documents/s with one id a pass, {quick:.0f} with drafts and grounding, for {_OUTPUT} ids; one a pass cannot exceed "
+        f"{most:.0f} by the published figures, which at {claim:g} documents/s leave {ids} ids an answer"
+    )
     why = (
         f"at {claim:g} documents/s the published bandwidth and FLOP/s of {rig.devices} card(s) leave {ids} ids an answer, one a pass, "
         f"as the article decodes; three labels with their values take more than {_FEWEST_IDS}"
@@ -70,9 +70,12 @@ def _throughput(rig: Rig, claimed: Mapping[str, float]) -> Prediction:
 
 
 def floor_seconds(rig: Rig, work: Workload) -> float:
-    """Least time of a batch on one card of the rig: its published figures fully used, nothing else counted."""
+    """Least time of a batch on one card of the rig: its published figures fully used, nothing else counted.
+
+    Nor the last layer for the prompt, of which only the last position's answer is wanted.
+    """
     machine = Machine(rig, SEQGPT_560M, "fp16")
-    layers = SEQGPT_560M.layers * machine.layer_bytes
+    layers = (SEQGPT_560M.layers - 1) * machine.layer_bytes
     tokens, item = work.batch * work.length, ITEM_BYTES["fp16"]
     prompt = max(machine.weight_bytes / rig.published["bandwidth"], 2 * tokens * layers / item / rig.published["fp16"])
     return prompt + (work.passes - 1) * machine.weight_bytes / rig.published["bandwidth"]

@@ -34,28 +34,28 @@ _RECORDS = (*LINES, ".json")
 _LISTED_PROBLEMS = 20
 
 
-def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = ()) -> Reading:
+def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = (), complete: bool = True) -> Reading:
     """The documents of a file or folder. kind: one of FORMATS; empty: by the name's ending, for JSON by all records.
 
-    gold: labels whose values a table may have in columns of that name. Raises OptionError for an unknown kind, DocumentError for
-    what cannot be read or told.
+    gold: labels whose values a table has in columns of that name. complete: it must have all of those columns; otherwise those that it
+    has are taken. Raises OptionError for an unknown kind, DocumentError for what cannot be read or told.
     """
     chosen = kind or detect(path)
     if chosen == "table":
-        return read_table(path, Columns(perhaps=tuple(gold)))
+        return read_table(path, Columns(labels=tuple(gold)) if complete else Columns(perhaps=tuple(gold)))
     if chosen not in _READERS:
         raise OptionError(f"there is no document format {chosen!r}; there are {', '.join(FORMATS)}")
     return _READERS[chosen](path)
 
 
-def load_documents(path: str | Path, *, strict: bool = True, gold: Sequence[str] = ()) -> list[Document]:
+def load_documents(path: str | Path, *, strict: bool = True, gold: Sequence[str] = (), complete: bool = True) -> list[Document]:
     """The documents of a file in any format the lab reads, or of a folder of .txt files; `read_documents` tells them apart.
 
     Lines that break the format raise a DocumentError that lists them; with strict=False they are left out and listed in a
-    UserWarning instead (`read_documents` returns them as values). gold: as `read_documents` takes it. Also raises DocumentError for a
-    missing file or another suffix.
+    UserWarning instead (`read_documents` returns them as values). gold, complete: as `read_documents` takes them. Also raises
+    DocumentError for a missing file or another suffix.
     """
-    reading = read_documents(path, gold=gold)
+    reading = read_documents(path, gold=gold, complete=complete)
     if reading.problems:
         listing = _listing(path, reading)
         if strict:

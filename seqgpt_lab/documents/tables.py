@@ -70,13 +70,18 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
 
 def _choose(path: str | Path, names: Sequence[str], wanted: Columns) -> Columns:
     text = wanted.text or next((name for name in TEXT_COLUMNS if name in names), "")
+    there = quoted(", ".join(names))
     if text not in names:
-        raise DocumentError(
-            f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {quoted(', '.join(names))}: name the text's"
-        )
-    missing = [name for name in (*wanted.labels, *([wanted.id] if wanted.id else [])) if name not in names]
+        raise DocumentError(f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {there}: name the text's")
+    if wanted.id and wanted.id not in names:
+        raise DocumentError(f"{path} has no column {wanted.id}; there are {there}: name the ids'")
+    missing = [name for name in wanted.labels if name not in names]
     if missing:
-        raise DocumentError(f"{path} has no columns {', '.join(missing)}; there are {quoted(', '.join(names))}")
+        # Without this every answer for such a field would count as wrong, and nothing would say why.
+        raise DocumentError(
+            f"{path} has no column of gold values for {', '.join(missing)}; there are {there}: call the columns as the fields, "
+            "or leave a field without gold out of the label set"
+        )
     labels = (*wanted.labels, *(name for name in wanted.perhaps if name in names and name not in wanted.labels))
     return Columns(text, wanted.id or next((name for name in ID_COLUMNS if name in names), ""), labels)
 

@@ -109,6 +109,8 @@ def test_a_file_that_is_standard_input_is_no_output(data: list[str]) -> None:
     ("words", "message"),
     [
         (("empty.jsonl", "--labels", "set.yaml"), "empty.jsonl holds no document to evaluate"),
+        (("bare.jsonl", "--labels", "set.yaml"), "none of the 1 documents in bare.jsonl has gold, so nothing can be scored"),
+        (("table.csv", "--labels", "set.yaml"), "table.csv has no column of gold values for 年龄; there are ⟪text, 姓名, 岁数⟫"),
         (("data.txt", "--labels", "set.yaml"), "a text file holds no labelled documents"),
         (("data.jsonl", "--labels", "none.yaml"), "none.yaml cannot be read"),
         (("data.jsonl", "--labels", "set.yaml", "--output", "none/scores.json"), "name a file in a folder that exists"),
@@ -118,6 +120,8 @@ def test_what_cannot_work_is_told_before_a_model_is_loaded(
     invoke: Invoke, scripted: ScriptedEngine, data: list[str], words: tuple[str, ...], message: str
 ) -> None:
     Path("empty.jsonl").touch()
+    Path("bare.jsonl").write_text('{"text": "张伟35"}', encoding="utf-8")
+    Path("table.csv").write_text("text,姓名,岁数\n张伟35,张伟,35\n", encoding="utf-8")
     result = invoke("evaluate", *words)
     assert (result.exit_code, result.stdout) == (2, "") and message in result.stderr
     assert scripted.loaded == []

@@ -175,7 +175,17 @@ def test_rows_of_tables_are_documents(tmp_path: Path, suffix: str) -> None:
     # A text of two lines: the next row begins on line 4 of a CSV file, and is row 3 of a sheet.
     assert second.id == ("row-3" if suffix == ".xlsx" else "row-4") and [one.text for one in second.gold] == ["李娜", "王芳"]
     assert load_documents(path)[0].gold == () and load_documents(path)[0].meta["姓名"] == "张伟"
-    assert read_documents(path, gold=("姓名", "年龄")).documents[0].gold == first.gold
+    assert read_documents(path, gold=("姓名", "年龄"), complete=False).documents[0].gold == first.gold
+
+
+def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
+    told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"
+    for read in (read_documents, load_documents):
+        with pytest.raises(DocumentError, match=told):
+            read(path, gold=("姓名", "手机号"))
+    with pytest.raises(DocumentError, match=r"no column 序号; there are .*: name the ids'"):
+        read_table(path, Columns(id="序号"))
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def evaluate(
     """
     from seqgpt_lab.apps.inputs import read_labelled, report_problems
     from seqgpt_lab.errors import DocumentError
+    from seqgpt_lab.evaluation.evaluate import check_gold
     from seqgpt_lab.extraction.labels import LabelSet
 
     inputs: tuple[str | Path, ...] = (data, labels, *model_files(model))
@@ -76,6 +77,7 @@ def evaluate(
     report_problems(data, reading)
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
+    check_gold(reading.documents, data, label_set.names)
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
     evaluation, about = _evaluate(reading, label_set, options, journal)
     record = {"data": data, "labels": str(labels), **about, **_record(evaluation, reading)}

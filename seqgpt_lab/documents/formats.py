@@ -37,12 +37,15 @@ _LISTED_PROBLEMS = 20
 def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = (), complete: bool = True) -> Reading:
     """The documents of a file or folder. kind: one of FORMATS; empty: by the name's ending, for JSON by all records.
 
-    gold: labels whose values a table has in columns of that name. complete: it must have all of those columns; otherwise those that it
-    has are taken. Raises OptionError for an unknown kind, DocumentError for what cannot be read or told.
+    gold: labels whose values are wanted too: a table has them in columns of that name, and a task of Label Studio that nobody has
+    labelled is a Problem. complete: a table must have all of those columns; otherwise those that it has are taken.
+    Raises OptionError for an unknown kind, DocumentError for what cannot be read or told.
     """
     chosen = kind or detect(path)
     if chosen == "table":
         return read_table(path, Columns(labels=tuple(gold)) if complete else Columns(perhaps=tuple(gold)))
+    if chosen == "label-studio":
+        return read_json(path, "label-studio", labelled=bool(gold))
     if chosen not in _READERS:
         raise OptionError(f"there is no document format {chosen!r}; there are {', '.join(FORMATS)}")
     return _READERS[chosen](path)
@@ -118,5 +121,4 @@ _READERS: Mapping[str, Callable[[str | Path], Reading]] = {
     "folder": read_folder,
     "bio": read_bio,
     "doccano": partial(read_json, kind="doccano"),
-    "label-studio": partial(read_json, kind="label-studio"),
 }

@@ -74,6 +74,22 @@ def test_gold_of_another_program_on_standard_input(invoke: Invoke, scripted: Scr
     assert result.exit_code == 0 and json.loads(result.stdout)["mistake_counts"] == {"missed": 1}
 
 
+def test_tasks_that_nobody_labelled_are_named_and_not_scored(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    mark = {"type": "labels", "value": {"start": 0, "end": 2, "text": "李娜", "labels": ["姓名"]}}
+    tasks = [
+        {"data": {"text": "李娜"}, "annotations": [{"result": [mark]}]},
+        {"data": {"text": "张伟35"}, "annotations": [{"result": [], "was_cancelled": True}]},
+    ]
+    Path("tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
+    for words, stdin in ((("tasks.json",), ""), (("-",), json.dumps(tasks))):
+        result = invoke("evaluate", *words, "--labels", "set.yaml", "--json", stdin=stdin)
+        assert result.exit_code == 1 and "line 2: nobody has labelled the task" in result.stderr
+        record = json.loads(result.stdout)
+        assert record["scores"]["documents"] == record["scores"]["values"] == 1 and record["mistakes"] == []
+    asked = invoke("extract", "tasks.json", "--labels", "姓名", "--json")
+    assert asked.exit_code == 0 and [json.loads(line)["values"]["姓名"] for line in asked.stdout.splitlines()] == ["李娜", "张伟"]
+
+
 def test_what_is_read_is_never_what_is_written(invoke: Invoke, scripted: ScriptedEngine, data: list[str], random_model: Path) -> None:
     Path("link.jsonl").symlink_to("data.jsonl")
     Path("hard.jsonl").hardlink_to("data.jsonl")

@@ -145,6 +145,35 @@ def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path
     assert read_label_studio(written(tmp_path / "a.json", [found])).documents[0].gold == (NAME,)
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"data": {"text": TEXT}, "annotations": []},
+        {"data": {"text": TEXT}, "annotations": [{"result": [], "was_cancelled": True}]},
+        {"data": {"text": TEXT}, "annotations": [], "predictions": [{"result": [{"value": {"start": 0, "end": 2, "labels": ["姓名"]}}]}]},
+        {"data": {"text": TEXT}},
+        {"text": TEXT, "annotator": {}, "annotation_id": None},
+    ],
+    ids=["none", "cancelled", "predicted", "imported", "min"],
+)
+def test_a_task_that_nobody_labelled_is_no_gold_but_may_be_read(tmp_path: Path, found: dict[str, object]) -> None:
+    path = written(tmp_path / "a.json", [task(2, 4), found])
+    assert [document.gold for document in load_documents(path)] == [(NAME,), ()]
+    reading = read_documents(path, gold=("姓名",))
+    assert [document.gold for document in reading.documents] == [(NAME,)]
+    assert problems(reading) == [
+        "line 2: nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out"
+    ]
+
+
+def test_an_annotation_that_marks_nothing_says_that_nothing_is_there(tmp_path: Path) -> None:
+    empty = {"data": {"text": TEXT}, "annotations": [{"result": [], "was_cancelled": False}]}
+    minimal = {"text": TEXT, "annotation_id": 7}
+    for found in (empty, minimal):
+        path = written(tmp_path / "a.json", [task(2, 4), found])
+        assert [document.gold for document in load_documents(path, gold=("姓名",))] == [(NAME,), ()]
+
+
 # --- tables
 
 

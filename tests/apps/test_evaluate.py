@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seqgpt_lab import Extractor, LabelSet, evaluate, load_documents
+from seqgpt_lab.apps.exit_codes import CLOSED_PIPE
 from tests.apps.conftest import Invoke, ScriptedEngine
 from tests.apps.test_cli import SCRIPT
 
@@ -50,6 +51,21 @@ def test_the_file_holds_the_same_json(invoke: Invoke, scripted: ScriptedEngine, 
     result = invoke(*WORDS, "--output", "scores.json", "--json")
     assert json.loads(Path("scores.json").read_text(encoding="utf-8")) == json.loads(result.stdout)
     assert sorted(path.name for path in Path().iterdir()) == ["data.jsonl", "scores.json", "set.yaml"]
+
+
+def test_scores_are_in_one_place_when_the_other_fails(
+    invoke: Invoke, scripted: ScriptedEngine, data: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = invoke(*WORDS, "--output", "/dev/full", "--json")
+    assert result.exit_code == 2 and "No space left" in result.stderr and json.loads(result.stdout)["scores"]["documents"] == 2
+
+    def gone(_text: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("seqgpt_lab.apps.commands.evaluate.emit", gone)
+    monkeypatch.setattr("seqgpt_lab.apps.cli.silence_output", lambda: None)
+    assert invoke(*WORDS, "--output", "scores.json").exit_code == CLOSED_PIPE
+    assert json.loads(Path("scores.json").read_text(encoding="utf-8"))["scores"]["documents"] == 2
 
 
 def test_for_people_there_are_totals_a_table_and_the_mistakes(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
@@ -130,6 +146,8 @@ def test_a_file_that_is_standard_input_is_no_output(data: list[str]) -> None:
         (("data.txt", "--labels", "set.yaml"), "a text file holds no labelled documents"),
         (("data.jsonl", "--labels", "none.yaml"), "none.yaml cannot be read"),
         (("data.jsonl", "--labels", "set.yaml", "--output", "none/scores.json"), "name a file in a folder that exists"),
+        # Where not even root can make a file, though root's access is never denied.
+        (("data.jsonl", "--labels", "set.yaml", "--output", "/proc/scores.json"), "no file can be made in its folder"),
     ],
 )
 def test_what_cannot_work_is_told_before_a_model_is_loaded(

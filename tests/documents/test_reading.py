@@ -264,6 +264,24 @@ def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("text", "age", "place"),
+    [
+        ("张伟，38岁，电话13800001111", "38", (3, 5)),
+        ("电话13800001111，38岁", "38", (14, 16)),
+        ("三十五岁，电话13512345678", "35", "stands in the text only inside longer words or numbers"),
+        ("38岁和38岁，电话13800001111", "38", "stands 2 times"),
+        ("电话13812345678", "35", "is not in the text"),
+    ],
+)
+def test_a_value_inside_a_longer_number_is_not_meant(tmp_path: Path, text: str, age: str, place: tuple[int, int] | str) -> None:
+    reading = read_table(written(tmp_path / "a.csv", f"text,年龄\n{text},{age}\n"), Columns(labels=("年龄",)))
+    if isinstance(place, tuple):
+        assert [document.gold for document in reading.documents] == [(Entity("年龄", *place, age),)]
+    else:
+        assert f"the value ⟪{age}⟫ of 年龄 {place}" in problems(reading)[0] and not reading.documents
+
+
+@pytest.mark.parametrize(
     ("content", "kept", "lost"),
     [
         ('id,text\na,张伟\nb,"李"娜\nc,王五\n', ["张伟", "王五"], [3]),

@@ -1,7 +1,7 @@
 """Reads what Label Studio exports for labelled text: a JSON list (JSON or JSON-MIN). Knows no other format.
 
 Label Studio runs in a browser and counts UTF-16 code units; they are turned into code points here. Where an export carries the
-marked text too, it is compared, and offsets that fit in code points already are taken as they are.
+marked text too, it is compared, and offsets that fit only in code points, as some programs bring them in, are taken as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading, Source
 from seqgpt_lab.documents.records import identifier, integer, read_records, required, typed
 
+_UNIT: Unit = "UTF-16 code units"
 _Value = tuple[str, Mapping[str, Any], bool]
 """Where a result is, its value, and whether its labels are read."""
 
@@ -109,10 +110,10 @@ def _is_mark(value: Mapping[str, Any]) -> bool:
 
 def _entities(text: str, value: Mapping[str, Any], where: str) -> list[Entity]:
     start, end = (integer(required(value, key, where), where) for key in ("start", "end"))
-    unit: Unit | None = "UTF-16 code units"
+    unit: Unit | None = _UNIT
     marked = value.get("text")
     if isinstance(marked, str):
-        unit = recognise(text, start, end, marked)
+        unit = recognise(text, start, end, marked, likeliest=_UNIT)
     place = in_code_points(text, start, end, unit) if unit else None
     if place is None:
         told = f", which should read {quoted(marked)}" if isinstance(marked, str) else ""

@@ -116,6 +116,13 @@ def test_label_studio_counts_utf_16_and_is_read_in_code_points(tmp_path: Path, f
     assert load_documents(written(tmp_path / "a.json", [found])) == [Document("3", TEXT, (NAME,))]
 
 
+def test_label_studio_counts_utf_16_where_code_points_would_fit_too(tmp_path: Path) -> None:
+    value = {"start": 2, "end": 3, "text": "哈", "labels": ["笑"]}
+    found = {"data": {"text": "😀哈哈哈好"}, "annotations": [{"result": [{"type": "labels", "value": value}]}]}
+    (document,) = load_documents(written(tmp_path / "a.json", [found]))
+    assert document.gold == (Entity("笑", 1, 2, "哈"),)
+
+
 def test_label_studio_min_and_other_text_keys(tmp_path: Path) -> None:
     minimal = [{"id": 1, "text": TEXT, "label": [{"start": 2, "end": 4, "text": "张伟", "labels": ["姓名"]}]}]
     assert read_label_studio(written(tmp_path / "min.json", minimal)).documents == (Document("1", TEXT, (NAME,)),)

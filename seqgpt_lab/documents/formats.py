@@ -12,9 +12,10 @@ from typing import Literal, get_args
 from seqgpt_lab.documents.bio import read_bio
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.json_formats import detect_json, read_json
-from seqgpt_lab.documents.reading import Problem, Reading, read_text
+from seqgpt_lab.documents.reading import Problem, Reading, cannot_read, read_text
 from seqgpt_lab.documents.records import LINES
 from seqgpt_lab.documents.tables import Columns, read_table
+from seqgpt_lab.documents.walk import check_plain, files_below
 from seqgpt_lab.errors import DocumentError, OptionError
 
 Format = Literal["jsonl", "text", "folder", "table", "bio", "doccano", "label-studio"]
@@ -83,16 +84,21 @@ def detect(path: str | Path) -> Format:
 def read_folder(path: str | Path) -> Reading:
     """Every .txt file below a folder as one document called after its path, in order of the names; .TXT is the same ending.
 
-    Where two would be called the same (a.TXT and a.txt), the second keeps its ending. A file that cannot be read becomes a Problem that
-    names it. Raises DocumentError where there are no such files.
+    Links to folders are followed as `files_below` does. Where two would be called the same (a.TXT and a.txt), the second keeps its
+    ending. A file or folder that cannot be read becomes a Problem that names it. Raises DocumentError where there are none of all these.
     """
-    files = sorted(file for file in Path(path).rglob("*") if file.name.lower().endswith(".txt") and not file.is_dir())
-    if not files:
+    try:
+        below = files_below(path)
+    except OSError as error:
+        cannot_read(path, error)
+    files = [file for file in below.files if file.name.lower().endswith(".txt")]
+    if not files and not below.unread:
         raise DocumentError(f"there are no .txt files in {path}; give a folder of plain texts in UTF-8")
     documents: dict[str, Document] = {}
-    problems: list[Problem] = []
+    problems = [Problem(0, f"cannot read the folder {folder}: {why}") for folder, why in below.unread]
     for file in files:
         try:
+            check_plain(file)
             document = read_text(file)
         except DocumentError as error:
             problems.append(Problem(0, str(error)))

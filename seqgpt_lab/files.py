@@ -25,8 +25,9 @@ def atomic_stream(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary stream whose content is at `path` when the block ends well, and nowhere when it does not.
 
     Written beside the target, synced, then renamed over it, so that readers, and a crash at any moment, see the old file or the new
-    one. A link goes on pointing at its file, which is replaced. A device or a pipe is written to as it stands, and so is a file that
-    standard output or error goes to: nothing of that can be taken back. Raises OSError as the file system does, naming `path`.
+    one. A link goes on pointing at its file, which is replaced; whose a replaced file is and who may read it stays as it was. A device or
+    a pipe is written to as it stands, and so is a file that standard output or error goes to: nothing of that can be taken back.
+    Raises OSError as the file system does, naming `path`.
     """
     with _as_it_stands(path) or _beside(path) as stream:
         yield stream
@@ -51,7 +52,7 @@ def _beside(path: str | Path) -> Iterator[IO[bytes]]:
     beside = _part_of(target)
     with _told_of(path, beside):
         try:
-            with open(beside, "xb") as stream:
+            with _new_file(beside, like=target) as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -60,6 +61,22 @@ def _beside(path: str | Path) -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise
+
+
+def _new_file(path: Path, like: Path) -> IO[bytes]:
+    """A new file to write to, with the owner, group and mode of `like` where that exists."""
+    try:
+        old = os.stat(like)
+    except FileNotFoundError:
+        return open(path, "xb")
+    mode = old.st_mode & 0o777
+    # Never open to more than the old one, not even while it is empty: whoever has opened it may read all that comes later.
+    stream = open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115 - the caller closes it
+    with suppress(OSError):  # only root may give files away
+        os.fchown(stream.fileno(), old.st_uid, old.st_gid)
+    with suppress(OSError):  # some file systems know no modes
+        os.fchmod(stream.fileno(), mode)
+    return stream
 
 
 def _part_of(target: Path) -> Path:

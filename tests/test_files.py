@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seqgpt_lab.files import sha256_of, write_atomically, write_json
+from seqgpt_lab.files import atomic_stream, sha256_of, write_atomically, write_json
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +34,31 @@ def test_a_link_goes_on_pointing_at_its_file(tmp_path: Path) -> None:
     write_atomically(tmp_path / "dangling", "new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "dangling").is_symlink()
     assert (tmp_path / "deep" / "target").read_text() == (tmp_path / "deep" / "new").read_text() == "new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
+def test_a_replaced_file_is_open_to_whom_it_was_also_while_it_is_written(tmp_path: Path, mode: int) -> None:
+    target, umask = tmp_path / "scores.json", os.umask(0o022)
+    try:
+        target.write_text("old")
+        target.chmod(mode)
+        with atomic_stream(target) as stream:
+            assert os.fstat(stream.fileno()).st_mode & 0o777 == mode
+            stream.write(b"new")
+        assert (target.stat().st_mode & 0o777, target.read_text()) == (mode, "new")
+        write_atomically(tmp_path / "other.json", "")
+        assert (tmp_path / "other.json").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(umask)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_root_leaves_a_replaced_file_to_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "scores.json").touch(0o600)
+    os.chown(tmp_path / "scores.json", 1234, 5678)
+    write_atomically(tmp_path / "scores.json", "new")
+    found = (tmp_path / "scores.json").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 5678, 0o600)
 
 
 def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:

@@ -44,14 +44,15 @@ def read_documents(source: str) -> Reading:
     return read_any(source)
 
 
-def read_labelled(source: str, labels: Sequence[str] = ()) -> Reading:
+def read_labelled(source: str, labels: Sequence[str]) -> Reading:
     """Documents with gold: a file in a format that has it, or JSON on standard input for `-`. Raises DocumentError for others.
 
-    labels: the columns of a table that hold gold values, where it has them.
+    labels: the columns of a table that hold gold values; it must have all of them. A task of Label Studio that nobody has labelled is a
+    problem.
     """
     if source == STANDARD_INPUT:
         content = _standard_input()
-        return read_json(content, detect_json(content))
+        return read_json(content, detect_json(content), labelled=True)
     kind = detect(source)
     if kind in _WITHOUT_GOLD:
         raise DocumentError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def check_output(option: str, path: Path, others: Iterable[str | Path | None] = 
             raise OptionError(f"{option} {path} would replace {name}, which this command needs itself; name another file")
         if place is not None and known and stat.S_ISDIR(known.st_mode) and target.is_relative_to(place):
             raise OptionError(f"{option} {path} lies in the input folder {other} and would be read as input; put it elsewhere")
+    try:
+        # Tried out, for os.access lies to root and about what is mounted; such a file has no name where the system knows any without.
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise OptionError(
+            f"{option} {path} cannot be written, for no file can be made in its folder ({error.strerror}); name a file in another"
+        ) from error
 
 
 def model_files(model: str) -> tuple[Path, ...]:

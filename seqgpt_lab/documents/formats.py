@@ -12,9 +12,10 @@ from typing import Literal, get_args
 from seqgpt_lab.documents.bio import read_bio
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.json_formats import detect_json, read_json
-from seqgpt_lab.documents.reading import Problem, Reading, read_text
+from seqgpt_lab.documents.reading import Problem, Reading, cannot_read, read_text
 from seqgpt_lab.documents.records import LINES
 from seqgpt_lab.documents.tables import Columns, read_table
+from seqgpt_lab.documents.walk import check_plain, files_below
 from seqgpt_lab.errors import DocumentError, OptionError
 
 Format = Literal["jsonl", "text", "folder", "table", "bio", "doccano", "label-studio"]
@@ -34,28 +35,31 @@ _RECORDS = (*LINES, ".json")
 _LISTED_PROBLEMS = 20
 
 
-def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = ()) -> Reading:
+def read_documents(path: str | Path, kind: str = "", gold: Sequence[str] = (), complete: bool = True) -> Reading:
     """The documents of a file or folder. kind: one of FORMATS; empty: by the name's ending, for JSON by all records.
 
-    gold: labels whose values a table may have in columns of that name. Raises OptionError for an unknown kind, DocumentError for
-    what cannot be read or told.
+    gold: labels whose values are wanted too: a table has them in columns of that name, and a task of Label Studio that nobody has
+    labelled is a Problem. complete: a table must have all of those columns; otherwise those that it has are taken.
+    Raises OptionError for an unknown kind, DocumentError for what cannot be read or told.
     """
     chosen = kind or detect(path)
     if chosen == "table":
-        return read_table(path, Columns(perhaps=tuple(gold)))
+        return read_table(path, Columns(labels=tuple(gold)) if complete else Columns(perhaps=tuple(gold)))
+    if chosen == "label-studio":
+        return read_json(path, "label-studio", labelled=bool(gold))
     if chosen not in _READERS:
         raise OptionError(f"there is no document format {chosen!r}; there are {', '.join(FORMATS)}")
     return _READERS[chosen](path)
 
 
-def load_documents(path: str | Path, *, strict: bool = True, gold: Sequence[str] = ()) -> list[Document]:
+def load_documents(path: str | Path, *, strict: bool = True, gold: Sequence[str] = (), complete: bool = True) -> list[Document]:
     """The documents of a file in any format the lab reads, or of a folder of .txt files; `read_documents` tells them apart.
 
     Lines that break the format raise a DocumentError that lists them; with strict=False they are left out and listed in a
-    UserWarning instead (`read_documents` returns them as values). gold: as `read_documents` takes it. Also raises DocumentError for a
-    missing file or another suffix.
+    UserWarning instead (`read_documents` returns them as values). gold, complete: as `read_documents` takes them. Also raises
+    DocumentError for a missing file or another suffix.
     """
-    reading = read_documents(path, gold=gold)
+    reading = read_documents(path, gold=gold, complete=complete)
     if reading.problems:
         listing = _listing(path, reading)
         if strict:
@@ -80,16 +84,21 @@ def detect(path: str | Path) -> Format:
 def read_folder(path: str | Path) -> Reading:
     """Every .txt file below a folder as one document called after its path, in order of the names; .TXT is the same ending.
 
-    Where two would be called the same (a.TXT and a.txt), the second keeps its ending. A file that cannot be read becomes a Problem that
-    names it. Raises DocumentError where there are no such files.
+    Links to folders are followed as `files_below` does. Where two would be called the same (a.TXT and a.txt), the second keeps its
+    ending. A file or folder that cannot be read becomes a Problem that names it. Raises DocumentError where there are none of all these.
     """
-    files = sorted(file for file in Path(path).rglob("*") if file.name.lower().endswith(".txt") and not file.is_dir())
-    if not files:
+    try:
+        below = files_below(path)
+    except OSError as error:
+        cannot_read(path, error)
+    files = [file for file in below.files if file.name.lower().endswith(".txt")]
+    if not files and not below.unread:
         raise DocumentError(f"there are no .txt files in {path}; give a folder of plain texts in UTF-8")
     documents: dict[str, Document] = {}
-    problems: list[Problem] = []
+    problems = [Problem(0, f"cannot read the folder {folder}: {why}") for folder, why in below.unread]
     for file in files:
         try:
+            check_plain(file)
             document = read_text(file)
         except DocumentError as error:
             problems.append(Problem(0, str(error)))
@@ -118,5 +127,4 @@ _READERS: Mapping[str, Callable[[str | Path], Reading]] = {
     "folder": read_folder,
     "bio": read_bio,
     "doccano": partial(read_json, kind="doccano"),
-    "label-studio": partial(read_json, kind="label-studio"),
 }

@@ -47,11 +47,14 @@ def holds_json(content: bytes) -> bool:
     )
 
 
-def read_json(source: Source, kind: JsonFormat) -> Reading:
-    """The documents of a file, or of bytes, in one of the formats. Raises DocumentError for a file that cannot be read."""
+def read_json(source: Source, kind: JsonFormat, labelled: bool = False) -> Reading:
+    """The documents of a file, or of bytes, in one of the formats. Raises DocumentError for a file that cannot be read.
+
+    labelled: what a format can tell that nobody has labelled becomes a Problem.
+    """
     if kind == "jsonl":
         return read_jsonl(BytesIO(source) if isinstance(source, bytes) else source)
-    return read_doccano(source) if kind == "doccano" else read_label_studio(source)
+    return read_doccano(source) if kind == "doccano" else read_label_studio(source, labelled=labelled)
 
 
 def _is_own(record: Mapping[str, Any]) -> bool:

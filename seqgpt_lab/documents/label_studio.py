@@ -1,7 +1,7 @@
 """Reads what Label Studio exports for labelled text: a JSON list (JSON or JSON-MIN). Knows no other format.
 
 Label Studio runs in a browser and counts UTF-16 code units; they are turned into code points here. Where an export carries the
-marked text too, it is compared, and offsets that fit in code points already are taken as they are.
+marked text too, it is compared, and offsets that fit only in code points, as some programs bring them in, are taken as they are.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading, Source
 from seqgpt_lab.documents.records import identifier, integer, read_records, required, typed
 
+_UNIT: Unit = "UTF-16 code units"
 _Value = tuple[str, Mapping[str, Any], bool]
 """Where a result is, its value, and whether its labels are read."""
 
 
-def read_label_studio(source: Source, text: str = "") -> Reading:
-    """The export's documents; a task that cannot be used becomes a Problem.
+def read_label_studio(source: Source, text: str = "", labelled: bool = False) -> Reading:
+    """The export's documents; a task that cannot be used becomes a Problem. labelled: so does one that nobody has labelled.
 
     text: the key under which tasks hold their text; empty: `text`, or the only text there is. A task that several people labelled is
     refused unless one annotation is marked as ground truth, and so is one with marks that are not read (`hypertextlabels`, say).
-    Predictions and cancelled annotations are no gold. Raises DocumentError for a file that cannot be read.
+    Predictions and cancelled annotations are no gold; an annotation that marks nothing says that there is nothing. Raises DocumentError
+    for a file that cannot be read.
     """
-    return read_records(source, lambda record, default_id: _document(record, default_id, text))
+    return read_records(source, lambda record, default_id: _document(record, default_id, text, labelled))
 
 
 def is_label_studio(record: Mapping[str, Any]) -> bool:
@@ -34,11 +36,14 @@ def is_label_studio(record: Mapping[str, Any]) -> bool:
     return (isinstance(record.get("data"), dict) and _annotations_key(record) != "") or any("labels" in mark for _, mark in _marks(record))
 
 
-def _document(record: Mapping[str, Any], default_id: str, key: str) -> Document:
+def _document(record: Mapping[str, Any], default_id: str, key: str, labelled: bool) -> Document:
     data = typed(record.get("data", record), dict, "'data'")
     text = _text(data, key)
     annotations = _annotations_key(record)
     found = _results(record, annotations) if annotations else _minimal(record)
+    if found is None and labelled:
+        raise ValueError("nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out")
+    found = found or []
     read = [(where, value) for where, value, is_read in found if is_read]
     places = [(value.get("start"), value.get("end")) for _, value in read]
     for where, value, is_read in found:
@@ -64,16 +69,17 @@ def _annotations_key(record: Mapping[str, Any]) -> str:
     return next((key for key in ("annotations", "completions") if key in record), "")
 
 
-def _results(record: Mapping[str, Any], key: str) -> list[_Value]:
-    """The values of the one annotation that counts, those with a place in the text."""
+def _results(record: Mapping[str, Any], key: str) -> list[_Value] | None:
+    """The values of the one annotation that counts, those with a place in the text; None where no annotation does."""
     annotations = [typed(one, dict, f"{key}[{at}]") for at, one in enumerate(typed(record[key], list, f"'{key}'"))]
     annotations = [one for one in annotations if not one.get("was_cancelled")]
     truth = [one for one in annotations if one.get("ground_truth")] or annotations
     if len(truth) > 1:
         raise ValueError(f"the task has {len(truth)} annotations; mark one as ground truth, or export one for each task")
-    results = typed(truth[0].get("result") or [], list, "'result'") if truth else []
+    if not truth:
+        return None
     found: list[_Value] = []
-    for number, one in enumerate(results, start=1):
+    for number, one in enumerate(typed(truth[0].get("result") or [], list, "'result'"), start=1):
         where, kind = f"result {number}", typed(one, dict, f"result {number}").get("type", "labels")
         if kind == "labels":
             found.append((where, typed(required(one, "value", where), dict, f"'value' of {where}"), True))
@@ -82,9 +88,12 @@ def _results(record: Mapping[str, Any], key: str) -> list[_Value]:
     return found
 
 
-def _minimal(record: Mapping[str, Any]) -> list[_Value]:
-    """The values of JSON-MIN, which has a list of marks for every control of the labelling page."""
-    return [(where, mark, "labels" in mark) for where, mark in _marks(record)]
+def _minimal(record: Mapping[str, Any]) -> list[_Value] | None:
+    """The values of JSON-MIN, which has a list of marks for every control of the labelling page; None where it has no annotation."""
+    found = [(where, mark, "labels" in mark) for where, mark in _marks(record)]
+    # A task as it was imported has its text under `data`; JSON-MIN gives one that nobody labelled the annotation_id null.
+    unlabelled = "data" in record or record.get("annotation_id", "") is None
+    return None if unlabelled and not found else found
 
 
 def _marks(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -101,10 +110,10 @@ def _is_mark(value: Mapping[str, Any]) -> bool:
 
 def _entities(text: str, value: Mapping[str, Any], where: str) -> list[Entity]:
     start, end = (integer(required(value, key, where), where) for key in ("start", "end"))
-    unit: Unit | None = "UTF-16 code units"
+    unit: Unit | None = _UNIT
     marked = value.get("text")
     if isinstance(marked, str):
-        unit = recognise(text, start, end, marked)
+        unit = recognise(text, start, end, marked, likeliest=_UNIT)
     place = in_code_points(text, start, end, unit) if unit else None
     if place is None:
         told = f", which should read {quoted(marked)}" if isinstance(marked, str) else ""

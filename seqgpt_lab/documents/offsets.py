@@ -35,9 +35,9 @@ def in_code_points(text: str, start: int, end: int, unit: Unit) -> tuple[int, in
     return before, before + len(found)
 
 
-def recognise(text: str, start: int, end: int, wanted: str) -> Unit | None:
-    """The unit in which [start, end) encloses `wanted`, the first that fits; None when none does."""
-    return next((unit for unit in UNITS if part(text, start, end, unit) == wanted), None)
+def recognise(text: str, start: int, end: int, wanted: str, likeliest: Unit = "code points") -> Unit | None:
+    """The unit in which [start, end) encloses `wanted`: the likeliest, else the first of UNITS that fits; None when none does."""
+    return next((unit for unit in (likeliest, *UNITS) if part(text, start, end, unit) == wanted), None)
 
 
 def hint(text: str, start: int, end: int, wanted: str) -> str:

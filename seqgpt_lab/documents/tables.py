@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.places import occurrences, stands_alone
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.documents.separated import separated_rows
@@ -45,7 +46,8 @@ class _Row:
 def read_table(path: str | Path, columns: Columns | None = None, sheet: str = "") -> Reading:
     """One document a row, named by its id column or `row-N`. sheet: of an Excel file, empty: the first.
 
-    A gold value is looked for in its row's text and must stand there exactly once. Rows that cannot be used become Problems: an empty
+    A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer run of
+    ASCII letters and digits do not count. Rows that cannot be used become Problems: an empty
     text, a cell that belongs to merged cells (named), a value that is not in the text. Raises DocumentError for a file that cannot
     be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
@@ -70,13 +72,18 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
 
 def _choose(path: str | Path, names: Sequence[str], wanted: Columns) -> Columns:
     text = wanted.text or next((name for name in TEXT_COLUMNS if name in names), "")
+    there = quoted(", ".join(names))
     if text not in names:
-        raise DocumentError(
-            f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {quoted(', '.join(names))}: name the text's"
-        )
-    missing = [name for name in (*wanted.labels, *([wanted.id] if wanted.id else [])) if name not in names]
+        raise DocumentError(f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {there}: name the text's")
+    if wanted.id and wanted.id not in names:
+        raise DocumentError(f"{path} has no column {wanted.id}; there are {there}: name the ids'")
+    missing = [name for name in wanted.labels if name not in names]
     if missing:
-        raise DocumentError(f"{path} has no columns {', '.join(missing)}; there are {quoted(', '.join(names))}")
+        # Without this every answer for such a field would count as wrong, and nothing would say why.
+        raise DocumentError(
+            f"{path} has no column of gold values for {', '.join(missing)}; there are {there}: call the columns as the fields, "
+            "or leave a field without gold out of the label set"
+        )
     labels = (*wanted.labels, *(name for name in wanted.perhaps if name in names and name not in wanted.labels))
     return Columns(text, wanted.id or next((name for name in ID_COLUMNS if name in names), ""), labels)
 
@@ -99,12 +106,16 @@ def _values(cell: str) -> list[str]:
 
 
 def _entity(text: str, label: str, value: str) -> Entity:
-    times = text.count(value)
-    if times != 1:
-        where = "is not in the text" if not times else f"stands {times} times in the text, so its place cannot be told"
+    """The value at the one place where it stands alone: a `38` inside a phone number is nobody's age."""
+    places = list(occurrences(text, value))
+    alone = [place for place in places if stands_alone(text, place)]
+    if len(alone) != 1:
+        if alone:
+            where = f"stands {len(alone)} times in the text, so its place cannot be told"
+        else:
+            where = "stands in the text only inside longer words or numbers" if places else "is not in the text"
         raise DocumentError(f"the value {quoted(value)} of {label} {where}; write it as the text does, or give offsets in a JSONL file")
-    start = text.index(value)
-    return Entity(label, start, start + len(value), value)
+    return Entity(label, *alone[0], value)
 
 
 def _separated(path: str | Path) -> Iterator[_Row]:

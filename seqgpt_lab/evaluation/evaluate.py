@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from seqgpt_lab.documents.document import Document
@@ -55,6 +56,18 @@ def evaluate(extractor: Extracts[Labels], documents: Sequence[Document], label_s
     check_labels(label_set.names)
     _check_documents(documents)
     return score(documents, extractor.extract(documents, label_set, progress=progress), label_set.names)
+
+
+def check_gold(documents: Sequence[Document], source: str | Path, fields: Sequence[str]) -> None:
+    """Raise DocumentError where no document has gold: every value would count as wrong, and nothing would say why.
+
+    source: where the documents are from; fields: what is asked for, as gold must be called.
+    """
+    if documents and not any(document.gold for document in documents):
+        raise DocumentError(
+            f"none of the {len(documents)} documents in {source} has gold, so nothing can be scored; give entities, "
+            f"or in a table values in the columns called as the fields ({', '.join(fields)})"
+        )
 
 
 def score(documents: Sequence[Document], extractions: Sequence[Extraction], labels: Sequence[str]) -> Evaluation:

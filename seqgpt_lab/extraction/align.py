@@ -5,9 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from seqgpt_lab.documents.places import Place, occurrences, whole_words_first
 from seqgpt_lab.extraction.spans import Match, Span
-
-Place = tuple[int, int]
 
 
 class Aligner:
@@ -37,9 +36,9 @@ class Aligner:
         return tuple(spans)
 
     def _candidates(self, value: str) -> Iterator[tuple[Place, Match]]:
-        for place in _whole_words_first(self.text, _occurrences(self.text, value)):
+        for place in whole_words_first(self.text, occurrences(self.text, value)):
             yield place, "exact"
-        for place in _whole_words_first(self.text, self._lookalikes(value)):
+        for place in whole_words_first(self.text, self._lookalikes(value)):
             yield place, "approximate"
 
     def _lookalikes(self, value: str) -> Iterator[Place]:
@@ -72,28 +71,3 @@ def _normalise(text: str) -> tuple[str, list[int]]:
                 characters.append(plain)
                 origin.append(index)
     return "".join(characters), origin
-
-
-def _occurrences(text: str, value: str) -> Iterator[Place]:
-    """Places [start, end) of a value that do not overlap one another, from left to right."""
-    at = text.find(value) if value else -1
-    while at >= 0:
-        yield at, at + len(value)
-        at = text.find(value, at + len(value))
-
-
-def _whole_words_first(text: str, places: Iterator[Place]) -> Iterator[Place]:
-    """`3` in `13800` is hardly what was meant where a lone `3` follows."""
-    inside = []
-    for start, end in places:
-        if _joined(text, start) or _joined(text, end):
-            inside.append((start, end))
-        else:
-            yield start, end
-    yield from inside
-
-
-def _joined(text: str, boundary: int) -> bool:
-    """Whether an ASCII letter or digit stands on both sides of a boundary."""
-    around = text[max(0, boundary - 1) : boundary + 1]
-    return 0 < boundary < len(text) and around.isascii() and around.isalnum()

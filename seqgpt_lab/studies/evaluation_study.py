@@ -16,10 +16,10 @@ import pandas
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.calibration import Calibration
 from seqgpt_lab.evaluation.counts import Counts
-from seqgpt_lab.evaluation.evaluate import Evaluation, evaluate
+from seqgpt_lab.evaluation.evaluate import Evaluation, check_gold, evaluate
 from seqgpt_lab.evaluation.journal import JournaledExtractor
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, count
@@ -221,7 +221,7 @@ def evaluate_kinds(
     if not sources:
         raise OptionError("there is nothing to evaluate among 0 sources; give at least one")
     # All files are read before the first extraction: an unreadable last one should not cost the hours before it.
-    loaded = [(source.kind, first(_with_gold(source), limit), LabelSet.load(source.labels)) for source in sources]
+    loaded = [_with_gold(source, limit) for source in sources]
     started, taken_over = time.perf_counter(), 0
     evaluations = {}
     for kind, documents, labels in loaded:
@@ -232,16 +232,11 @@ def evaluate_kinds(
     return EvaluationStudy(evaluations, time.perf_counter() - started, {kind: labels for kind, _, labels in loaded}, taken_over)
 
 
-def _with_gold(source: Source) -> list[Document]:
-    """The documents. Raises DocumentError when none has gold: every value would count as wrong, and nothing would say why."""
-    documents = source.load()
-    if documents and not any(document.gold for document in documents):
-        fields = ", ".join(LabelSet.load(source.labels).names)
-        raise DocumentError(
-            f"none of the {len(documents)} documents in {source.documents} has gold, so {source.kind} cannot be scored; give entities, "
-            f"or in a table columns of values called as the fields of {source.labels.name} ({fields})"
-        )
-    return documents
+def _with_gold(source: Source, limit: int) -> tuple[str, list[Document], LabelSet]:
+    """The kind, its first documents and what to ask of them. Raises DocumentError when no document of the file has gold."""
+    documents, labels = source.load(), LabelSet.load(source.labels)
+    check_gold(documents, source.documents, labels.names)
+    return source.kind, first(documents, limit), labels
 
 
 def journaled(extractor: Extractor, journal: Path, labels: LabelSet) -> JournaledExtractor[LabelSet]:

@@ -34,12 +34,12 @@ class Source:
     documents: Path
     labels: Path
 
-    def load(self) -> list[Document]:
+    def load(self, complete: bool = True) -> list[Document]:
         """Its documents with their gold, which a table has in columns called as the label set's fields.
 
-        Raises DocumentError and LabelError for files that cannot be used.
+        complete: whether a table must have all of those columns. Raises DocumentError and LabelError for files that cannot be used.
         """
-        return load_documents(self.documents, gold=LabelSet.load(self.labels).names)
+        return load_documents(self.documents, gold=LabelSet.load(self.labels).names, complete=complete)
 
 
 def find_sources(
@@ -146,7 +146,7 @@ def _note_personal(run_dir: str | Path, sources: Iterable[Source]) -> None:
             labels = LabelSet.load(source.labels)
             record_personal(run_dir, labels)
             with suppress(DocumentError):
-                record_personal(run_dir, labels, read_documents(source.documents, gold=labels.names).documents)
+                record_personal(run_dir, labels, read_documents(source.documents, gold=labels.names, complete=False).documents)
 
 
 def _own_file(path: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seqgpt_lab import Extractor, LabelSet, evaluate, load_documents
+from seqgpt_lab.apps.exit_codes import CLOSED_PIPE
 from tests.apps.conftest import Invoke, ScriptedEngine
 from tests.apps.test_cli import SCRIPT
 
@@ -52,6 +53,21 @@ def test_the_file_holds_the_same_json(invoke: Invoke, scripted: ScriptedEngine, 
     assert sorted(path.name for path in Path().iterdir()) == ["data.jsonl", "scores.json", "set.yaml"]
 
 
+def test_scores_are_in_one_place_when_the_other_fails(
+    invoke: Invoke, scripted: ScriptedEngine, data: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = invoke(*WORDS, "--output", "/dev/full", "--json")
+    assert result.exit_code == 2 and "No space left" in result.stderr and json.loads(result.stdout)["scores"]["documents"] == 2
+
+    def gone(_text: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("seqgpt_lab.apps.commands.evaluate.emit", gone)
+    monkeypatch.setattr("seqgpt_lab.apps.cli.silence_output", lambda: None)
+    assert invoke(*WORDS, "--output", "scores.json").exit_code == CLOSED_PIPE
+    assert json.loads(Path("scores.json").read_text(encoding="utf-8"))["scores"]["documents"] == 2
+
+
 def test_for_people_there_are_totals_a_table_and_the_mistakes(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
     output = invoke(*WORDS).stdout
     assert output.startswith("2 documents, 4 gold values, 3 answers\nstrict  precision 1.000  recall 0.750  F1 0.857")
@@ -72,6 +88,22 @@ def test_gold_of_another_program_on_standard_input(invoke: Invoke, scripted: Scr
     records = [{"text": "无", "label": []}, {"text": "王五", "label": [[0, 2, "姓名"]]}]
     result = invoke("evaluate", "-", "--labels", "set.yaml", "--json", stdin=json.dumps(records))
     assert result.exit_code == 0 and json.loads(result.stdout)["mistake_counts"] == {"missed": 1}
+
+
+def test_tasks_that_nobody_labelled_are_named_and_not_scored(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    mark = {"type": "labels", "value": {"start": 0, "end": 2, "text": "李娜", "labels": ["姓名"]}}
+    tasks = [
+        {"data": {"text": "李娜"}, "annotations": [{"result": [mark]}]},
+        {"data": {"text": "张伟35"}, "annotations": [{"result": [], "was_cancelled": True}]},
+    ]
+    Path("tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
+    for words, stdin in ((("tasks.json",), ""), (("-",), json.dumps(tasks))):
+        result = invoke("evaluate", *words, "--labels", "set.yaml", "--json", stdin=stdin)
+        assert result.exit_code == 1 and "line 2: nobody has labelled the task" in result.stderr
+        record = json.loads(result.stdout)
+        assert record["scores"]["documents"] == record["scores"]["values"] == 1 and record["mistakes"] == []
+    asked = invoke("extract", "tasks.json", "--labels", "姓名", "--json")
+    assert asked.exit_code == 0 and [json.loads(line)["values"]["姓名"] for line in asked.stdout.splitlines()] == ["李娜", "张伟"]
 
 
 def test_what_is_read_is_never_what_is_written(invoke: Invoke, scripted: ScriptedEngine, data: list[str], random_model: Path) -> None:
@@ -109,15 +141,21 @@ def test_a_file_that_is_standard_input_is_no_output(data: list[str]) -> None:
     ("words", "message"),
     [
         (("empty.jsonl", "--labels", "set.yaml"), "empty.jsonl holds no document to evaluate"),
+        (("bare.jsonl", "--labels", "set.yaml"), "none of the 1 documents in bare.jsonl has gold, so nothing can be scored"),
+        (("table.csv", "--labels", "set.yaml"), "table.csv has no column of gold values for 年龄; there are ⟪text, 姓名, 岁数⟫"),
         (("data.txt", "--labels", "set.yaml"), "a text file holds no labelled documents"),
         (("data.jsonl", "--labels", "none.yaml"), "none.yaml cannot be read"),
         (("data.jsonl", "--labels", "set.yaml", "--output", "none/scores.json"), "name a file in a folder that exists"),
+        # Where not even root can make a file, though root's access is never denied.
+        (("data.jsonl", "--labels", "set.yaml", "--output", "/proc/scores.json"), "no file can be made in its folder"),
     ],
 )
 def test_what_cannot_work_is_told_before_a_model_is_loaded(
     invoke: Invoke, scripted: ScriptedEngine, data: list[str], words: tuple[str, ...], message: str
 ) -> None:
     Path("empty.jsonl").touch()
+    Path("bare.jsonl").write_text('{"text": "张伟35"}', encoding="utf-8")
+    Path("table.csv").write_text("text,姓名,岁数\n张伟35,张伟,35\n", encoding="utf-8")
     result = invoke("evaluate", *words)
     assert (result.exit_code, result.stdout) == (2, "") and message in result.stderr
     assert scripted.loaded == []

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import openpyxl
@@ -18,6 +21,7 @@ from seqgpt_lab.documents.formats import FORMATS, detect, load_documents, read_d
 from seqgpt_lab.documents.label_studio import read_label_studio
 from seqgpt_lab.documents.separated import separated_rows
 from seqgpt_lab.documents.tables import Columns, read_table
+from seqgpt_lab.documents.walk import files_below
 from seqgpt_lab.errors import DocumentError, OptionError
 from tests.documents.files import NAME, TEXT, problems, written
 
@@ -116,6 +120,13 @@ def test_label_studio_counts_utf_16_and_is_read_in_code_points(tmp_path: Path, f
     assert load_documents(written(tmp_path / "a.json", [found])) == [Document("3", TEXT, (NAME,))]
 
 
+def test_label_studio_counts_utf_16_where_code_points_would_fit_too(tmp_path: Path) -> None:
+    value = {"start": 2, "end": 3, "text": "哈", "labels": ["笑"]}
+    found = {"data": {"text": "😀哈哈哈好"}, "annotations": [{"result": [{"type": "labels", "value": value}]}]}
+    (document,) = load_documents(written(tmp_path / "a.json", [found]))
+    assert document.gold == (Entity("笑", 1, 2, "哈"),)
+
+
 def test_label_studio_min_and_other_text_keys(tmp_path: Path) -> None:
     minimal = [{"id": 1, "text": TEXT, "label": [{"start": 2, "end": 4, "text": "张伟", "labels": ["姓名"]}]}]
     assert read_label_studio(written(tmp_path / "min.json", minimal)).documents == (Document("1", TEXT, (NAME,)),)
@@ -143,6 +154,35 @@ def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path
     found = task(2, 4)
     found["annotations"] = [*task(0, 2, None, was_cancelled=True)["annotations"], *found["annotations"]]  # type: ignore[misc]
     assert read_label_studio(written(tmp_path / "a.json", [found])).documents[0].gold == (NAME,)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"data": {"text": TEXT}, "annotations": []},
+        {"data": {"text": TEXT}, "annotations": [{"result": [], "was_cancelled": True}]},
+        {"data": {"text": TEXT}, "annotations": [], "predictions": [{"result": [{"value": {"start": 0, "end": 2, "labels": ["姓名"]}}]}]},
+        {"data": {"text": TEXT}},
+        {"text": TEXT, "annotator": {}, "annotation_id": None},
+    ],
+    ids=["none", "cancelled", "predicted", "imported", "min"],
+)
+def test_a_task_that_nobody_labelled_is_no_gold_but_may_be_read(tmp_path: Path, found: dict[str, object]) -> None:
+    path = written(tmp_path / "a.json", [task(2, 4), found])
+    assert [document.gold for document in load_documents(path)] == [(NAME,), ()]
+    reading = read_documents(path, gold=("姓名",))
+    assert [document.gold for document in reading.documents] == [(NAME,)]
+    assert problems(reading) == [
+        "line 2: nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out"
+    ]
+
+
+def test_an_annotation_that_marks_nothing_says_that_nothing_is_there(tmp_path: Path) -> None:
+    empty = {"data": {"text": TEXT}, "annotations": [{"result": [], "was_cancelled": False}]}
+    minimal = {"text": TEXT, "annotation_id": 7}
+    for found in (empty, minimal):
+        path = written(tmp_path / "a.json", [task(2, 4), found])
+        assert [document.gold for document in load_documents(path, gold=("姓名",))] == [(NAME,), ()]
 
 
 # --- tables
@@ -175,7 +215,17 @@ def test_rows_of_tables_are_documents(tmp_path: Path, suffix: str) -> None:
     # A text of two lines: the next row begins on line 4 of a CSV file, and is row 3 of a sheet.
     assert second.id == ("row-3" if suffix == ".xlsx" else "row-4") and [one.text for one in second.gold] == ["李娜", "王芳"]
     assert load_documents(path)[0].gold == () and load_documents(path)[0].meta["姓名"] == "张伟"
-    assert read_documents(path, gold=("姓名", "年龄")).documents[0].gold == first.gold
+    assert read_documents(path, gold=("姓名", "年龄"), complete=False).documents[0].gold == first.gold
+
+
+def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
+    told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"
+    for read in (read_documents, load_documents):
+        with pytest.raises(DocumentError, match=told):
+            read(path, gold=("姓名", "手机号"))
+    with pytest.raises(DocumentError, match=r"no column 序号; there are .*: name the ids'"):
+        read_table(path, Columns(id="序号"))
 
 
 @pytest.mark.parametrize(
@@ -222,6 +272,24 @@ def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> N
         "line 6: the row has 4 cells, the head 3; put texts with a ',' in quotes",
         "line 8: the id ⟪3⟫ was already used; every row needs its own",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "age", "place"),
+    [
+        ("张伟，38岁，电话13800001111", "38", (3, 5)),
+        ("电话13800001111，38岁", "38", (14, 16)),
+        ("三十五岁，电话13512345678", "35", "stands in the text only inside longer words or numbers"),
+        ("38岁和38岁，电话13800001111", "38", "stands 2 times"),
+        ("电话13812345678", "35", "is not in the text"),
+    ],
+)
+def test_a_value_inside_a_longer_number_is_not_meant(tmp_path: Path, text: str, age: str, place: tuple[int, int] | str) -> None:
+    reading = read_table(written(tmp_path / "a.csv", f"text,年龄\n{text},{age}\n"), Columns(labels=("年龄",)))
+    if isinstance(place, tuple):
+        assert [document.gold for document in reading.documents] == [(Entity("年龄", *place, age),)]
+    else:
+        assert f"the value ⟪{age}⟫ of 年龄 {place}" in problems(reading)[0] and not reading.documents
 
 
 @pytest.mark.parametrize(
@@ -281,6 +349,64 @@ def test_the_case_of_an_ending_leaves_no_text_out(tmp_path: Path) -> None:
     for name, text in (("a.TXT", "一"), ("a.txt", "二"), ("b.Txt", "三")):
         written(tmp_path / name, text)
     assert [(document.id, document.text) for document in load_documents(tmp_path)] == [("a", "一"), ("a.txt", "二"), ("b", "三")]
+
+
+def test_links_to_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
+    top = tmp_path / "甲"
+    (top / "子").mkdir(parents=True)
+    (tmp_path / "乙").mkdir()
+    written(top / "子" / "a.txt", "一")
+    written(tmp_path / "乙" / "b.txt", "二")
+    for name, target in (("远", tmp_path / "乙"), ("内", "子"), ("子/回", top), ("自", "自")):
+        (top / name).symlink_to(target)
+    (tmp_path / "乙" / "来").symlink_to(top)
+    reading = read_documents(top)
+    assert [(document.id, document.text) for document in reading.documents] == [("子/a", "一"), ("远/b", "二")]
+    assert problems(reading) == []
+    (top / "上").symlink_to(tmp_path)
+    assert problems(read_documents(top)) == [f"cannot read the folder {top / '上'}: it is a link to a folder that holds this one"]
+
+
+def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "锁").mkdir()
+    written(tmp_path / "a.txt", "一")
+    scandir = os.scandir
+
+    def guarded(path: str | Path) -> Any:  # root may enter every folder
+        if Path(path) in locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    locked = {tmp_path / "锁"}
+    monkeypatch.setattr(os, "scandir", guarded)
+    reading = read_documents(tmp_path)
+    assert [document.id for document in reading.documents] == ["a"]
+    assert problems(reading) == [f"cannot read the folder {tmp_path / '锁'}: Permission denied"]
+    locked = {tmp_path}
+    with pytest.raises(DocumentError, match=f"cannot read {tmp_path}: Permission denied"):
+        read_documents(tmp_path)
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_plain_file_is_named_instead_of_waited_for(tmp_path: Path) -> None:
+    written(tmp_path / "a.txt", "一")
+    os.mkfifo(tmp_path / "pipe.txt")
+    os.mkfifo(tmp_path / "other")
+    (tmp_path / "device.txt").symlink_to(os.devnull)
+    (tmp_path / "gone.txt").symlink_to("nowhere")
+    reading = read_documents(tmp_path)
+    assert [document.id for document in reading.documents] == ["a"]
+    told = dict(zip(("device", "gone", "pipe"), problems(reading), strict=True))
+    assert "device.txt: it is a device" in told["device"] and "pipe.txt: it is a pipe" in told["pipe"]
+    assert "gone.txt: No such file" in told["gone"]
+
+
+def test_files_below_leave_hidden_names_out_where_asked(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    for name in (".git/a", ".b", "c"):
+        written(tmp_path / name, "")
+    assert files_below(tmp_path).files == (tmp_path / ".b", tmp_path / ".git" / "a", tmp_path / "c")
+    assert files_below(tmp_path, hidden=False).files == (tmp_path / "c",)
 
 
 def test_what_cannot_be_used_is_counted_in_what_the_file_is_made_of(tmp_path: Path) -> None:

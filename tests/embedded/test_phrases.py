@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
 
@@ -75,6 +76,13 @@ def test_no_title_was_taken_from_the_prose_that_the_model_is_measured_on() -> No
     prose = load_documents(bundled("prose", "business_prose.jsonl"))
     measured = {entity.text for document in prose for entity in document.gold if entity.label == "职位"}
     assert len(measured) > 20 and not measured & set(lines_of("titles"))
+
+
+def test_the_data_card_names_where_the_addresses_in_the_prose_lie() -> None:
+    prose = load_documents(bundled("prose", "business_prose.jsonl"))
+    ends = {found.group(1) for document in prose for found in re.finditer(r"@[a-z0-9.-]*(\.[a-z]+)", document.text)}
+    card = bundled("README.md").read_text(encoding="utf-8")
+    assert ends == {".example", ".test"} and all(f"`{end}`" in card for end in ends)
 
 
 def test_every_list_has_its_field() -> None:

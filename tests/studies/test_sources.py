@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from seqgpt_lab.apps.designer.samples import sample_collections
 from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
@@ -94,13 +95,24 @@ def test_a_limit_takes_the_first_documents_and_is_refused_by_its_name_below_0() 
 
 def test_columns_of_a_table_called_as_fields_hold_gold(folder: Path, tmp_path: Path) -> None:
     (folder / "resume.csv").write_text("text,姓名,备注\n张伟在云智,张伟,x\n李强住在北京,李强,\n", encoding="utf-8")
-    (folder / "resume.yaml").write_text("fields: [{field: 姓名, personal: true}, {field: 地点}]", encoding="utf-8")
+    (folder / "resume.yaml").write_text("fields: [{field: 姓名, personal: true}]", encoding="utf-8")
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     sources = find_sources([folder / "resume.csv"], labels=folder, run_dir=run_dir)
     assert [one.gold for one in sources[0].load()] == [(Entity("姓名", 0, 2, "张伟"),), (Entity("姓名", 0, 2, "李强"),)]
     assert source_table(sources)["gold values"].tolist() == [2] and "2 gold values" in str(about_sources(sources))
     assert json.loads((run_dir / "personal.json").read_text(encoding="utf-8")) == {"姓名": ["张伟", "李强"]}
+
+
+def test_a_field_without_a_column_is_refused_unless_some_gold_will_do(folder: Path, tmp_path: Path) -> None:
+    (folder / "resume.csv").write_text("text,姓名,地方\n李强住在北京,李强,北京\n", encoding="utf-8")
+    (folder / "resume.yaml").write_text("fields: [{field: 姓名, personal: true}, {field: 地点}]", encoding="utf-8")
+    (source,) = find_sources([folder / "resume.csv"], labels=folder, run_dir=tmp_path)
+    with pytest.raises(DocumentError, match=r"resume\.csv has no column of gold values for 地点; there are ⟪text, 姓名, 地方⟫"):
+        source.load()
+    assert json.loads((tmp_path / "personal.json").read_text(encoding="utf-8")) == {"姓名": ["李强"]}
+    (samples,) = sample_collections([folder / "resume.csv"], labels=folder)
+    assert samples.documents[0].gold == (Entity("姓名", 0, 2, "李强"),)
 
 
 def test_inputs_name_every_file_that_was_read(folder: Path, tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def evaluate(
     """
     from seqgpt_lab.apps.inputs import read_labelled, report_problems
     from seqgpt_lab.errors import DocumentError
+    from seqgpt_lab.evaluation.evaluate import check_gold
     from seqgpt_lab.extraction.labels import LabelSet
+    from seqgpt_lab.files import write_json
 
     inputs: tuple[str | Path, ...] = (data, labels, *model_files(model))
     if journal is not None:
@@ -76,14 +78,15 @@ def evaluate(
     report_problems(data, reading)
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
+    check_gold(reading.documents, data, label_set.names)
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
     evaluation, about = _evaluate(reading, label_set, options, journal)
     record = {"data": data, "labels": str(labels), **about, **_record(evaluation, reading)}
-    if output is not None:
-        from seqgpt_lab.files import write_json
-
-        write_json(output, record)
-    emit(json_line(record) if as_json else _in_words(evaluation))
+    try:
+        emit(json_line(record) if as_json else _in_words(evaluation))
+    finally:  # neither a full disk nor a reader that is gone may cost what took hours: one of the two places has it
+        if output is not None:
+            write_json(output, record)
     if reading.problems:
         raise typer.Exit(1)
 

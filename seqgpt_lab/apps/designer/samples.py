@@ -22,10 +22,13 @@ class Collection:
 def sample_collections(
     documents: Sequence[str | Path] = (), kinds: Sequence[str] = (), split: str = "dev", labels: str | Path = ""
 ) -> list[Collection]:
-    """Files of one's own or bundled kinds, found and refused as `find_sources` does."""
+    """Files of one's own or bundled kinds, found and refused as `find_sources` does.
+
+    A table may lack columns of gold: nothing is scored but what label sets and gold share.
+    """
     from seqgpt_lab.studies.sources import find_sources
 
     return [
-        Collection(source.kind, tuple(source.load()), LabelSet.load(source.labels))
+        Collection(source.kind, tuple(source.load(complete=False)), LabelSet.load(source.labels))
         for source in find_sources(documents, kinds, split, labels)
     ]

@@ -124,9 +124,9 @@ def run_suite(
 ) -> Outcome:
     """Run all parts that the unfinished session has not run; without one, or anew, begin a session.
 
-    A part that ended by itself, well or badly, is done; one that was interrupted, or whose runner was killed, is run again and takes
-    over what it had extracted. A changed suite begins a new session, and so does a call of a later time (see `is_over`): tonight is not
-    done by what was read last night. part_started: called with number, count and part.
+    A part that ended by itself, well or badly, is done; one that was interrupted, or whose runner was killed, is run again and goes on
+    from the journals it kept, if any. A changed suite begins a new session, and so does a call of a later time (see `is_over`): tonight
+    is not done by what was read last night. part_started: called with number, count and part.
     Raises RunError at once while another suite runs on this folder, and when an interrupt ends a part.
     """
     with locked(runs_dir, suite.name):

@@ -26,7 +26,7 @@ from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports.kernel import Progress, Session, notebook_text, place_of
 from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
-from seqgpt_lab.reports.parameters import check_parameters, declared_parameters, read_notebook
+from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.processes import guarded
 from seqgpt_lab.reports.runs import Failure, Run, Status, finish_run, release_reserve, start_run, write_run
 
@@ -34,7 +34,6 @@ NOTEBOOK = "out.ipynb"
 PAGE = "report.html"
 KERNEL_LOG = "kernel.log"
 JOURNALS = "journals"
-RUN_DIR = "run_dir"
 _GRACE_SECONDS = 5.0
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 

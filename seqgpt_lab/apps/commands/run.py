@@ -74,12 +74,7 @@ def run(
     The run's folder holds run.json, out.ipynb, report.html and what the notebook writes. With --json, the record of the run is
     printed instead, its folder and report added. Exit code 0 when the run completed, 1 when it did not.
     """
-    try:
-        from seqgpt_lab.reports.runner import TextProgress, run_notebook
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("seqgpt_lab"):
-            raise
-        raise OptionError(f"running notebooks needs {error.name}, which is not installed: pip install 'seqgpt-lab[lab]'") from error
+    from seqgpt_lab.reports.runner import TextProgress, run_notebook
 
     earlier = repeat or resume
     if (notebook is None) == (earlier is None) or (repeat and resume):

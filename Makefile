@@ -6,7 +6,15 @@ MODEL ?= models/seqgpt-560m
 RIG ?= dual-4090
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+# What runs on cards does so in the active conda environment where the lab is installed there, as environment.yml does it: flash-attn
+# comes with that one, not with `make setup`. A VENV that is given comes first.
+LAB_IN_CONDA := $(if $(filter file,$(origin VENV)),$(if $(CONDA_PREFIX),$(wildcard $(CONDA_PREFIX)/bin/seqgpt-lab)))
+CUDA_BIN := $(if $(LAB_IN_CONDA),$(CONDA_PREFIX)/bin,$(BIN))
+SETUP_FOR_CUDA := $(if $(LAB_IN_CONDA),,setup)
+# Those that git tracks: what a user makes beside them is his own. All where there is no git.
+NOTEBOOKS = $(or $(wildcard $(shell git ls-files 'notebooks/*.ipynb' 2>/dev/null)),$(wildcard notebooks/*.ipynb))
+# Files that are named are checked although their kind is left out; the rest is as in pyproject.toml.
+CHECKED = --config 'extend-exclude = ["data", "*.ipynb"]' . $(NOTEBOOKS)
 
 .DEFAULT_GOAL := help
 .PHONY: help rig setup run test lint format hooks test-gpu lab clean
@@ -31,28 +39,29 @@ test: lint ## Lint, then run all tests that need no GPU: several processes of on
 	@$(BIN)/pytest -m 'alone and not gpu and not full'
 
 lint: setup ## Check style, types, floors of the package, and that notebooks hold no output
-	@$(BIN)/ruff check --quiet --output-format concise
-	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet --output-format concise $(CHECKED)
+	@$(BIN)/ruff format --check --quiet $(CHECKED)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify $(NOTEBOOKS))
 
 format: setup ## Mend what ruff and nbstripout can mend
-	@$(BIN)/ruff check --fix --quiet
-	@$(BIN)/ruff format --quiet
+	@$(BIN)/ruff check --fix --quiet $(CHECKED)
+	@$(BIN)/ruff format --quiet $(CHECKED)
 	@$(if $(NOTEBOOKS),$(BIN)/nbstripout $(NOTEBOOKS))
 
 hooks: setup ## Have git check every commit
 	@$(BIN)/pre-commit install
 
-test-gpu: setup ## Run the tests that need a CUDA device
-	@$(BIN)/pytest -m gpu
+test-gpu: $(SETUP_FOR_CUDA) ## Run the tests that need a CUDA device
+	@$(CUDA_BIN)/pytest -m gpu
 
-rig: setup ## On the rig with two RTX 4090: check it, test, calibrate, measure, and fill the table of claims
-	@$(BIN)/seqgpt-lab doctor --rig $(RIG)
-	@$(BIN)/pytest -m gpu
-	@mkdir -p runs && $(BIN)/seqgpt-lab doctor --rig $(RIG) --json > runs/this-rig.json && $(BIN)/seqgpt-lab calibrate runs/this-rig.yaml
-	@set -e; lab="$(BIN)/seqgpt-lab run"; model="$(if $(wildcard $(MODEL)),$(abspath $(MODEL)),$(MODEL))"; found="\"$(CURDIR)/runs/this-rig.json\""; \
+rig: $(SETUP_FOR_CUDA) ## On the rig with two RTX 4090: check it, test, calibrate, measure, and fill the table of claims
+	@echo "Measuring with $(CUDA_BIN)" >&2
+	@$(CUDA_BIN)/seqgpt-lab doctor --rig $(RIG)
+	@$(CUDA_BIN)/pytest -m gpu
+	@mkdir -p runs && $(CUDA_BIN)/seqgpt-lab doctor --rig $(RIG) --json > runs/this-rig.json && $(CUDA_BIN)/seqgpt-lab calibrate runs/this-rig.yaml
+	@set -e; lab="$(CUDA_BIN)/seqgpt-lab run"; model="$(if $(wildcard $(MODEL)),$(abspath $(MODEL)),$(MODEL))"; found="\"$(CURDIR)/runs/this-rig.json\""; \
 	measure() { page=$$($$lab "$$@" -p model "$$model"); echo "$$page"; found="$$found, \"$$(realpath "$$(dirname "$$page")")\""; }; \
 	measure notebooks/04_batch_length.ipynb; \
 	measure notebooks/08_precision_and_parallel.ipynb; \

@@ -1,10 +1,11 @@
-"""What holds for the whole suite: which tests must have the machine to themselves, and hypothesis without a clock."""
+"""What holds for the whole suite: which tests must have the machine to themselves, no proxy, and hypothesis without a clock."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,22 @@ ALONE = (
 # A shell starts background jobs of scripts with Ctrl-C ignored, and so would be all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def go_past_proxies(environment: MutableMapping[str, str]) -> None:
+    """Reach servers on this machine directly, here and in every process started with this environment, whatever proxies it names.
+
+    ALL_PROXY goes: one that begins with socks5:// is an error to httpx even for an address that no proxy is used for.
+    """
+    local = ("127.0.0.1", "localhost")
+    listed = [environment[name] for name in ("no_proxy", "NO_PROXY") if environment.get(name)]
+    for name in ("no_proxy", "NO_PROXY"):
+        environment[name] = ",".join([*listed, *local])
+    for name in ("all_proxy", "ALL_PROXY"):
+        environment.pop(name, None)
+
+
+go_past_proxies(os.environ)
 
 # A deadline would fail examples for what else the machine is doing.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

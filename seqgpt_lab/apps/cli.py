@@ -28,6 +28,7 @@ from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
 from seqgpt_lab.apps.console import check_output_is_open, emit, note, silence_output
 from seqgpt_lab.apps.exit_codes import BAD_USE, CLOSED_PIPE
+from seqgpt_lab.apps.extras import extras_named
 from seqgpt_lab.errors import SeqGPTLabError
 
 
@@ -38,7 +39,8 @@ class LabGroup(TyperGroup):
         """Run the chosen command."""
         try:
             check_output_is_open()
-            return super().invoke(ctx)
+            with extras_named():
+                return super().invoke(ctx)
         except SeqGPTLabError as error:
             note(f"error: {error}")
         except BrokenPipeError:

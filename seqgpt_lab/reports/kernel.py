@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import nbformat
 import papermill
+from jupyter_core.paths import jupyter_path
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
@@ -172,10 +173,13 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no
             log=log,
             on_cell_start=session._cell_started,
         )
-        with tempfile.TemporaryDirectory(prefix="seqgpt-lab-") as sockets, open(session.log, "wb") as kernel_log:
+        with tempfile.TemporaryDirectory(prefix="seqgpt-lab-") as temporary, open(session.log, "wb") as kernel_log:
             client.km = client.create_kernel_manager()
-            _use_sockets_in(client.km, sockets)
-            environment = {**os.environ, RUN_VARIABLE: session.run_id}
+            _use_sockets_in(client.km, temporary)
+            # IPython would read its user's start-up files; of a home that it cannot write to it would complain, in the kernel into its log,
+            # here on standard error, and leave a temporary folder.
+            client.km.kernel_spec_manager.kernel_dirs = jupyter_path("kernels")
+            environment = {"IPYTHONDIR": os.path.join(temporary, "ipython"), **os.environ, RUN_VARIABLE: session.run_id}
             client.start_new_kernel(env=environment, stdout=kernel_log, stderr=subprocess.STDOUT)
             session.process = client.km.provisioner.process
             client.execute()

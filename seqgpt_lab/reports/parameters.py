@@ -21,6 +21,7 @@ import yaml
 from seqgpt_lab.errors import ParameterError
 
 QUICK = ("seqgpt_lab", "quick")
+RUN_DIR = "run_dir"  # the parameter that the runner sets
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "NoneType": type(None)}
 
 

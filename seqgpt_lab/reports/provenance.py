@@ -18,6 +18,12 @@ _PACKAGES = (
     *("numpy", "pandas", "scipy", "matplotlib", "papermill", "nbclient", "nbconvert", "ipykernel"),
 )
 
+# With these, as hooks of git set them, git would speak of another repository than the directory's, or of another state of it.
+_OTHER_REPOSITORY = {
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"),
+    "GIT_NAMESPACE",
+}
+
 
 def package_versions() -> dict[str, str]:
     """Version of Python and of each package that can change a result or a page; packages that are not installed are left out."""
@@ -54,14 +60,16 @@ def code_version(directory: Path | None = None) -> dict[str, str | bool] | None:
     top = _git(home, "rev-parse", "--show-toplevel")
     if not commit or not top:
         return None
-    return {"commit": commit, "dirty": bool(_git(Path(top), "status", "--porcelain"))}
+    # New files count, also where the user has told git not to show them.
+    return {"commit": commit, "dirty": bool(_git(Path(top), "status", "--porcelain", "--untracked-files=normal"))}
 
 
 def _git(directory: Path, *arguments: str) -> str:
-    """Output of a git command, empty when git is missing or refuses."""
+    """Output of a git command on the repository that the directory lies in; empty when git is missing or refuses."""
     command = ["git", "-C", str(directory), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -26,7 +26,7 @@ from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports.kernel import Progress, Session, notebook_text, place_of
 from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
-from seqgpt_lab.reports.parameters import check_parameters, declared_parameters, read_notebook
+from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.processes import guarded
 from seqgpt_lab.reports.runs import Failure, Run, Status, finish_run, release_reserve, start_run, write_run
 
@@ -34,7 +34,6 @@ NOTEBOOK = "out.ipynb"
 PAGE = "report.html"
 KERNEL_LOG = "kernel.log"
 JOURNALS = "journals"
-RUN_DIR = "run_dir"
 _GRACE_SECONDS = 5.0
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
@@ -75,9 +74,9 @@ def run_notebook(
 
     A notebook that declares a parameter `run_dir` gets the absolute path of that folder in it; callers cannot set it. timeout:
     seconds for the whole run, None for no limit. unmasked: leave personal data in the page. resume: an earlier run of the notebook
-    whose finished extractions are taken over. origin: see `Run`. The kernel starts in the current folder; every process the notebook
-    started is ended with it, even if this process is killed. Ctrl-C, SIGTERM and SIGHUP end the run, which is then returned as
-    `interrupted`: look at `Run.status`.
+    whose journals are taken over; without any (see `kept_journals`) the notebook begins anew. origin: see `Run`. The kernel starts in
+    the current folder; every process the notebook started is ended with it, even if this process is killed. Ctrl-C, SIGTERM and SIGHUP
+    end the run, which is then returned as `interrupted`: look at `Run.status`.
 
     However the notebook ends, the run is returned with its files written. Raises ParameterError before anything starts when the
     notebook or a parameter does not fit, OptionError for a timeout that is not positive, RunError when the folder cannot be written.
@@ -104,9 +103,14 @@ def run_notebook(
     return _write_results(run, session.notebook or source, session.current_cell)
 
 
+def kept_journals(run: Run) -> bool:
+    """Whether the run's folder holds journals, from which another run can go on."""
+    return any((run.folder / JOURNALS).glob("*"))
+
+
 def _take_over(earlier: Run | None, run: Run) -> None:
-    """Copy the journals of an earlier run. Raises RunError when that fails."""
-    if earlier is None or not (earlier.folder / JOURNALS).is_dir():
+    """Copy the journals of an earlier run, where it kept any. Raises RunError when that fails."""
+    if earlier is None or not kept_journals(earlier):
         return
     try:
         shutil.copytree(earlier.folder / JOURNALS, run.folder / JOURNALS)

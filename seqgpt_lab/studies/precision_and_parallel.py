@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
+from seqgpt_lab.engine.config import ModelConfig, resolve_device
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.engine.placement import check_counts, check_world_size, place
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
@@ -59,6 +61,19 @@ class Arrangement:
         if self.replicas == 1:
             return f"{self.ranks} ranks"
         return f"{self.replicas} replicas" + (f" of {self.ranks} ranks" if self.ranks > 1 else "")
+
+
+def parse_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[Arrangement]:
+    """The arrangements, before anything is loaded. Raises OptionError for texts that are none, and for what cannot work with this model
+    or on this machine."""
+    parsed = [Arrangement.parse(text) for text in arrangements]
+    config, device = ModelConfig.read(find_checkpoint(model).config), resolve_device("auto")
+    for one in parsed:
+        check_counts(one.ranks, one.replicas)
+        check_world_size(one.ranks, config)
+        if one.ranks * one.replicas > 1:
+            place(one.ranks, one.replicas, device)
+    return parsed
 
 
 def prompts_of(model: str | Path, sources: Sequence[Source], limit: int) -> list[Request]:
@@ -149,12 +164,12 @@ def compare_arrangements(
     """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
 
     Columns: arrangement; processes; same_answers; seconds (median of `rounds`); prompts_a_second; ratio (throughput over the first's);
-    weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that do not parse or
-    cannot work with this model, and for less than one round.
+    weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that cannot work (see
+    `parse_arrangements`), and for less than one round.
     """
     if rounds < 1 or not arrangements:
         raise OptionError(f"rounds is {rounds} and there are {len(arrangements)} arrangements; both must be at least 1")
-    parsed = [Arrangement.parse(text) for text in arrangements]
+    parsed = parse_arrangements(model, arrangements)
     requests = [replace(request, max_new_tokens=max_new_tokens) for request in prompts_of(model, sources, limit)]
     with ExitStack() as open_engines:
         engines = [

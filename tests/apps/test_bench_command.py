@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from seqgpt_lab.apps.cli import app
-from seqgpt_lab.studies import roofline
+from seqgpt_lab.studies import benchmark, roofline
 from tests.checkpoints import write_random_checkpoint
 
 QUICK = ["--documents", "4", "--rounds", "1", "--batches", "1,2", "--tokens", "80", "--dtype", "fp32", "--no-ablation", "--no-many-labels"]
@@ -58,8 +59,16 @@ def test_json_holds_the_roofline_and_the_arrangements(tmp_path: Path, monkeypatc
         (["--batches", "1,x"], "--batches '1,x' must be whole numbers"),
         (["--output", "no/such/folder.json"], "cannot be written"),
         (["--output", "no.json", "--chart", "no.json"], "--chart no.json would replace no.json"),
+        (["--arrangements", "1x1,two"], "the arrangement 'two' is not RANKSxREPLICAS"),
+        (["--arrangements", "1x1,7x1"], "tensor_parallel=7 cannot share out"),
+        (["--chart", "no.svg"], "needs matplotlib, which is not installed: pip install 'seqgpt-lab[lab]'"),
     ),
 )
-def test_what_cannot_be_run_is_named(options: list[str], message: str) -> None:
+def test_what_cannot_be_run_is_named(options: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, "run_benchmark", lambda *_, **__: pytest.fail("it measured"))
+    if "no.svg" in options:
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        monkeypatch.delitem(sys.modules, "seqgpt_lab.reports.grids", raising=False)
     ended = CliRunner().invoke(app, ["bench", *options])
     assert ended.exit_code == 2 and message in ended.stderr

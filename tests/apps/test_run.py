@@ -11,6 +11,7 @@ import typer
 from nbformat.v4 import new_code_cell, new_notebook
 
 from seqgpt_lab.apps.commands.run import join_pairs
+from seqgpt_lab.reports.runs import Failure, finish_run, start_run, write_run
 from tests.apps.conftest import Invoke
 
 DEFAULTS = 'name: str = "nobody"\nlimit: int = 3\nkinds: list[str] = []\nrun_dir: str = ""'
@@ -96,6 +97,16 @@ print('张三 13812345678')"""
     resumed = invoke("run", "--resume", first.name)
     assert f"differs from {first.name}: notebook was" in resumed.stderr
     assert "taken over [&#39;x.jsonl&#39;]" in Path(resumed.stdout.removesuffix("\n")).read_text(encoding="utf-8").replace("'", "&#39;")
+
+
+def test_a_run_that_kept_no_journal_is_not_resumed_without_a_word(invoke: Invoke) -> None:
+    run = start_run("runs", write_notebook(WRITE), "0" * 64, {"name": "35"})
+    write_run(finish_run(run, "killed", Failure("DeadKernelError", "the kernel was killed"), 1.0))
+    (run.folder / "journals").mkdir()
+    result = invoke("run", "--resume", run.id)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"the run {run.id} (killed) left no journals/" in result.stderr and f"--repeat {run.id}" in result.stderr
+    assert [folder.name for folder in Path("runs").iterdir()] == [run.id]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,28 @@ def test_a_run_completes_with_its_parameters(make_notebook: MakeNotebook, tmp_pa
     assert "\\u5f20" not in page and "张伟" in page
 
 
+def test_a_run_needs_no_home_and_has_an_ipython_folder_of_its_own(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.delenv("IPYTHONDIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "no" / "home"))
+    run = run_notebook(make_notebook("import os; print(os.environ.get('IPYTHONDIR', '/'))"), runs_dir=tmp_path / "runs")
+    notebook, _ = result(run, status="completed")
+    assert run.artifacts == ("out.ipynb", "report.html")
+    assert not Path(output_text(notebook).strip()).parent.exists()
+    assert not [one for one in recwarn if "IPython" in str(one.message)]
+
+
+def test_a_run_uses_the_ipython_folder_that_the_user_names(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup = tmp_path / "mine" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "first.py").write_text("mine = 1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "mine"))
+    assert run_notebook(make_notebook("mine"), runs_dir=tmp_path / "runs").ok
+
+
 def test_a_run_goes_on_when_nobody_watches_any_more(make_notebook: MakeNotebook, tmp_path: Path) -> None:
     closed = io.StringIO()
     closed.close()

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -191,6 +192,10 @@ def test_what_the_machine_lacks_is_named(job: Job, tmp_path: Path, monkeypatch: 
     assert checks["program"].ok and checks["packages"].ok and checks["runs folder"].ok
     assert not checks["crontab"].ok and "apt-get install cron" in checks["crontab"].told
     assert "systemd" in {check.name for check in check_machine(job, tmp_path, "systemd")}
+    for package in ("papermill", "nbconvert"):
+        monkeypatch.setitem(sys.modules, package, None)
+    packages = next(check for check in check_machine(job, tmp_path, "cron") if check.name == "packages")
+    assert (packages.ok, packages.told) == (False, "missing: papermill, nbconvert; pip install 'seqgpt-lab[lab]'")
 
 
 def local(moment: datetime) -> str:

@@ -18,9 +18,10 @@ import pytest
 import yaml
 
 from seqgpt_lab.errors import OptionError, ParameterError, RunError, SeqGPTLabError
-from seqgpt_lab.reports import suite as suites
+from seqgpt_lab.reports import suite_runner
 from seqgpt_lab.reports.runs import Failure, Run, Status, finish_run, list_runs, start_run, write_run
-from seqgpt_lab.reports.suite import last_session, load_suite, locked, run_suite
+from seqgpt_lab.reports.suite import last_session, load_suite
+from seqgpt_lab.reports.suite_runner import locked, run_suite
 
 MakeNotebook = Callable[..., Path]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -61,7 +62,7 @@ class FakeRunner:
 def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeRunner]:
     def install(**endings: Status) -> FakeRunner:
         runner = FakeRunner(**endings)
-        monkeypatch.setattr(suites, "run_notebook", runner)
+        monkeypatch.setattr(suite_runner, "run_notebook", runner)
         return runner
 
     return install

@@ -56,18 +56,22 @@ def bench(
     """
     from seqgpt_lab.studies.benchmark import run_benchmark
     from seqgpt_lab.studies.contestants import choose_contestants
+    from seqgpt_lab.studies.precision_and_parallel import parse_arrangements
 
     if output is not None:
         check_output("--output", output, model_files(model))
     if chart is not None:
         check_output("--chart", chart, (*model_files(model), output))
-    peers = [peer.strip() for peer in against.split(",") if peer.strip()]
-    contestants = choose_contestants(peers, ablation=ablation, grounded=grounded)
+        import seqgpt_lab.reports.grids  # noqa: F401  # without matplotlib it ends here, not after the measuring
+    arranged = _words(arrangements)
+    if arranged:
+        parse_arrangements(model, arranged)
+    contestants = choose_contestants(_words(against), ablation=ablation, grounded=grounded)
     workloads = _workloads(_texts(model, labels), batches, tokens, documents, rounds, many_labels)
     bars = _Bars()
     found = run_benchmark(model, workloads, contestants, dtype=dtype, record=output, progress=bars)
     bars.close()
-    extras = _extras(found, model, dtype, workloads, roofline, [one.strip() for one in arrangements.split(",") if one.strip()], rounds)
+    extras = _extras(found, model, dtype, workloads, roofline, arranged, rounds)
     _show(found, extras, output, chart, as_json)
 
 
@@ -87,10 +91,15 @@ class _Bars:
         self._bar.close()
 
 
+def _words(text: str) -> list[str]:
+    """What commas separate, without blanks."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def _workloads(texts: Texts, batches: str, tokens: int, documents: int, rounds: int, many_labels: bool) -> list[Workload]:
     from seqgpt_lab.errors import OptionError
 
-    sizes = [piece.strip() for piece in batches.split(",") if piece.strip()]
+    sizes = _words(batches)
     if not all(size.isdecimal() and int(size) for size in sizes):
         raise OptionError(f"--batches {batches!r} must be whole numbers from 1, with commas: 1,16")
     each = {int(size): max(int(size), documents if int(size) > 1 else documents // 4) for size in sizes}

@@ -98,10 +98,8 @@ def _run(source: Source, parts: Parts, labels: LabelSet, options: ModelOptions, 
     plan = Plan(source, parts.rows, _BATCHES_PER_CHUNK * options.batch_size)
     with Progress("bulk") as progress:
         if ray:
-            try:
-                from seqgpt_lab.apps.bulk.cluster import work_through_ray
-            except ImportError as error:
-                raise OptionError(f"--ray needs Ray Data ({error}); install it with: pip install 'seqgpt-lab[ray]'") from error
+            from seqgpt_lab.apps.bulk.cluster import work_through_ray
+
             run_job(plan, parts, partial(work_through_ray, labels, options), progress)
         else:
             with options.load() as (_, extractor):

@@ -60,7 +60,9 @@ def run(
     timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", help="Stop the run after so many seconds.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Begin with the quick parameters in the notebook's metadata.")] = False,
     repeat: Annotated[str | None, typer.Option("--repeat", metavar="RUN", help="Run again as this run's record says.")] = None,
-    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="The same, going on from what that run had read.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", help="The same, going on from the journals it kept; refused without any.")
+    ] = None,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Leave personal data in the page.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -72,12 +74,7 @@ def run(
     The run's folder holds run.json, out.ipynb, report.html and what the notebook writes. With --json, the record of the run is
     printed instead, its folder and report added. Exit code 0 when the run completed, 1 when it did not.
     """
-    try:
-        from seqgpt_lab.reports.runner import TextProgress, run_notebook
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("seqgpt_lab"):
-            raise
-        raise OptionError(f"running notebooks needs {error.name}, which is not installed: pip install 'seqgpt-lab[lab]'") from error
+    from seqgpt_lab.reports.runner import TextProgress, run_notebook
 
     earlier = repeat or resume
     if (notebook is None) == (earlier is None) or (repeat and resume):
@@ -97,12 +94,18 @@ def run(
 
 
 def _again(earlier: str, runs_dir: Path, timeout: float | None, unmasked: bool, progress: TextProgress, resume: bool) -> Run:
-    """Repeat or resume a run; what differs is said, and kept in the new run's record."""
+    """Repeat or resume a run; what differs is said, and kept in the new run's record. Raises OptionError where nothing can be resumed."""
     from seqgpt_lab.reports.repeat import differences, what_to_repeat
-    from seqgpt_lab.reports.runner import run_notebook
+    from seqgpt_lab.reports.runner import JOURNALS, kept_journals, run_notebook
     from seqgpt_lab.reports.runs import write_run
 
     record, given = what_to_repeat(earlier, runs_dir)
+    if resume and not kept_journals(record):
+        # Hours of work would be done again without a word.
+        raise OptionError(
+            f"the run {record.id} ({record.status}) left no {JOURNALS}/ in its folder to go on from; --repeat {record.id} runs it from the "
+            "beginning with the same parameters, which goes on from a file of answers that one of them names"
+        )
     limit = record.timeout if timeout is None else timeout
     taken = record if resume else None
     run = run_notebook(record.notebook, given, runs_dir, timeout=limit, progress=progress, unmasked=unmasked, resume=taken)

@@ -15,7 +15,8 @@ from seqgpt_lab.apps.options import Json
 
 if TYPE_CHECKING:
     from seqgpt_lab.reports.schedule import Job, Schedule
-    from seqgpt_lab.reports.suite import Outcome, Part
+    from seqgpt_lab.reports.suite import Part
+    from seqgpt_lab.reports.suite_runner import Outcome
 
 File = Annotated[Path, typer.Argument(metavar="SUITE.yaml", help="A suite, such as evaluations/nightly.yaml.")]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder that gets a folder for each run.")]
@@ -39,7 +40,8 @@ def suite(
     from seqgpt_lab.reports.runner import TextProgress
     from seqgpt_lab.reports.schedule import Schedule
     from seqgpt_lab.reports.scheduling import is_due
-    from seqgpt_lab.reports.suite import load_suite, run_suite
+    from seqgpt_lab.reports.suite import load_suite
+    from seqgpt_lab.reports.suite_runner import run_suite
 
     def started(number: int, count: int, part: Part) -> None:
         note(f"part {number} of {count}: {part}")

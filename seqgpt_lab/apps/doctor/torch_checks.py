@@ -208,9 +208,12 @@ def _flash_line(found: Torch, cards: Cards) -> Line:
     if not cards.cards:
         return Line("flash-attn", "note", "not usable: there is no card to run it on", why="attention runs through SDPA on the CPU")
     if found.flash_trouble:
-        fix = "conda env create -f environment.yml brings one built for this torch (environment.yml says how to build it with pip)"
+        fix = (
+            "conda env create -f environment.yml && conda activate seqgpt-lab brings one built for its torch, `make rig` then uses it "
+            "(environment.yml says how to build it with pip)"
+        )
         shown = f"{found.flash or 'none'}: {found.flash_trouble}"
-        return Line("flash-attn", "warning" if found.flash else "note", shown, "2.5.8 or newer", why, fix)
+        return Line("flash-attn", "warning", shown, "2.5.8 or newer", why, fix)
     if version(found.flash)[:3] < _FLASH_LEAST:
         return Line(
             "flash-attn", "warning", found.flash, "2.5.8 or newer", "older ones have no ALiBi with a cache", "pip install -U flash-attn"

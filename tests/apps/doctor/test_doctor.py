@@ -160,6 +160,7 @@ def test_the_articles_driver_is_too_old_for_this_pytorch(bus: Path, rig: Rig, ri
         ({"kernels": ("sm_50", "sm_60")}, "kernels", "no kernel image"),
         ({"products": (("cpu", "float16"), ("cuda:0", "float32"))}, "fp16-product", "another precision"),
         ({"flash": "2.3.0"}, "flash-attn", "no ALiBi"),
+        ({"flash": "", "flash_trouble": "it is not installed"}, "flash-attn", "SDPA"),
         ({"flash": "2.8.3", "flash_trouble": "undefined symbol: _ZN3c10"}, "flash-attn", "SDPA"),
         ({"cuda": "", "devices": 0}, "torch-cuda", "CPU build"),
         ({"devices": 2, "trouble": "CUDA unknown error"}, "torch-cuda", "on the CPU"),

@@ -33,7 +33,7 @@ async def load(url: str, asks: list[dict[str, Any]], clients: int, requests: int
             answers[number] = reply.json() if reply.status_code == 200 else reply.status_code
             seconds[number] = time.perf_counter() - begun
 
-    async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=clients)) as http:
+    async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=clients), trust_env=False) as http:
         begun = time.perf_counter()
         await asyncio.gather(*(client(http) for _ in range(clients)))
         used = time.process_time()

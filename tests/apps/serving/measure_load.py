@@ -78,7 +78,7 @@ class Watched:
         self._thread = threading.Thread(target=self._watch)
         for _ in range(1200):
             try:
-                httpx.get(f"{self.url}/health")
+                httpx.get(f"{self.url}/health", trust_env=False)
                 break
             except httpx.TransportError:
                 assert self.process.poll() is None, "the server did not start"

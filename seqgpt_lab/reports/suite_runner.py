@@ -1,0 +1,142 @@
+"""Runs a suite's parts one after the other, once each, whatever is killed when; knows no schedule and no notebook.
+
+Which parts of a session are done is read off the runs, so nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from seqgpt_lab.errors import RunError
+from seqgpt_lab.files import write_json
+from seqgpt_lab.reports.kernel import Progress
+from seqgpt_lab.reports.runner import run_notebook
+from seqgpt_lab.reports.runs import Run, list_runs
+from seqgpt_lab.reports.schedule import is_over
+from seqgpt_lab.reports.suite import SUITES, Part, Session, Suite, last_session, runs_of
+
+_LOCK = ".suite.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A session, and the run of each part in the suite's order; taken_over: how many of them had been done before this call."""
+
+    session: Session
+    runs: tuple[Run, ...]
+    taken_over: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every part completed."""
+        return all(run.ok for run in self.runs)
+
+
+def run_suite(
+    suite: Suite,
+    runs_dir: str | Path,
+    *,
+    anew: bool = False,
+    progress: Progress | None = None,
+    part_started: Callable[[int, int, Part], None] | None = None,
+) -> Outcome:
+    """Run all parts that the unfinished session has not run; without one, or anew, begin a session.
+
+    A part that ended by itself, well or badly, is done; one that was interrupted, or whose runner was killed, is run again and goes on
+    from the journals it kept, if any. A changed suite begins a new session, and so does a call of a later time (see `is_over`): tonight
+    is not done by what was read last night. part_started: called with number, count and part.
+    Raises RunError at once while another suite runs on this folder, and when an interrupt ends a part.
+    """
+    with locked(runs_dir, suite.name):
+        earlier = list_runs(runs_dir)
+        session = (None if anew else _unfinished(runs_dir, suite, earlier)) or _begin(runs_dir, suite)
+        known = {run.origin["part"]: run for run in runs_of(session, earlier) if run.origin}
+        done = {key: run for key, run in known.items() if _is_done(run)}
+        runs = []
+        for number, part in enumerate(suite.parts, 1):
+            if part.key not in done:
+                if part_started is not None:
+                    part_started(number, len(suite.parts), part)
+                done[part.key] = _run(suite, session, part, runs_dir, known.get(part.key), progress)
+            runs.append(done[part.key])
+        session = replace(session, finished=_now())
+        _write(runs_dir, suite, session)
+        return Outcome(session, tuple(runs), sum(_is_done(run) for run in known.values()))
+
+
+@contextmanager
+def locked(runs_dir: str | Path, name: str) -> Iterator[None]:
+    """Hold the lock of a runs folder; the system releases it however this process ends. Raises RunError while another one has it."""
+    root = Path(runs_dir)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        stream = open(root / _LOCK, "a+", encoding="utf-8")  # noqa: SIM115  # held as long as the lock
+    except OSError as error:
+        raise RunError(f"no suite can run in {runs_dir} ({error}); give a folder you may write to") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            raise RunError(
+                f"another suite runs on {runs_dir}: {stream.read().strip() or 'it has just begun'}; wait until it has ended"
+            ) from None
+        stream.truncate(0)
+        stream.write(f"{name}, process {os.getpid()}, since {_now()}")
+        stream.flush()
+        yield
+
+
+def _unfinished(runs_dir: str | Path, suite: Suite, runs: Sequence[Run]) -> Session | None:
+    session = last_session(runs_dir, suite.name)
+    if session is None or session.finished is not None or sorted(session.parts) != sorted(part.key for part in suite.parts):
+        return None
+    began = datetime.fromisoformat(session.started)
+    touched = max([began, *(_touched(run) for run in runs_of(session, runs))])
+    return None if is_over(suite.schedule, began, touched, datetime.now(UTC)) else session
+
+
+def _touched(run: Run) -> datetime:
+    """When something was last written into a run's folder, which a long one does as it goes on."""
+    return datetime.fromtimestamp(max(path.stat().st_mtime for path in (run.folder, *run.folder.rglob("*"))), UTC)
+
+
+def _begin(runs_dir: str | Path, suite: Suite) -> Session:
+    now = _now()
+    session = Session(f"{suite.name}-{now}", tuple(part.key for part in suite.parts), now)
+    _write(runs_dir, suite, session)
+    return session
+
+
+def _write(runs_dir: str | Path, suite: Suite, session: Session) -> None:
+    folder = Path(runs_dir) / SUITES
+    try:
+        folder.mkdir(exist_ok=True)
+        write_json(folder / f"{suite.name}.json", asdict(session))
+    except OSError as error:
+        raise RunError(f"the session cannot be written to {folder} ({error}); free space or choose another runs folder") from error
+
+
+def _is_done(run: Run) -> bool:
+    """Whether a part's run came to an end of its own: a notebook that fails would fail again."""
+    return run.status in ("completed", "failed", "timed out") or (
+        run.status == "killed" and run.error is not None and run.error.kind != "runner gone"
+    )
+
+
+def _run(suite: Suite, session: Session, part: Part, runs_dir: str | Path, earlier: Run | None, progress: Progress | None) -> Run:
+    origin = {"suite": suite.name, "session": session.id, "part": part.key}
+    run = run_notebook(part.notebook, part.parameters, runs_dir, timeout=suite.timeout, progress=progress, resume=earlier, origin=origin)
+    if run.status == "interrupted":
+        raise RunError(f"the suite {suite.name} was interrupted at {part}; call it again to go on from there")
+    return run
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -116,7 +116,7 @@ def test_what_is_impossible_rests_on_no_estimate(factor: float) -> None:
 
 
 def test_how_slowly_embeddings_would_have_to_be_looked_up_is_told() -> None:
-    """3.2 times: looking up takes 2.2 times what 16 prompts of 512 ids take in 23 layers at the published FLOP/s, to move 1,024 numbers an id twice."""
+    """3.2 times: looking up takes 2.2 times what 23 layers take for 16 prompts of 512 ids, to move 1,024 numbers an id twice."""
     products = 2 * 12 * 1024**2 * 23 * 16 * 512 / RIG.published["fp16"]
     rate = 2 * 16 * 512 * 1024 * 2 / (2.2 * products)
     told = PREDICTIONS["embedding-cache"](RIG, {"factor": 3.2}).text

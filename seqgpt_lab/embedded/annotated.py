@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -25,6 +25,9 @@ LONGEST_TEXT = 400  # characters; longer ones would make training batches of one
 LONGEST_VALUE = 40
 _OVERLAP = "overlap_ids.txt"
 _DESCRIPTION = ("training", "annotated.yaml")
+UNKNOWN = "unknown"
+"""What a document's meta calls the labels of `unknown_labels`."""
+
 _SEPARATORS = frozenset("，,、\t\n")
 
 
@@ -32,7 +35,7 @@ _SEPARATORS = frozenset("，,、\t\n")
 class AnnotatedSet:
     """Documents of one source. phrases: for each label that may be asked, its wordings.
 
-    exhaustive: a label that a text lacks is truly absent from it, so that it may be asked too.
+    exhaustive: a label that a text lacks is truly absent from it, so that it may be asked too; but not those that `unknown_labels` names.
     """
 
     name: str
@@ -86,6 +89,11 @@ def split_of(identifier: str) -> Split:
     return "test" if bucket == 0 else "dev" if bucket == 1 else "train"
 
 
+def unknown_labels(document: Document) -> frozenset[str]:
+    """Labels of which a document of an annotated set may have values that its gold does not hold."""
+    return frozenset(document.meta.get(UNKNOWN, ()))
+
+
 def _load(folder: Path, described: Mapping[str, Any], split: Split) -> AnnotatedSet:
     overlap = folder / _OVERLAP
     left_out = set(overlap.read_text(encoding="utf-8").split()) if overlap.exists() else set()
@@ -93,9 +101,12 @@ def _load(folder: Path, described: Mapping[str, Any], split: Split) -> Annotated
     unasked = {label for label, wordings in phrases.items() if wordings is None}
     documents: dict[str, Document] = {}
     for file in described["files"]:
-        for document in _read(folder / file):
+        read = list(_read(folder / file))
+        # Files of one set may be annotated for different labels: of one that a file never marks its texts may well have values.
+        unmarked = phrases.keys() - {entity.label for document in read for entity in document.gold}
+        for document in read:
             if document.id not in left_out and split_of(document.id) == split and 0 < len(document.text) <= LONGEST_TEXT:
-                documents.setdefault(document.text, _with_gold(document, unasked))
+                documents.setdefault(document.text, _with_gold(document, unasked, unmarked))
     if not documents:
         raise DocumentError(f"{folder} has no text of the {split!r} split; is the set complete?")
     asked = {label: tuple(wordings) for label, wordings in phrases.items() if wordings is not None}
@@ -111,8 +122,11 @@ def _read(path: Path) -> Iterator[Document]:
             yield Document(record["id"], record["text"], gold)
 
 
-def _with_gold(document: Document, unasked: set[str]) -> Document:
-    """Without the labels that are not or cannot be asked, and without those that have an over-long value."""
+def _with_gold(document: Document, unasked: Set[str], unmarked: Set[str]) -> Document:
+    """Without the labels that are not or cannot be asked, and without those that have an over-long value.
+
+    unmarked: labels that the document's file does not mark; they and those left out are unknown of it.
+    """
     dropped = unasked | {entity.label for entity in document.gold if len(entity.text) > LONGEST_VALUE or _SEPARATORS & set(entity.label)}
     gold = tuple(sorted((entity for entity in document.gold if entity.label not in dropped), key=lambda entity: entity.start))
-    return Document(document.id, document.text, gold, {"unknown": sorted(dropped)})
+    return Document(document.id, document.text, gold, {UNKNOWN: sorted(dropped | unmarked)})

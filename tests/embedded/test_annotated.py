@@ -76,6 +76,50 @@ def test_answers_are_the_gold_in_text_order_and_only_certain_absences_are_asked(
     assert {"地名", "姓名", "人物"} <= asked and ("机构" in asked) == exhaustive
 
 
+SUED = "天猫被诉。"
+SUED_GOLD = (Entity("起诉/obj-org", 0, 2, "天猫"),)
+SENTENCED = "法院判天猫赔款。"
+SENTENCED_GOLD = (Entity("判决/institution", 0, 2, "法院"), Entity("判决/obj-org", 3, 5, "天猫"))
+
+
+@pytest.fixture()
+def finance(tmp_path: Path) -> Path:
+    """A set of two files, one of which marks 起诉 and the other 判决."""
+    folder = tmp_path / "fewfc_finance_event"
+    folder.mkdir()
+    base = [record(f"b-{number}", f"{SUED}{number}", SUED_GOLD) for number in range(40)]
+    base += [record(f"c-{number}", f"昨日投资{number}。", (Entity("投资/date", 0, 2, "昨日"),)) for number in range(40)]
+    trans = [record(f"t-{number}", f"{SENTENCED}{number}", SENTENCED_GOLD) for number in range(40)]
+    (folder / "test_base.jsonl").write_text("\n".join(base), encoding="utf-8")
+    (folder / "test_trans.jsonl").write_text("\n".join(trans), encoding="utf-8")
+    return tmp_path
+
+
+def test_only_labels_that_a_texts_own_file_marks_are_called_absent(finance: Path) -> None:
+    (source,) = AnnotatedSets.load(finance).sets
+    absent = {document.text[:2]: set(certainly_absent(source, document)) - CONTACT_PHRASES.keys() for document in source.documents}
+    assert absent == {"天猫": {"投资/date"}, "昨日": set(), "法院": set()}  # 起诉/obj-org has a wording in common with 判决/obj-org
+
+
+def test_no_wording_is_asked_for_a_label_that_lacks_and_one_that_has_values(finance: Path) -> None:
+    (source,), random = AnnotatedSets.load(finance).sets, Random(0)
+    document = next(document for document in source.documents if document.text.startswith(SUED))
+    both = Document("both", document.text, document.gold)  # every label of the set is known of this one
+    assert "判决/obj-org" not in certainly_absent(source, both) and "判决/obj-per" in certainly_absent(source, both)
+    for _ in range(400):
+        question = ask_real(source, both, random)
+        answer = parse_answer(question.answer, question.labels)
+        found = {phrase: [value.text for value in values] for phrase, values in zip(question.labels, answer.values, strict=True)}
+        assert found.pop("被告公司") == ["天猫"] and set(map(tuple, found.values())) <= {("None",), ()}
+
+
+def test_a_wording_of_two_labels_is_asked_once_for_the_values_of_both() -> None:
+    gold = (Entity("判决/sub-per", 0, 2, "王芳"), Entity("起诉/sub-per", 2, 4, "李雷"))
+    source = AnnotatedSet("s", (), {"判决/sub-per": ("原告",), "起诉/sub-per": ("原告",)}, False, 1.0)
+    questions = [ask_real(source, Document("a", "王芳李雷加微信", gold), Random(seed)) for seed in range(20)]
+    assert {question.answer for question in questions} == {"原告: 王芳\t李雷\n"}
+
+
 def test_an_inserted_sentence_moves_the_gold_with_it() -> None:
     random = Random(1)
     for _ in range(200):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -28,6 +28,7 @@ _DESCRIPTION = ("training", "annotated.yaml")
 UNKNOWN = "unknown"
 """What a document's meta calls the labels of `unknown_labels`."""
 
+_MOST_HELD_OUT_FIRST: tuple[Split, ...] = ("test", "dev", "train")
 _SEPARATORS = frozenset("，,、\t\n")
 
 
@@ -84,7 +85,10 @@ def annotated_files(directory: Path) -> list[Path]:
 
 
 def split_of(identifier: str) -> Split:
-    """Where a text belongs: a tenth of every set is `test`, another `dev`, by a hash of its id, the same on every machine."""
+    """Where a text belongs: a tenth of every set is `test`, another `dev`, by a hash of its id, the same on every machine.
+
+    A text that has several ids belongs to the most held-out one of theirs.
+    """
     bucket = int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:4], "big") % 10
     return "test" if bucket == 0 else "dev" if bucket == 1 else "train"
 
@@ -99,18 +103,49 @@ def _load(folder: Path, described: Mapping[str, Any], split: Split) -> Annotated
     left_out = set(overlap.read_text(encoding="utf-8").split()) if overlap.exists() else set()
     phrases: dict[str, list[str] | None] = described["labels"]
     unasked = {label for label, wordings in phrases.items() if wordings is None}
-    documents: dict[str, Document] = {}
-    for file in described["files"]:
-        read = list(_read(folder / file))
-        # Files of one set may be annotated for different labels: of one that a file never marks its texts may well have values.
-        unmarked = phrases.keys() - {entity.label for document in read for entity in document.gold}
-        for document in read:
-            if document.id not in left_out and split_of(document.id) == split and 0 < len(document.text) <= LONGEST_TEXT:
-                documents.setdefault(document.text, _with_gold(document, unasked, unmarked))
+    documents = []
+    for text, same in _by_text(folder / file for file in described["files"]).items():
+        in_split = same.split == split and left_out.isdisjoint(same.ids)
+        if in_split and 0 < len(text) <= LONGEST_TEXT:
+            documents.append(_with_gold(same.united(text), unasked, phrases.keys() - same.marked))
     if not documents:
         raise DocumentError(f"{folder} has no text of the {split!r} split; is the set complete?")
     asked = {label: tuple(wordings) for label, wordings in phrases.items() if wordings is not None}
-    return AnnotatedSet(folder.name, tuple(documents.values()), asked, described["exhaustive"], described.get("weight", 1.0))
+    return AnnotatedSet(folder.name, tuple(documents), asked, described["exhaustive"], described.get("weight", 1.0))
+
+
+@dataclass(slots=True)
+class _Same:
+    """What a set's files say of one text, which may stand in them several times. marked: labels that any of the files marks at all."""
+
+    ids: list[str] = field(default_factory=list)
+    gold: list[Entity] = field(default_factory=list)
+    marked: set[str] = field(default_factory=set)
+
+    @property
+    def split(self) -> Split:
+        """The most held-out one of its ids, so that no text is trained on under one id and held out under another."""
+        return min(map(split_of, self.ids), key=_MOST_HELD_OUT_FIRST.index)
+
+    def united(self, text: str) -> Document:
+        """With every value that is marked anywhere, under the first id of its split."""
+        identifier = next(each for each in self.ids if split_of(each) == self.split)
+        return Document(identifier, text, tuple(dict.fromkeys(self.gold)))
+
+
+def _by_text(files: Iterable[Path]) -> dict[str, _Same]:
+    """The texts of a set in the order of its files."""
+    found: dict[str, _Same] = {}
+    for file in files:
+        documents = list(_read(file))
+        # Files of one set may be annotated for different labels: of one that a file never marks its texts may well have values.
+        marked = {entity.label for document in documents for entity in document.gold}
+        for document in documents:
+            same = found.setdefault(document.text, _Same())
+            same.ids.append(document.id)
+            same.gold += document.gold
+            same.marked |= marked
+    return found
 
 
 def _read(path: Path) -> Iterator[Document]:
@@ -125,7 +160,7 @@ def _read(path: Path) -> Iterator[Document]:
 def _with_gold(document: Document, unasked: Set[str], unmarked: Set[str]) -> Document:
     """Without the labels that are not or cannot be asked, and without those that have an over-long value.
 
-    unmarked: labels that the document's file does not mark; they and those left out are unknown of it.
+    unmarked: labels that no file of the document marks; they and those left out are unknown of it.
     """
     dropped = unasked | {entity.label for entity in document.gold if len(entity.text) > LONGEST_VALUE or _SEPARATORS & set(entity.label)}
     gold = tuple(sorted((entity for entity in document.gold if entity.label not in dropped), key=lambda entity: entity.start))

@@ -13,12 +13,14 @@ from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import LONGEST_TEXT, AnnotatedSet, AnnotatedSets, split_of
 from seqgpt_lab.embedded.batches import Batches, Pools
 from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact
+from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.real_questions import ask_real, certainly_absent, real_document
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.extraction.answer import parse_answer
 
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 TEXT = "昨天王芳在苏州见了客户。后来她回了北京。"
 GOLD = (Entity("人名", 2, 4, "王芳"), Entity("地点", 5, 7, "苏州"), Entity("地点", 17, 19, "北京"))
 
@@ -46,12 +48,37 @@ def people(exhaustive: bool) -> AnnotatedSet:
 
 
 def test_splits_share_no_text_and_lose_none(directory: Path) -> None:
-    splits = {split: AnnotatedSets.load(directory, split).sets[0].documents for split in ("train", "dev", "test")}
+    splits = {split: AnnotatedSets.load(directory, split).sets[0].documents for split in SPLITS}
     ids = {split: {document.id for document in documents} for split, documents in splits.items()}
     assert not (ids["train"] & ids["dev"] or ids["train"] & ids["test"] or ids["dev"] & ids["test"])
     assert set().union(*ids.values()) == {f"a-{number}" for number in range(298)}
     assert all(split_of(identifier) == split for split, found in ids.items() for identifier in found)
     assert 15 < len(ids["test"]) < 50 and 15 < len(ids["dev"]) < 50
+
+
+def test_a_text_lies_in_the_most_held_out_split_of_its_ids_with_the_gold_of_all(tmp_path: Path) -> None:
+    """In whatever order the ids come; a text that two files have is known for the labels of both."""
+    folder = tmp_path / "fewfc_finance_event"
+    folder.mkdir()
+    ids = {split: [name for name in map(str, range(90)) if split_of(name) == split] for split in SPLITS}
+    base, trans = [], []
+    for text, names in (("甲", ("train", "test")), ("乙", ("dev", "train")), ("丙", ("test", "dev")), ("丁", ("train", "train"))):
+        first, second = (ids[name].pop() for name in names)
+        base.append(record(first, text, (Entity("投资/sub", 0, 1, text),)))
+        trans.append(record(second, text, (Entity("收购/sub-org", 0, 1, text),)))
+    base += [record(ids["train"].pop(), "戊己", (Entity("投资/obj", at, at + 1, value),)) for at, value in enumerate("戊己")]
+    for name, lines in (("test_base", base), ("test_trans", trans)):
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    for split, texts in (("train", ["丁", "戊己"]), ("dev", ["乙"]), ("test", ["甲", "丙"])):
+        (source,) = AnnotatedSets.load(tmp_path, split).sets
+        assert [document.text for document in source.documents] == texts
+        assert all(split_of(document.id) == split for document in source.documents)
+        golds = [[(entity.label, entity.text) for entity in document.gold] for document in source.documents]
+        assert golds == [
+            [("投资/obj", "戊"), ("投资/obj", "己")] if text == "戊己" else [("投资/sub", text), ("收购/sub-org", text)] for text in texts
+        ]
+        absent = set(certainly_absent(source, source.documents[-1])) - CONTACT_PHRASES.keys()
+        assert absent == ({"投资/sub"} if split == "train" else {"投资/obj"})
 
 
 def test_a_directory_without_a_known_set_is_refused(tmp_path: Path) -> None:

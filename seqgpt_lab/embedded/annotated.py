@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.resources import bundled
@@ -58,7 +59,10 @@ class AnnotatedSets:
 
     @classmethod
     def load(cls, directory: Path, split: Split = "train") -> AnnotatedSets:
-        """Every known set that `directory` holds a folder of. Raises DocumentError when it holds none, or a set that lacks a file."""
+        """Every known set that `directory` holds a folder of.
+
+        Raises DocumentError when it holds none, or a set that lacks a file, has a line that is no annotated text, or no text of the split.
+        """
         described = described_sets()["sets"]
         found = [_load(directory / name, entry, split) for name, entry in described.items() if (directory / name).is_dir()]
         if not found:
@@ -149,12 +153,28 @@ def _by_text(files: Iterable[Path]) -> dict[str, _Same]:
 
 
 def _read(path: Path) -> Iterator[Document]:
-    """A file's documents. Some sets carry keys of their own beside id, text and entities; they are not needed here."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            gold = tuple(Entity(**entity) for entity in record["entities"])
-            yield Document(record["id"], record["text"], gold)
+    """A file's documents; blank lines are skipped. Raises DocumentError naming the file, and the line where it is one that is at fault."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DocumentError(f"cannot read {path}: {error.strerror}; complete the set, or remove its folder to go without it") from error
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                document = _document(json.loads(line))
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                fault = f"{error} is missing" if isinstance(error, KeyError) else error
+                raise DocumentError(f"{path}, line {number} is no annotated text: {fault}; mend the line, or take it out") from error
+            yield document
+
+
+def _document(record: Any) -> Document:
+    """Some sets carry keys of their own beside id, text and entities; they are not needed. Raises ValueError, TypeError or KeyError."""
+    identifier, text, gold = record["id"], record["text"], tuple(Entity(**entity) for entity in record["entities"])
+    for key, value in (("id", identifier), ("text", text), *(("label", entity.label) for entity in gold)):
+        if not isinstance(value, str):
+            raise TypeError(f"{key!r} is {quoted(value)}, not a string")
+    return Document(identifier, text, gold)
 
 
 def _with_gold(document: Document, unasked: Set[str], unmarked: Set[str]) -> Document:

@@ -1,17 +1,20 @@
-"""What a training checkpoint says of the run that made it, and whether another run may go on from it; knows no model."""
+"""Reads a training checkpoint: what it says of the run that made it, and whether another run may go on from it; knows no model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import Tokenizer
 
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.errors import CheckpointError, OptionError
 
+_PARTS = {"recipe", "tokenizer", "step", "batches", "model", "guide", "optimisers"}  # of every version
 _ANEW = "or another directory to start anew"
 
 
@@ -24,6 +27,21 @@ def made_with(recipe: Recipe, tokenizer: Tokenizer, roles: Sequence[str], real: 
         "start": start,
         "real": [] if real is None else sorted(each.name for each in real.sets),  # what a tagger teaches is one of these
     }
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds. Raises CheckpointError where it is none, OSError where it cannot be read."""
+    fix = "name another OUT, or remove the file to start anew"
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except OSError:
+        raise
+    except Exception as error:  # bytes that are no checkpoint raise nearly anything
+        raise CheckpointError(f"{path} is no whole training checkpoint ({type(error).__name__}); {fix}") from error
+    lacking = sorted(_PARTS - state.keys()) if isinstance(state, dict) else sorted(_PARTS)
+    if lacking:
+        raise CheckpointError(f"{path} is no checkpoint of this training (it lacks {', '.join(lacking)}); {fix}")
+    return dict(state)
 
 
 def check_made_alike(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

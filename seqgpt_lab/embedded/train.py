@@ -22,7 +22,7 @@ from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.packed_attention import PackedAttention
 from seqgpt_lab.embedded.packing import Batch, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.resuming import check_made_alike, made_with
+from seqgpt_lab.embedded.resuming import check_made_alike, made_with, read_state
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
@@ -188,11 +188,12 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
 
     evaluate_every: steps between looks at held-out questions. save_seconds: between saves, so that a fast device does not mostly save.
     Interrupting (Ctrl-C) saves first, but amid an update: then the last save stays. Progress goes to `report`, a line at a time.
+    Raises CheckpointError for a checkpoint that is none, OptionError for one of another run.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "checkpoint.pt"
     if path.exists():
-        trainer.load(torch.load(path, weights_only=True, map_location="cpu"))
+        trainer.load(read_state(path))
         report(f"resumed at step {trainer.step}")
     try:
         _run(trainer, path, report, evaluate_every, save_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -84,6 +85,30 @@ def test_a_text_lies_in_the_most_held_out_split_of_its_ids_with_the_gold_of_all(
 def test_a_directory_without_a_known_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="aishell_ner"):
         AnnotatedSets.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    (
+        ("{", "Expecting property name"),
+        ('{"id": "x", "entities": []}', "'text' is missing"),
+        ('{"id": 7, "text": "甲", "entities": []}', "'id' is ⟪7⟫, not a string"),
+        ('{"id": "x", "text": "甲", "entities": [{"label": "人名"}]}', "missing 3 required"),
+        ('{"id": "x", "text": "甲", "entities": [{"label": "人名", "start": 0, "end": 1, "text": "乙"}]}', "the text there reads ⟪甲⟫"),
+        ('["x"]', "list indices"),
+    ),
+)
+def test_a_line_that_is_no_annotated_text_is_named_with_its_file(directory: Path, line: str, told: str) -> None:
+    path = directory / "aishell_ner" / "data.jsonl"
+    path.write_text(f"{record('a')}\n\n{line}\n", encoding="utf-8")
+    with pytest.raises(DocumentError, match=rf"data\.jsonl, line 3 is no annotated text: .*{re.escape(told)}.*; mend the line"):
+        AnnotatedSets.load(directory)
+
+
+def test_a_set_that_lacks_a_file_is_refused(finance: Path) -> None:
+    (finance / "fewfc_finance_event" / "test_trans.jsonl").unlink()
+    with pytest.raises(DocumentError, match=r"test_trans\.jsonl: No such file.*; complete the set"):
+        AnnotatedSets.load(finance)
 
 
 @pytest.mark.parametrize("exhaustive", (True, False))

@@ -36,7 +36,7 @@ from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
-from seqgpt_lab.errors import OptionError, WorkerError
+from seqgpt_lab.errors import CheckpointError, OptionError, WorkerError
 from seqgpt_lab.extraction.prompt import build_prompt
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 
@@ -273,6 +273,19 @@ def test_a_place_beyond_a_pool_is_the_next_pools_beginning(tokenizer: Tokenizer,
         assert torch.equal(beyond.next().ids, here.next().ids)
     assert (beyond.pool, beyond.offset) == (here.pool, here.offset)
     beyond.close()
+
+
+def test_a_checkpoint_that_is_none_is_named_and_left(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    path, trainer = tmp_path / "checkpoint.pt", Trainer(SMALL, tokenizer, KINDS)
+    trainer.save(path)
+    whole = path.read_bytes()
+    torch.save({"epoch": 3}, path)
+    foreign = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"no checkpoint", foreign):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"checkpoint\.pt is no .*; name another OUT, or remove the file"):
+            train(trainer, tmp_path, lambda line: None)
+        assert path.read_bytes() == content
 
 
 def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,14 +62,14 @@ class Source:
     """The files of a job, in the order in which their rows come out.
 
     path: a file, or a folder of which every file that is not hidden is read, in order of its path. Raises DocumentError for a path that
-    does not exist, OptionError for an encoding that does not.
+    does not exist, OptionError for an encoding that does not, or is none of texts.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
         self.path, self.columns = path, columns
         try:
-            codecs.lookup(columns.encoding or "utf-8")
-        except LookupError as error:
+            "a".encode(columns.encoding or "utf-8")
+        except (LookupError, UnicodeError) as error:  # also of hex and others that Python knows, but that make no text of bytes
             raise OptionError(f"there is no encoding {columns.encoding!r}; write for example utf-8, gb18030 or big5") from error
         if not path.exists():
             raise DocumentError(f"there is nothing at {path}; give a folder, or a .jsonl, .csv or .parquet file")
@@ -217,7 +217,8 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
 def _encoding(file: Path, columns: Columns) -> tuple[str, str]:
     """The encoding of a text file, and what to tell of it. Raises DocumentError where all of it is neither UTF-8 nor GB18030."""
     if columns.encoding:
-        return columns.encoding, ""
+        named = codecs.lookup(columns.encoding).name
+        return "utf-8-sig" if named == "utf-8" else named, ""  # Excel begins its UTF-8 with a mark, which is no part of the text
     if _decodes(file, "utf-8"):
         return "utf-8-sig", ""
     if _decodes(file, "gb18030"):

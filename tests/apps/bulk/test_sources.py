@@ -70,10 +70,18 @@ def test_columns_have_the_names_and_files_the_encoding_that_is_given(tmp_path: P
     path.write_bytes("號\t內容\n1\t張偉\n".encode("big5"))
     assert rows(path, Columns("內容", "號", "big5")) == [Item(0, "1", "張偉", read=path.stat().st_size)]
     assert "no column 'text', only ['號', '內容']" in rows(path, Columns(encoding="big5"))[0].failure
-    with pytest.raises(OptionError, match="no encoding 'x'"):
-        rows(path, Columns(encoding="x"))
+    for encoding in ("x", "hex", "rot13", "undefined"):
+        with pytest.raises(OptionError, match=f"no encoding '{encoding}'"):
+            rows(path, Columns(encoding=encoding))
     with pytest.raises(DocumentError, match="nothing at"):
         rows(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("encoding", ("", "utf-8", "UTF8", "utf_8_sig"))
+def test_the_mark_that_excel_puts_before_utf_8_is_no_part_of_a_text(tmp_path: Path, encoding: str) -> None:
+    for name, content in (("in.csv", "text,id\r\n张伟,1\r\n"), ("in.txt", "张伟\n")):
+        (tmp_path / name).write_text(content, encoding="utf-8-sig", newline="")
+        assert [item.text for item in rows(tmp_path / name, Columns(encoding=encoding))] == ["张伟"]
 
 
 def test_a_line_that_is_too_long_is_a_failure_and_the_next_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pandas
@@ -58,6 +60,49 @@ def test_a_folder_gives_one_row_a_document_in_order_whatever_is_in_it(folder: Pa
     assert all(word in reason for word, reason in zip(wanted, reasons, strict=True)), reasons
     assert ["GB18030" in item.note for item in found[2:4]] == [True, True]
     assert [item.read for item in found] == sorted(item.read for item in found)
+
+
+def test_links_to_folders_are_followed_and_every_folder_is_read_once(tmp_path: Path) -> None:
+    """A link that leads back, or to what has another name here, is told: nothing is left out in silence."""
+    place, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    for folder, link, target in ((place / "m", "back", place), (elsewhere, "again", elsewhere)):
+        folder.mkdir(parents=True)
+        (folder / f"{folder.name}.txt").write_text("张伟", encoding="utf-8")
+        (folder / link).symlink_to(target)
+    (place / "a").symlink_to(place / "m")
+    (place / "linked").symlink_to(elsewhere)
+    (place / ".hidden").symlink_to(elsewhere)
+    found = rows(place)
+    assert [(item.id, item.text) for item in found] == [
+        ("a", None),
+        ("linked/again", None),
+        ("linked/elsewhere.txt", "张伟"),
+        ("m/back", None),
+        ("m/m.txt", "张伟"),
+    ]
+    assert all("is read under another name already" in item.failure for item in found if item.text is None)
+    assert Source(place, Columns()).linked[:2] == [place / "a", place / "linked"]
+
+
+def test_a_folder_that_cannot_be_read_and_a_pipe_are_rows_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "in"
+    (place / "closed").mkdir(parents=True)
+    (place / "z.txt").write_text("张伟", encoding="utf-8")
+    os.mkfifo(place / "pipe.txt")
+    scan = os.scandir
+
+    def refusing(path: str | Path) -> object:
+        """Whoever runs the tests may be the one to whom nothing is closed."""
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = rows(place)
+    assert [(item.id, item.text) for item in found] == [("closed", None), ("pipe.txt", None), ("z.txt", "张伟")]
+    assert "Permission denied" in found[0].failure and "only files are read" in found[1].failure
+    assert [(item.id, "Permission denied" in item.failure) for item in rows(place / "closed")] == [("closed", True)]
+    assert len(Source(place, Columns()).fingerprint()) == 64
 
 
 @pytest.mark.parametrize("skip", range(15))

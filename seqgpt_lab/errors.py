@@ -10,7 +10,7 @@ class OptionError(SeqGPTLabError, ValueError):
 
 
 class CheckpointError(SeqGPTLabError):
-    """A model directory that is missing, truncated, corrupt, of another architecture, or in pickle format."""
+    """A model directory that is missing, truncated, corrupt, of another architecture, or in pickle format; or no training checkpoint."""
 
 
 class LabelError(SeqGPTLabError, ValueError):

@@ -101,8 +101,8 @@ def _lines(documents: Iterable[Document]) -> Iterable[str]:
         back = _parse(line, default_id="")
         if (back.id, back.text, back.gold) != (document.id, document.text, document.gold):
             raise DocumentError(
-                f"document {document.id!r} would not read back the same: it holds a high surrogate right before a low one, which JSON "
-                "joins into one character; join them first, with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+                f"document {quoted(document.id)} would not read back the same: it holds a high surrogate right before a low one, which "
+                "JSON joins into one character; join them first, with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
             )
         yield line
 
@@ -118,7 +118,7 @@ def _dump(document: Document) -> str:
         line = json.dumps(record, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise DocumentError(
-            f"document {document.id!r}: its meta cannot be written as JSON ({error}); use strings, numbers, lists"
+            f"document {quoted(document.id)}: its meta cannot be written as JSON ({error}); use strings, numbers, lists"
         ) from error
     return _ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", line) + "\n"
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.resources import bundled
@@ -25,6 +26,10 @@ LONGEST_TEXT = 400  # characters; longer ones would make training batches of one
 LONGEST_VALUE = 40
 _OVERLAP = "overlap_ids.txt"
 _DESCRIPTION = ("training", "annotated.yaml")
+UNKNOWN = "unknown"
+"""What a document's meta calls the labels of `unknown_labels`."""
+
+_MOST_HELD_OUT_FIRST: tuple[Split, ...] = ("test", "dev", "train")
 _SEPARATORS = frozenset("，,、\t\n")
 
 
@@ -32,7 +37,7 @@ _SEPARATORS = frozenset("，,、\t\n")
 class AnnotatedSet:
     """Documents of one source. phrases: for each label that may be asked, its wordings.
 
-    exhaustive: a label that a text lacks is truly absent from it, so that it may be asked too.
+    exhaustive: a label that a text lacks is truly absent from it, so that it may be asked too; but not those that `unknown_labels` names.
     """
 
     name: str
@@ -54,7 +59,10 @@ class AnnotatedSets:
 
     @classmethod
     def load(cls, directory: Path, split: Split = "train") -> AnnotatedSets:
-        """Every known set that `directory` holds a folder of. Raises DocumentError when it holds none, or a set that lacks a file."""
+        """Every known set that `directory` holds a folder of.
+
+        Raises DocumentError when it holds none, or a set that lacks a file, has a line that is no annotated text, or no text of the split.
+        """
         described = described_sets()["sets"]
         found = [_load(directory / name, entry, split) for name, entry in described.items() if (directory / name).is_dir()]
         if not found:
@@ -81,9 +89,17 @@ def annotated_files(directory: Path) -> list[Path]:
 
 
 def split_of(identifier: str) -> Split:
-    """Where a text belongs: a tenth of every set is `test`, another `dev`, by a hash of its id, the same on every machine."""
+    """Where a text belongs: a tenth of every set is `test`, another `dev`, by a hash of its id, the same on every machine.
+
+    A text that has several ids belongs to the most held-out one of theirs.
+    """
     bucket = int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:4], "big") % 10
     return "test" if bucket == 0 else "dev" if bucket == 1 else "train"
+
+
+def unknown_labels(document: Document) -> frozenset[str]:
+    """Labels of which a document of an annotated set may have values that its gold does not hold."""
+    return frozenset(document.meta.get(UNKNOWN, ()))
 
 
 def _load(folder: Path, described: Mapping[str, Any], split: Split) -> AnnotatedSet:
@@ -91,28 +107,81 @@ def _load(folder: Path, described: Mapping[str, Any], split: Split) -> Annotated
     left_out = set(overlap.read_text(encoding="utf-8").split()) if overlap.exists() else set()
     phrases: dict[str, list[str] | None] = described["labels"]
     unasked = {label for label, wordings in phrases.items() if wordings is None}
-    documents: dict[str, Document] = {}
-    for file in described["files"]:
-        for document in _read(folder / file):
-            if document.id not in left_out and split_of(document.id) == split and 0 < len(document.text) <= LONGEST_TEXT:
-                documents.setdefault(document.text, _with_gold(document, unasked))
+    documents = []
+    for text, same in _by_text(folder / file for file in described["files"]).items():
+        in_split = same.split == split and left_out.isdisjoint(same.ids)
+        if in_split and 0 < len(text) <= LONGEST_TEXT:
+            documents.append(_with_gold(same.united(text), unasked, phrases.keys() - same.marked))
     if not documents:
         raise DocumentError(f"{folder} has no text of the {split!r} split; is the set complete?")
     asked = {label: tuple(wordings) for label, wordings in phrases.items() if wordings is not None}
-    return AnnotatedSet(folder.name, tuple(documents.values()), asked, described["exhaustive"], described.get("weight", 1.0))
+    return AnnotatedSet(folder.name, tuple(documents), asked, described["exhaustive"], described.get("weight", 1.0))
+
+
+@dataclass(slots=True)
+class _Same:
+    """What a set's files say of one text, which may stand in them several times. marked: labels that any of the files marks at all."""
+
+    ids: list[str] = field(default_factory=list)
+    gold: list[Entity] = field(default_factory=list)
+    marked: set[str] = field(default_factory=set)
+
+    @property
+    def split(self) -> Split:
+        """The most held-out one of its ids, so that no text is trained on under one id and held out under another."""
+        return min(map(split_of, self.ids), key=_MOST_HELD_OUT_FIRST.index)
+
+    def united(self, text: str) -> Document:
+        """With every value that is marked anywhere, under the first id of its split."""
+        identifier = next(each for each in self.ids if split_of(each) == self.split)
+        return Document(identifier, text, tuple(dict.fromkeys(self.gold)))
+
+
+def _by_text(files: Iterable[Path]) -> dict[str, _Same]:
+    """The texts of a set in the order of its files."""
+    found: dict[str, _Same] = {}
+    for file in files:
+        documents = list(_read(file))
+        # Files of one set may be annotated for different labels: of one that a file never marks its texts may well have values.
+        marked = {entity.label for document in documents for entity in document.gold}
+        for document in documents:
+            same = found.setdefault(document.text, _Same())
+            same.ids.append(document.id)
+            same.gold += document.gold
+            same.marked |= marked
+    return found
 
 
 def _read(path: Path) -> Iterator[Document]:
-    """A file's documents. Some sets carry keys of their own beside id, text and entities; they are not needed here."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            gold = tuple(Entity(**entity) for entity in record["entities"])
-            yield Document(record["id"], record["text"], gold)
+    """A file's documents; blank lines are skipped. Raises DocumentError naming the file, and the line where it is one that is at fault."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DocumentError(f"cannot read {path}: {error.strerror}; complete the set, or remove its folder to go without it") from error
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                document = _document(json.loads(line))
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                fault = f"{error} is missing" if isinstance(error, KeyError) else error
+                raise DocumentError(f"{path}, line {number} is no annotated text: {fault}; mend the line, or take it out") from error
+            yield document
 
 
-def _with_gold(document: Document, unasked: set[str]) -> Document:
-    """Without the labels that are not or cannot be asked, and without those that have an over-long value."""
+def _document(record: Any) -> Document:
+    """Some sets carry keys of their own beside id, text and entities; they are not needed. Raises ValueError, TypeError or KeyError."""
+    identifier, text, gold = record["id"], record["text"], tuple(Entity(**entity) for entity in record["entities"])
+    for key, value in (("id", identifier), ("text", text), *(("label", entity.label) for entity in gold)):
+        if not isinstance(value, str):
+            raise TypeError(f"{key!r} is {quoted(value)}, not a string")
+    return Document(identifier, text, gold)
+
+
+def _with_gold(document: Document, unasked: Set[str], unmarked: Set[str]) -> Document:
+    """Without the labels that are not or cannot be asked, and without those that have an over-long value.
+
+    unmarked: labels that no file of the document marks; they and those left out are unknown of it.
+    """
     dropped = unasked | {entity.label for entity in document.gold if len(entity.text) > LONGEST_VALUE or _SEPARATORS & set(entity.label)}
     gold = tuple(sorted((entity for entity in document.gold if entity.label not in dropped), key=lambda entity: entity.start))
-    return Document(document.id, document.text, gold, {"unknown": sorted(dropped)})
+    return Document(document.id, document.text, gold, {UNKNOWN: sorted(dropped | unmarked)})

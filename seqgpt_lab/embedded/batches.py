@@ -89,16 +89,24 @@ class Batches:
 
     def next(self) -> Batch:
         """The next batch, and one further."""
-        if self._made[0] != self.pool:
-            self._made = (self.pool, self._pool(in_turn=self._made[0] == self.pool - 1))
-        batch = self._made[1][self.offset]
+        if self.offset >= len(self._at_hand()):  # a checkpoint's, of a corpus that made more batches of this pool
+            self._go_on()
+        batch = self._at_hand()[self.offset]
         self.offset += 1
-        if self.offset == len(self._made[1]):
-            self.pool, self.offset = self.pool + 1, 0
+        if self.offset == len(self._at_hand()):
+            self._go_on()
         return batch
 
-    def _pool(self, in_turn: bool) -> list[Batch]:
-        """The pool at hand. in_turn: it comes after the one before; else the workers begin with it anew."""
+    def _go_on(self) -> None:
+        self.pool, self.offset = self.pool + 1, 0
+
+    def _at_hand(self) -> list[Batch]:
+        if self._made[0] != self.pool:
+            self._made = (self.pool, self._make(in_turn=self._made[0] == self.pool - 1))
+        return self._made[1]
+
+    def _make(self, in_turn: bool) -> list[Batch]:
+        """The pool of this number. in_turn: it comes after the one before; else the workers begin with it anew."""
         if not self.workers:
             return self.pools[self.pool]
         if self._ahead is None or not in_turn:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from random import Random
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.embedded.annotated import AnnotatedSet
+from seqgpt_lab.embedded.annotated import AnnotatedSet, unknown_labels
 from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact, without_cues
 from seqgpt_lab.embedded.corpus.questions import Question, answer_line, written
 
@@ -18,35 +19,48 @@ def real_document(source: AnnotatedSet, document: Document, random: Random) -> D
     if random.random() >= _CONTACT_SHARE:
         return document
     mixed = with_contact(document, random)
-    gold = tuple(_named(entity, source) for entity in mixed.gold)
+    known = source.phrases.keys() - unknown_labels(document) if source.exhaustive else frozenset()
+    gold = tuple(_named(entity, known) for entity in mixed.gold)
     return Document(mixed.id, mixed.text, tuple(entity for entity in gold if entity.label != "单位"), mixed.meta)
 
 
-def _named(entity: Entity, source: AnnotatedSet) -> Entity:
+def _named(entity: Entity, known: Set[str]) -> Entity:
     label = _SAME_THING.get(entity.label, "")
-    return Entity(label, entity.start, entity.end, entity.text) if source.exhaustive and label in source.phrases else entity
+    return Entity(label, entity.start, entity.end, entity.text) if label in known else entity
 
 
 def ask_real(source: AnnotatedSet, document: Document, random: Random) -> Question:
-    """One to five labels that the text has, and up to two that it certainly has not, in random order and wordings."""
-    answers: dict[str, list[str]] = {}
-    for entity in document.gold:
-        answers.setdefault(entity.label, []).append(written(entity.text))
-    present = random.sample(list(answers), k=min(len(answers), random.choice((1, 2, 2, 3, 4, 5))))
+    """One to five labels that the text has, and up to two that it certainly has not, in random order and wordings.
+
+    A wording is asked once, and for every label that it can mean; a label whose wordings are all asked for others is left out.
+    """
+    there = list(dict.fromkeys(entity.label for entity in document.gold))
+    present = random.sample(there, k=min(len(there), random.choice((1, 2, 2, 3, 4, 5))))
     absent = certainly_absent(source, document)
     some = random.sample(absent, k=min(len(absent), random.choice((0, 1, 1, 2)) if present else 2))
-    asked = {_wording(source, label, random): answers.get(label, ()) for label in [*present, *some]}
-    phrases = list(asked)
+    phrases: list[str] = []
+    for label in [*present, *some]:
+        if free := [phrase for phrase in _wordings(source, label) if phrase not in phrases]:
+            phrases.append(random.choice(free))
     random.shuffle(phrases)
-    lines = "".join(answer_line(phrase, asked[phrase]) for phrase in phrases)
+    lines = "".join(answer_line(phrase, _values(source, document, phrase)) for phrase in phrases)
     return Question(document.text, "抽取", tuple(phrases), lines)
 
 
+def _values(source: AnnotatedSet, document: Document, phrase: str) -> list[str]:
+    return [written(entity.text) for entity in document.gold if phrase in _wordings(source, entity.label)]
+
+
 def certainly_absent(source: AnnotatedSet, document: Document) -> list[str]:
-    """Labels of which the text has no value: the set's own where all are marked, and contacts where nothing unmarked looks like one."""
-    there = {entity.label for entity in document.gold} | set(document.meta.get("unknown", ()))
+    """Labels of which the text has no value: the set's own where all are marked, and contacts where nothing unmarked looks like one.
+
+    None that shares a wording with one that the text has or may have: asked in that wording it would be called absent wrongly.
+    """
+    there = {entity.label for entity in document.gold} | unknown_labels(document)
+    taken = {phrase for label in there for phrase in _wordings(source, label)}
     own = [label for label in source.phrases if label not in there] if source.exhaustive else []
-    return own + _absent_contacts(document, there & CONTACT_PHRASES.keys())
+    absent = own + _absent_contacts(document, there & CONTACT_PHRASES.keys())
+    return [label for label in absent if taken.isdisjoint(_wordings(source, label))]
 
 
 def _absent_contacts(document: Document, put_in: set[str]) -> list[str]:
@@ -58,5 +72,5 @@ def _absent_contacts(document: Document, put_in: set[str]) -> list[str]:
     return sorted(CONTACT_PHRASES.keys() - put_in - {"联系人"})  # a person may stand anywhere, unmarked
 
 
-def _wording(source: AnnotatedSet, label: str, random: Random) -> str:
-    return random.choice(source.phrases.get(label) or CONTACT_PHRASES.get(label) or (label,))
+def _wordings(source: AnnotatedSet, label: str) -> tuple[str, ...]:
+    return source.phrases.get(label) or CONTACT_PHRASES.get(label) or (label,)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,10 +22,10 @@ from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.packed_attention import PackedAttention
 from seqgpt_lab.embedded.packing import Batch, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.resuming import check_made_alike, made_with, read_state
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
-from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import atomic_stream
 
 Report = Callable[[str], None]
@@ -37,6 +36,7 @@ class Trainer:
     """Model, optimisers and step counter; everything a checkpoint holds.
 
     device: where it trains; a checkpoint can go on on another. workers: processes that make batches ahead (`Batches`).
+    start: the SHA-256 of each file of the weights that the model will be given to begin from; empty for the random ones it has.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Trainer:
         *,
         device: torch.device = CPU,
         workers: int = 0,
+        start: str = "",
     ) -> None:
         # Averages of gradients that stopped coming decay into denormal numbers, which a CPU multiplies many times slower.
         torch.set_flush_denormal(True)
@@ -60,6 +61,7 @@ class Trainer:
         initialise(self.model)
         pools = Pools(tokenizer, kinds, recipe, real)
         self.batches = Batches(pools, workers)
+        self.made_with = made_with(recipe, tokenizer, list(pools.roles.first), real, start)
         self.guide = Guide(recipe.hidden_size, pools.roles, recipe.guide_head)
         self.model.to(device)
         self.guide.to(device)
@@ -130,32 +132,19 @@ class Trainer:
         if not self._whole:
             return
         state = {
-            "recipe": asdict(self.recipe),
+            **self.made_with,
             "step": self.step,
             "batches": list(self._at),
-            "roles": list(self.batches.pools.roles.first),
             "model": self.model.state_dict(),
             "guide": self.guide.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "tokenizer": self.tokenizer.to_str(),
         }
         with atomic_stream(path) as stream:
             torch.save(state, stream)
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same recipe, tokenizer and fields. Raises OptionError when they differ."""
-        if state["recipe"] != asdict(self.recipe) or state["tokenizer"] != self.tokenizer.to_str():
-            different = [name for name, value in asdict(self.recipe).items() if state["recipe"].get(name) != value]
-            raise OptionError(
-                f"the checkpoint was made with another recipe ({', '.join(different) or 'another tokenizer'} differ); "
-                "give the same options to resume (tokens and pool_rows follow --large-batches or --small-batches), "
-                "or another directory to start anew"
-            )
-        if (roles := list(self.batches.pools.roles.first)) != state.get("roles"):
-            raise OptionError(
-                f"the checkpoint was made for documents of other fields than the {len(roles)} of this version; train on from its last "
-                "exported model (--start) in another directory"
-            )
+        """Continue from a checkpoint of the same recipe, tokenizer, fields, start and sets. Raises OptionError when they differ."""
+        check_made_alike(state, self.made_with)
         self.step = int(state["step"])
         self.batches.pool, self.batches.offset = self._at = tuple(state["batches"])
         self.model.load_state_dict(state["model"])
@@ -199,11 +188,12 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
 
     evaluate_every: steps between looks at held-out questions. save_seconds: between saves, so that a fast device does not mostly save.
     Interrupting (Ctrl-C) saves first, but amid an update: then the last save stays. Progress goes to `report`, a line at a time.
+    Raises CheckpointError for a checkpoint that is none, OptionError for one of another run.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "checkpoint.pt"
     if path.exists():
-        trainer.load(torch.load(path, weights_only=True, map_location="cpu"))
+        trainer.load(read_state(path))
         report(f"resumed at step {trainer.step}")
     try:
         _run(trainer, path, report, evaluate_every, save_seconds)

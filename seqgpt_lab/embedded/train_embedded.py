@@ -26,6 +26,7 @@ from seqgpt_lab.engine.model import Bloom, Layer
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.files import sha256_of
 
 _TOKENIZER_DOCUMENTS = 4000
 
@@ -57,8 +58,8 @@ def train_embedded(
     annotated: a directory of annotated real texts to mix in (`AnnotatedSets`); without it all documents are synthetic.
     teach: also learn people, places and organisations from LAC's marks in some of the annotated texts (`taught.py`).
     workers: processes that make batches ahead of the device's use; 0 makes them in this one. The batches are the same.
-    Raises OptionError when `out` holds a checkpoint of another recipe, `start` is `out`/model or of another shape, or there is nothing to
-    teach with.
+    Raises OptionError when `out` holds a checkpoint of another recipe, start or mixture, `start` is `out`/model or of another shape, or
+    there is nothing to teach with.
     """
     if teach and annotated is None:
         raise OptionError("--teach marks annotated texts anew; name their folder with --annotated")
@@ -74,7 +75,8 @@ def train_embedded(
         found = find_checkpoint(start)
         tokenizer = Tokenizer.from_file(str(found.tokenizer))
         tokenizer.encode_special_tokens = True
-        trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real, device=device, workers=workers)
+        began = " ".join(map(sha256_of, found.weights))
+        trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real, device=device, workers=workers, start=began)
         _begin_from(trainer, found)
     begun = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
     train(trainer, out, report)

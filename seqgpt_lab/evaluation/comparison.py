@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError, LabelError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.spans import Field, Span
@@ -60,11 +61,12 @@ def check_same(document: Document, extraction: Extraction) -> None:
     """Raise DocumentError unless the extraction was made from this very document."""
     if extraction.document_id != document.id:
         raise DocumentError(
-            f"the extraction of {extraction.document_id!r} was paired with the document {document.id!r}; keep both in the same order"
+            f"the extraction of {quoted(extraction.document_id)} was paired with the document {quoted(document.id)}; "
+            "keep both in the same order"
         )
     if extraction.text != document.text:
         raise DocumentError(
-            f"document {document.id!r} has {len(document.text)} characters but its extraction refers to another text of "
+            f"document {quoted(document.id)} has {len(document.text)} characters but its extraction refers to another text of "
             f"{len(extraction.text)}; offsets must refer to the document's whole text"
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.evaluation.comparison import check_labels
 from seqgpt_lab.evaluation.metrics import Scores
@@ -93,6 +94,6 @@ def _check_documents(documents: Sequence[Document]) -> None:
     for document in documents:
         if document.id in met:
             raise DocumentError(
-                f"several documents have the id {document.id!r}; give every document its own, or its mistakes cannot be told apart"
+                f"several documents have the id {quoted(document.id)}; give every document its own, or its mistakes cannot be told apart"
             )
         met.add(document.id)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.evaluate import Extracts, Labels, Progress
 from seqgpt_lab.evaluation.records import extraction_record, read_extraction
@@ -95,10 +96,11 @@ class JournaledExtractor(Generic[Labels]):
             raise DocumentError(f"{self.path} holds a line that is no extraction ({error!r}); {_FIX}") from error
         if extraction.document_id != document.id:
             raise DocumentError(
-                f"{self.path} holds {extraction.document_id!r} in place of {document.id!r}; it belongs to other documents: {_FIX}"
+                f"{self.path} holds {quoted(extraction.document_id)} in place of {quoted(document.id)}; "
+                f"it belongs to other documents: {_FIX}"
             )
         if read != (given := _sha256(document.text)):
-            raise DocumentError(f"{self.path} was made from another text of {document.id!r} (SHA-256 {read}, now {given}); {_FIX}")
+            raise DocumentError(f"{self.path} was made from another text of {quoted(document.id)} (SHA-256 {read}, now {given}); {_FIX}")
         return extraction
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.evaluation.comparison import check_labels
 from seqgpt_lab.evaluation.metrics import strict_counts
@@ -95,7 +96,8 @@ def paired(baseline: Outcomes, variant: Outcomes) -> Outcomes:
             raise DocumentError(f"{name!r} was measured on {some_of(missing)}, {other!r} was not; compare both on the same documents")
     odd = _lacking(baseline.labels, variant.labels) + _lacking(variant.labels, baseline.labels)
     if odd:
-        raise LabelError(f"of {baseline.name!r} and {variant.name!r} only one has the labels {some_of(odd)}; compare the labels both have")
+        named = some_of(odd, repr)
+        raise LabelError(f"of {baseline.name!r} and {variant.name!r} only one has the labels {named}; compare the labels both have")
     aligned = _reordered(variant, baseline.ids, baseline.labels)
     changed = (_support(aligned) != _support(baseline)).any(axis=1)
     if changed.any():
@@ -200,7 +202,7 @@ def _reordered(outcomes: Outcomes, ids: tuple[str, ...], labels: tuple[str, ...]
     return Outcomes(outcomes.name, ids, labels, outcomes.counts[order])
 
 
-def some_of(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+def some_of(names: Sequence[str], shown: Callable[[str], str] = quoted) -> str:
+    """The first names, and how many more there are. shown: how; ids are quoted, since they may tell of whom a document is."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(repr(name) for name in names[:NAMED]) + more
+    return ", ".join(map(shown, names[:NAMED])) + more

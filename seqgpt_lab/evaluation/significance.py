@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import bdtr, ndtri
 
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.resampling import Metric, Outcomes, bootstrap_differences, changed_documents, paired, swapped_differences
 from seqgpt_lab.evaluation.verdict import Settings, Verdict
@@ -177,7 +178,7 @@ def _check_names(systems: Sequence[Outcomes]) -> None:
 def _check_documents(systems: Sequence[Outcomes]) -> None:
     for one in systems:
         if len(one.ids) < 2:
-            raise DocumentError(f"{one.name!r} was measured on a single document, {one.ids[0]!r}; comparing systems takes at least 2")
+            raise DocumentError(f"{one.name!r} was measured on a single document, {quoted(one.ids[0])}; comparing systems takes at least 2")
 
 
 def _check_resamples(comparisons: int, metric: Metric, settings: Settings) -> None:

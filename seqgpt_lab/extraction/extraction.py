@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import LabelError
 from seqgpt_lab.extraction.highlight import highlight
 from seqgpt_lab.extraction.spans import Field
@@ -38,7 +39,9 @@ class Extraction:
         labels = [field.label for field in self.fields]
         repeated = {label for label in labels if labels.count(label) > 1}
         if repeated:
-            raise LabelError(f"document {self.document_id!r}: the labels {sorted(repeated)} have several fields; merge them into one each")
+            raise LabelError(
+                f"document {quoted(self.document_id)}: the labels {sorted(repeated)} have several fields; merge them into one each"
+            )
 
     @property
     def malformed(self) -> bool:

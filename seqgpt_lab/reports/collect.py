@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from seqgpt_lab.errors import OptionError, RunError
 from seqgpt_lab.files import write_atomically
+from seqgpt_lab.reports.masking import Masker
 from seqgpt_lab.reports.runs import Run, list_runs
+from seqgpt_lab.reports.shown import known_personal
 
 if TYPE_CHECKING:
     import pandas
 
 METRICS = "metrics.json"
+# What the lab itself says of a run is nobody's value, though it may look like one.
+_FACTS = frozenset({"id", "status", "started", "seconds", "commit", "dirty", "folder"})
 # What neither UTF-8 nor a sheet of Excel can hold.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -25,12 +29,15 @@ def load_runs(runs_dir: str | Path = "runs") -> pandas.DataFrame:
     """One row a run, oldest first: id, status, notebook, started (UTC), seconds, error, commit, dirty, model, suite, folder; then a
     column `parameter.<name>` for every parameter and `metric.<path>` for every number in a metrics.json (`metric.overall.f1`).
 
-    What a run does not have is missing there; lists and mappings are JSON text; control and half characters are U+FFFD. An unreadable
-    metrics.json leaves its run without metrics and is named in `problem`. Raises RunError for a broken record.
+    What a run does not have is missing there; lists and mappings are JSON text; control and half characters are U+FFFD. Personal data
+    are masked as in the runs' pages, the same value alike in the whole table. An unreadable metrics.json leaves its run without metrics
+    and is named in `problem`. Raises RunError for a broken record, and when it cannot be read what a run noted as personal.
     """
     import pandas
 
-    rows = [_row(run) for run in list_runs(runs_dir)]
+    masks: dict[str, str] = {}
+    numbers: dict[str, int] = {}
+    rows = [_row(run, Masker(known_personal(run.folder), masks, numbers)) for run in list_runs(runs_dir)]
     fixed = list(_about(None))
     others = dict.fromkeys(name for row in rows for name in row if name not in fixed)
     columns = [*fixed, *sorted(others, key=lambda name: not name.startswith("parameter."))]
@@ -71,14 +78,20 @@ def export_runs(frame: pandas.DataFrame, path: str | Path) -> None:
     write_atomically(target, content.getvalue())
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(run: Run, masker: Masker) -> dict[str, Any]:
     row = _about(run)
     row |= {f"parameter.{name}": _cell(value) for name, value in run.parameters.items()}
     try:
-        row |= dict(_numbers("metric", read_metrics(run)))
+        row |= dict(_numbers("metric", _with_masked_kinds(read_metrics(run), masker)))
     except RunError as error:
         row["problem"] = str(error)
-    return {_clean(name): _clean(value) for name, value in row.items()}
+    return {_clean(name): _clean(value if name in _FACTS else masker.mask_within(value)) for name, value in row.items()}
+
+
+def _with_masked_kinds(metrics: dict[str, Any], masker: Masker) -> dict[str, Any]:
+    """Kinds are names of files, which become names of columns."""
+    kinds = metrics.get("kinds")
+    return {**metrics, "kinds": {masker.mask(kind): found for kind, found in kinds.items()}} if isinstance(kinds, dict) else metrics
 
 
 def _clean(value: Any) -> Any:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.embedded.annotated import AnnotatedSet, AnnotatedSets, annotated_files
+from seqgpt_lab.embedded.annotated import UNKNOWN, AnnotatedSet, AnnotatedSets, annotated_files, unknown_labels
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.embedded.corpus.questions import written
 from seqgpt_lab.engine.checkpoint import find_checkpoint
@@ -72,7 +72,7 @@ class ModelReader:
 class RealSet:
     """Texts of one source that the embedded model was not trained on; without labels, nothing of them is scored.
 
-    whole: every label is asked of every text; else each text for the labels that it has.
+    whole: every label that is known of a text is asked of it; else each text for the labels that it has.
     """
 
     name: str
@@ -115,15 +115,15 @@ def _real_set(annotated: AnnotatedSet, limit: int) -> RealSet:
 def _worded(document: Document, annotated: AnnotatedSet) -> Document:
     """With every label by the first phrase it is asked with: a set's own codes (`收购/sub-org`) mean nothing to a reader."""
     gold = (Entity(annotated.wordings(each.label)[0], each.start, each.end, each.text) for each in document.gold)
-    return Document(document.id, document.text, tuple(gold), document.meta)
+    unknown = sorted(annotated.wordings(label)[0] for label in unknown_labels(document))
+    return Document(document.id, document.text, tuple(gold), {**document.meta, UNKNOWN: unknown})
 
 
 def score(reader: Reader, real: RealSet, progress: Progress | None = None) -> Outcomes:
     """String-set counts of every text and label: shape (texts, labels, 3). A label not asked of a text counts nothing there."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for at, document in enumerate(real.documents):
-        there = {entity.label for entity in document.gold}
-        groups.setdefault(real.labels if real.whole else tuple(label for label in real.labels if label in there), []).append(at)
+        groups.setdefault(_asked(real, document), []).append(at)
     counts = np.zeros((len(real.documents), len(real.labels), 3), dtype=np.int64)
     done = 0
     for labels, places in groups.items():
@@ -134,6 +134,11 @@ def score(reader: Reader, real: RealSet, progress: Progress | None = None) -> Ou
         if progress:
             progress(f"{reader.name}, {real.name}", done, len(real.documents))
     return Outcomes(reader.name, tuple(document.id for document in real.documents), real.labels, counts)
+
+
+def _asked(real: RealSet, document: Document) -> tuple[str, ...]:
+    there, unknown = {entity.label for entity in document.gold}, unknown_labels(document)
+    return tuple(label for label in real.labels if label in there or (real.whole and label not in unknown))
 
 
 def _counts(document: Document, found: Values, labels: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:

@@ -18,7 +18,9 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch.nn import functional
 
+from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.ahead import made_ahead
+from seqgpt_lab.embedded.annotated import AnnotatedSet, AnnotatedSets
 from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
 from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.drills import form_drill, repeat_drill
@@ -34,7 +36,7 @@ from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
-from seqgpt_lab.errors import OptionError, WorkerError
+from seqgpt_lab.errors import CheckpointError, OptionError, WorkerError
 from seqgpt_lab.extraction.prompt import build_prompt
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 
@@ -231,6 +233,59 @@ def test_a_checkpoint_of_other_fields_is_refused(tokenizer: Tokenizer, tmp_path:
     Trainer(SMALL, tokenizer, KINDS).save(tmp_path / "checkpoint.pt")
     with pytest.raises(OptionError, match="other fields"):
         train(Trainer(SMALL, tokenizer, KINDS[:-1]), tmp_path, lambda line: None)
+
+
+def test_training_goes_on_only_from_the_start_it_began_with(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """A part of the start is averaged into what is exported. A checkpoint of a version that did not note the start goes on."""
+    one, other = (export(Trainer(replace(SMALL, seed=seed), tokenizer, KINDS).model, tokenizer, tmp_path / str(seed)) for seed in (1, 2))
+    recipe, out = replace(SMALL, steps=1), tmp_path / "out"
+    train_embedded(out, recipe, lambda line: None, one)
+    kept = (out / "checkpoint.pt").read_bytes()
+    with pytest.raises(OptionError, match=r"SHA-256 \w{64}, --start gives \w{64}; give the same model"):
+        train_embedded(out, recipe, lambda line: None, other)
+    assert (out / "checkpoint.pt").read_bytes() == kept
+    lines: list[str] = []
+    train_embedded(out, recipe, lines.append, one)
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    torch.save({name: value for name, value in state.items() if name not in ("start", "real")}, out / "checkpoint.pt")
+    train_embedded(out, recipe, lines.append, other)
+    assert lines == ["resumed at step 1"] * 2
+
+
+def test_training_goes_on_only_with_the_real_texts_it_learned_from(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    documents = (Document("a", "他在苏州。", (Entity("地点", 2, 4, "苏州"),)),)
+    sets = [AnnotatedSet(name, documents, {"地点": ("地名",)}, True, 1.0) for name in ("prose", "taught")]
+    Trainer(SMALL, tokenizer, KINDS, AnnotatedSets(sets)).save(tmp_path / "checkpoint.pt")
+    for real, now in ((None, "none"), (AnnotatedSets(sets[:1]), "prose")):
+        with pytest.raises(OptionError, match=f"prose, taught; now there are: {now}; give the same --annotated and --teach"):
+            train(Trainer(SMALL, tokenizer, KINDS, real), tmp_path, lambda line: None)
+    trainer = Trainer(SMALL, tokenizer, KINDS, AnnotatedSets(sets))
+    train(trainer, tmp_path, lambda line: None)
+    assert trainer.step == SMALL.steps
+
+
+@pytest.mark.parametrize("workers", (0, 1))
+def test_a_place_beyond_a_pool_is_the_next_pools_beginning(tokenizer: Tokenizer, workers: int) -> None:
+    """So it is where the corpus, or the annotated texts, make fewer batches of a pool than when the checkpoint was written."""
+    here, beyond = Batches(Pools(tokenizer, KINDS, SMALL)), Batches(Pools(tokenizer, KINDS, SMALL), workers)
+    here.pool, (beyond.pool, beyond.offset) = 3, (2, 1000)
+    for _ in range(6):
+        assert torch.equal(beyond.next().ids, here.next().ids)
+    assert (beyond.pool, beyond.offset) == (here.pool, here.offset)
+    beyond.close()
+
+
+def test_a_checkpoint_that_is_none_is_named_and_left(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    path, trainer = tmp_path / "checkpoint.pt", Trainer(SMALL, tokenizer, KINDS)
+    trainer.save(path)
+    whole = path.read_bytes()
+    torch.save({"epoch": 3}, path)
+    foreign = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"no checkpoint", foreign):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"checkpoint\.pt is no .*; name another OUT, or remove the file"):
+            train(trainer, tmp_path, lambda line: None)
+        assert path.read_bytes() == content
 
 
 def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from seqgpt_lab.documents import Document, Entity
+from seqgpt_lab.documents.quoting import QUOTED
 from seqgpt_lab.errors import DocumentError, LabelError
+from seqgpt_lab.evaluation.comparison import check_same
 from seqgpt_lab.evaluation.evaluate import Progress, evaluate
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.spans import Field, Span
@@ -53,10 +56,17 @@ def test_an_extractor_that_loses_or_mixes_documents_is_refused(spoil: Callable[[
         evaluate(FirstCharacter(spoil), DOCUMENTS, Names(("A",)))
 
 
+@pytest.mark.parametrize("extraction", [Extraction("李娜-简历", "甲", ()), Extraction("张伟-简历", "乙乙", ())])
+def test_ids_are_quoted_so_that_a_page_masks_them(extraction: Extraction) -> None:
+    with pytest.raises(DocumentError) as caught:
+        check_same(Document("张伟-简历", "甲"), extraction)
+    assert re.findall("张伟|李娜", str(caught.value)) and not re.findall("张伟|李娜", QUOTED.sub("", str(caught.value)))
+
+
 def test_no_documents_repeated_ids_and_no_labels_are_refused() -> None:
     with pytest.raises(DocumentError, match="no documents"):
         evaluate(FirstCharacter(), [], Names(("A",)))
-    with pytest.raises(DocumentError, match="'1'"):
+    with pytest.raises(DocumentError, match="⟪1⟫"):
         evaluate(FirstCharacter(), [DOCUMENTS[0], DOCUMENTS[0]], Names(("A",)))
     with pytest.raises(LabelError):
         evaluate(FirstCharacter(), DOCUMENTS, Names(()))

@@ -75,7 +75,7 @@ def test_answers_of_a_text_that_changed_are_refused_and_kept(tmp_path: Path) -> 
     extract(path, Counting())
     before = path.read_bytes()
     changed = [replace(one, text=f"姓名：李娜，{one.text}") if one.id == "d7" else one for one in DOCUMENTS]
-    with pytest.raises(DocumentError, match=r"from another text of 'd7' .*delete it to start anew, or name another file"):
+    with pytest.raises(DocumentError, match=r"from another text of ⟪d7⟫ .*delete it to start anew, or name another file"):
         extract(path, idle, changed)
     assert idle.calls == [] and path.read_bytes() == before
     assert extract(path, idle)[7].text == DOCUMENTS[7].text and idle.calls == []
@@ -86,7 +86,7 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     extract(path, Counting(), model="a")
     with pytest.raises(DocumentError, match="model was 'a' and is 'b'"):
         extract(path, Counting(), model="b")
-    with pytest.raises(DocumentError, match="'d0' in place of 'd9'"):
+    with pytest.raises(DocumentError, match="⟪d0⟫ in place of ⟪d9⟫"):
         extract(path, Counting(), DOCUMENTS[::-1], model="a")
     with pytest.raises(DocumentError, match="holds 10 documents, 3 were given"):
         extract(path, Counting(), DOCUMENTS[:3], model="a")

@@ -299,11 +299,11 @@ def without(outcomes: Outcomes, *names: str) -> Outcomes:
 
 def test_documents_that_only_one_system_read_are_named() -> None:
     old, new = two_systems(12, 0.8, 0.8, seed=0)
-    with pytest.raises(DocumentError, match=r"'old' was measured on 'd3', 'd7', 'new' was not"):
+    with pytest.raises(DocumentError, match=r"'old' was measured on ⟪d3⟫, ⟪d7⟫, 'new' was not"):
         judge(old, without(new, "d3", "d7"))
-    with pytest.raises(DocumentError, match=r"'new' was measured on 'd3'"):
+    with pytest.raises(DocumentError, match=r"'new' was measured on ⟪d3⟫"):
         records(without(old, "d3"), new)
-    with pytest.raises(DocumentError, match=r"'d0', 'd1', 'd2', 'd3', 'd4' and 3 more"):
+    with pytest.raises(DocumentError, match="⟪d0⟫, ⟪d1⟫, ⟪d2⟫, ⟪d3⟫, ⟪d4⟫ and 3 more"):
         p_value(old, without(new, *(f"d{number}" for number in range(8))))
 
 
@@ -311,7 +311,7 @@ def test_documents_whose_gold_differs_are_named() -> None:
     old, new = two_systems(12, 0.8, 0.8, seed=0)
     counts = new.counts.copy()
     counts[4, 1, 2] += 1
-    with pytest.raises(DocumentError, match=r"gold of 'd4' is not the same"):
+    with pytest.raises(DocumentError, match=r"gold of ⟪d4⟫ is not the same"):
         judge(old, replace(new, counts=counts))
 
 
@@ -325,7 +325,7 @@ def test_labels_that_only_one_system_was_asked_are_named() -> None:
     ("ids", "counts", "said"),
     [
         ((), np.zeros((0, 3, 3), dtype=int), "on no documents"),
-        (("1", "1"), np.zeros((2, 3, 3), dtype=int), "several documents called '1'"),
+        (("1", "1"), np.zeros((2, 3, 3), dtype=int), "several documents called ⟪1⟫"),
         (("1", "2"), np.zeros((2, 2, 3), dtype=int), r"shape \(2, 2, 3\)"),
         (("1", "2"), np.full((2, 3, 3), -1), "at least 0"),
         (("1", "2"), np.full((2, 3, 3), 0.5), "float64"),
@@ -339,7 +339,7 @@ def test_counts_that_cannot_be_compared_are_refused(ids: Sequence[str], counts: 
 def test_a_single_document_is_scored_and_not_compared() -> None:
     one, other = (Outcomes(name, ("only",), LABELS, np.ones((1, 3, 3), dtype=int)) for name in ("old", "new"))
     assert one.score("micro_f1") == 0.5
-    with pytest.raises(DocumentError, match="'old' was measured on a single document, 'only'; comparing systems takes at least 2"):
+    with pytest.raises(DocumentError, match="'old' was measured on a single document, ⟪only⟫; comparing systems takes at least 2"):
         judge(one, other)
 
 

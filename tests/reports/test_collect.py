@@ -59,6 +59,20 @@ def test_all_runs_become_one_table(runs: Path) -> None:
     assert load_runs(runs / "none").empty
 
 
+def test_personal_data_are_masked_alike_in_the_whole_table(make_run: MakeRun, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    for name, told in (("20240315-1", "⟪张伟，35岁⟫ is no date; call 13812345678"), ("20240316-2", "李娜 has no phone")):
+        (root / name).mkdir(parents=True)
+        (root / name / "personal.json").write_text(json.dumps({"姓名": ["李娜"]}), encoding="utf-8")
+        (root / name / "metrics.json").write_text(json.dumps({"kinds": {"李娜": {"f1": 0.5}}}), encoding="utf-8")
+        error, parameters = Failure("DocumentError", told), {"documents": ["简历/李娜.txt"], "limit": 3}
+        write_run(make_run(id=name, folder=root / name, status="failed", error=error, parameters=parameters))
+    frame = load_runs(root)
+    assert frame["error"].tolist() == ["[quoted 1] is no date; call [phone 1]", "[姓名 1] has no phone"]
+    assert frame["parameter.documents"].tolist() == ['["简历/[姓名 1].txt"]'] * 2 and frame["parameter.limit"].tolist() == [3, 3]
+    assert frame["metric.kinds.[姓名 1].f1"].tolist() == [0.5, 0.5] and frame["id"].tolist() == ["20240315-1", "20240316-2"]
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "xlsx", "csv"])
 def test_the_table_comes_back_from_its_file(runs: Path, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"表.{suffix}"

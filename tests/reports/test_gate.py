@@ -111,7 +111,7 @@ def test_a_drop_spread_too_thin_for_any_field_is_found_in_the_whole_and_the_lowe
 def test_other_documents_gold_or_fields_are_not_compared_in_silence() -> None:
     right = np.ones((4, 6), dtype=bool)
     whole = outcomes(right)
-    with pytest.raises(DocumentError, match="'d3'"):
+    with pytest.raises(DocumentError, match="⟪d3⟫"):
         compare("a", {"resume": whole}, "b", {"resume": outcomes(right[:3])}, QUICK)
     with pytest.raises(DocumentError, match="no kind of document with a field in common"):
         compare("a", {"resume": whole}, "b", {"invoice": whole}, QUICK)
@@ -119,7 +119,7 @@ def test_other_documents_gold_or_fields_are_not_compared_in_silence() -> None:
     assert fewer.not_compared == ("invoice", "resume · 邮箱") and len(fewer.fields) == 5
     document, extraction = whole.pairs[0]
     other = KindOutcomes(LABELS, ((replace(document, gold=document.gold[:2]), extraction), *whole.pairs[1:]))
-    with pytest.raises((DocumentError, LabelError), match="gold of 'd0'"):
+    with pytest.raises((DocumentError, LabelError), match="gold of ⟪d0⟫"):
         compare("a", {"resume": whole}, "b", {"resume": other}, QUICK)
 
 
@@ -135,11 +135,11 @@ def test_ids_that_stand_for_other_texts_or_gold_are_refused_by_name() -> None:
     whole = outcomes(np.ones((7, 6), dtype=bool))
     shifted = Document("d0", f"子{TEXT}", tuple(entity.moved(1) for entity in whole.pairs[0][0].gold))
     elsewhere = KindOutcomes(LABELS, ((shifted, Extraction("d0", shifted.text, ())), *whole.pairs[1:]))
-    with pytest.raises(DocumentError, match="the text of 'd0' is not the same for 'a' and 'b'"):
+    with pytest.raises(DocumentError, match="the text of ⟪d0⟫ is not the same for 'a' and 'b'"):
         compare("a", {"resume": whole}, "b", {"resume": elsewhere}, QUICK)
     first, *others = whole.pairs[3][0].gold
     moved = changed(whole, 3, gold=(Entity(first.label, 6, 7, TEXT[6]), *others))
-    with pytest.raises(DocumentError, match="the gold of 'd3' is not the same for 'a' and 'b'; use one gold"):
+    with pytest.raises(DocumentError, match="the gold of ⟪d3⟫ is not the same for 'a' and 'b'; use one gold"):
         compare("a", {"resume": whole}, "b", {"resume": moved}, QUICK)
     backwards = changed(whole, 3, gold=whole.pairs[3][0].gold[::-1])
     assert not compare("a", {"resume": whole}, "b", {"resume": backwards}, QUICK).changes

@@ -63,6 +63,13 @@ def test_a_set_that_marks_only_what_it_has_is_asked_only_that() -> None:
     assert outcomes.counts.tolist() == [[[2, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
 
 
+def test_of_a_whole_set_a_text_is_not_asked_what_is_unknown_of_it() -> None:
+    documents = (Document("a", TEXT, GOLD, {"unknown": ["公司"]}), Document("b", "没有人。"))
+    reader = Scripted("x", {"公司": frozenset({"苏州"})})
+    outcomes = score(reader, RealSet("s", documents, ("人名", "公司"), True))
+    assert reader.asked == [("人名",), ("人名", "公司")] and outcomes.counts[:, 1].tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
 def test_an_interval_holds_the_score_and_narrows_with_more_texts() -> None:
     few = np.array([[3, 1, 0], [1, 0, 2], [2, 0, 0], [0, 0, 0], [0, 1, 1]] * 4)
     low, high = f1_interval(few)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
+from seqgpt_lab.apps.bulk.places import changed_at, files_below, size_of, unreadable
 from seqgpt_lab.documents.jsonl import parse_jsonl_line
 from seqgpt_lab.documents.separated import Row, separated_rows
 from seqgpt_lab.errors import DocumentError, OptionError
@@ -61,20 +61,21 @@ class Columns:
 class Source:
     """The files of a job, in the order in which their rows come out.
 
-    path: a file, or a folder of which every file that is not hidden is read, in order of its path. Raises DocumentError for a path that
-    does not exist, OptionError for an encoding that does not.
+    path: a file, or a folder of which every file that is not hidden is read, in order of its path. linked: what in it are links to
+    folders, which are read too. Raises DocumentError for a path that does not exist, OptionError for an encoding that does not, or is
+    none of texts.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
         self.path, self.columns = path, columns
         try:
-            codecs.lookup(columns.encoding or "utf-8")
-        except LookupError as error:
+            "a".encode(columns.encoding or "utf-8")
+        except (LookupError, UnicodeError) as error:  # also of hex and others that Python knows, but that make no text of bytes
             raise OptionError(f"there is no encoding {columns.encoding!r}; write for example utf-8, gb18030 or big5") from error
         if not path.exists():
             raise DocumentError(f"there is nothing at {path}; give a folder, or a .jsonl, .csv or .parquet file")
-        self.files = _files_below(path) if path.is_dir() else [path]
-        self._sizes = [_size(file) for file in self.files]
+        self.files, self.linked = files_below(path) if path.is_dir() else ([path], [])
+        self._sizes = [size_of(file) for file in self.files]
         self.bytes = sum(self._sizes)
 
     def items(self, skip: int = 0) -> Iterator[Item]:
@@ -92,24 +93,8 @@ class Source:
         """SHA-256 over the names, sizes and times of change of all files: another value means that the input is not the same."""
         digest = hashlib.sha256(repr(self.columns).encode())
         for file, size in zip(self.files, self._sizes, strict=True):
-            changed = file.stat().st_mtime_ns if file.exists() else 0
-            digest.update(f"{file}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
+            digest.update(f"{file}\0{size}\0{changed_at(file)}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
-
-
-def _files_below(folder: Path) -> list[Path]:
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(root, name) for name in names if not name.startswith(".")]
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:  # a link to nothing, for example: told when its turn comes
-        return 0
 
 
 def _identifier(found: _Found, name: str) -> str:
@@ -120,8 +105,11 @@ def _identifier(found: _Found, name: str) -> str:
 def _read_file(file: Path, name: str, columns: Columns) -> Iterator[_Found]:
     """The rows of one file; whatever stops the reading is the last row."""
     suffix = file.suffix.lower()
+    failure = unreadable(file) if name or file.is_dir() else ""  # a pipe that is given by itself is read
     try:
-        if suffix in (".jsonl", ".ndjson"):
+        if failure:
+            yield _Found(None, "" if name else file.name, None, failure)
+        elif suffix in (".jsonl", ".ndjson"):
             yield from _read_jsonl(file)
         elif suffix in (".csv", ".tsv"):
             yield from _read_csv(file, columns, "\t" if suffix == ".tsv" else ",")
@@ -141,11 +129,11 @@ def _read_file(file: Path, name: str, columns: Columns) -> Iterator[_Found]:
 
 def _read_text(file: Path, columns: Columns) -> _Found:
     encoding, note = _encoding(file, columns)
-    if _size(file) > LARGEST_ROW:
-        raise DocumentError(f"the file has {_size(file):,} bytes, the most is {LARGEST_ROW:,}; split it")
+    if size_of(file) > LARGEST_ROW:
+        raise DocumentError(f"the file has {size_of(file):,} bytes, the most is {LARGEST_ROW:,}; split it")
     with open(file, encoding=encoding, newline="") as stream:
         text = stream.read()
-    return _Found(None, "", text.removesuffix("\n").removesuffix("\r"), note=note, at=_size(file))
+    return _Found(None, "", text.removesuffix("\n").removesuffix("\r"), note=note, at=size_of(file))
 
 
 def _read_jsonl(file: Path) -> Iterator[_Found]:
@@ -202,7 +190,7 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
             if columns.text not in names:
                 raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
             wanted = [name for name in (columns.id, columns.text) if name in names]
-            rows, size, number = max(1, table.metadata.num_rows), _size(file), 0
+            rows, size, number = max(1, table.metadata.num_rows), size_of(file), 0
             for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
                 for row in batch.to_pylist():
                     number += 1
@@ -217,7 +205,8 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
 def _encoding(file: Path, columns: Columns) -> tuple[str, str]:
     """The encoding of a text file, and what to tell of it. Raises DocumentError where all of it is neither UTF-8 nor GB18030."""
     if columns.encoding:
-        return columns.encoding, ""
+        named = codecs.lookup(columns.encoding).name
+        return "utf-8-sig" if named == "utf-8" else named, ""  # Excel begins its UTF-8 with a mark, which is no part of the text
     if _decodes(file, "utf-8"):
         return "utf-8-sig", ""
     if _decodes(file, "gb18030"):

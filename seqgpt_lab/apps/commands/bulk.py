@@ -60,9 +60,9 @@ def bulk(
     """Read the labelled fields out of any number of documents, in bounded memory.
 
     OUT has one row a document, in input order: {"row", "id", "values", "spans", "problems", "error"}; error is the reason why a
-    document could not be read, null otherwise. Of a folder every file is read that is not hidden. What is done lies in OUT.parts
-    until the end: a job that was killed goes on from there when the same command is given again. The exit code is 1 when a
-    row failed.
+    document could not be read, null otherwise. Of a folder every file is read that is not hidden, links to folders followed; a
+    folder that cannot be read is a row that failed. What is done lies in OUT.parts until the end: a job that was killed goes on
+    from there when the same command is given again. The exit code is 1 when a row failed.
     """
     from seqgpt_lab.apps.bulk.parts import Parts
     from seqgpt_lab.apps.bulk.sources import Columns, Source
@@ -71,7 +71,7 @@ def bulk(
     chosen = choose_labels(labels or (), label_set)
     columns = Columns(text_column, id_column, encoding)
     documents = Source(source, columns)
-    check_output("the output", out, (source, *documents.files, label_set, *model_files(model)))
+    check_output("the output", out, (source, *documents.files, *documents.linked, label_set, *model_files(model)))
     options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
     job = Parts(out, _about(documents, chosen, options), overwrite=overwrite)
     if source.resolve().is_relative_to(job.folder.resolve()):

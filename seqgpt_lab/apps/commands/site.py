@@ -36,7 +36,7 @@ def collect(
         Path | None, typer.Option("--output", metavar="FILE", help="A .parquet, .xlsx or .csv file for the whole table.")
     ] = None,
 ) -> None:
-    """List all runs, or write their parameters and metrics as one table, a row a run."""
+    """List all runs, or write their parameters and metrics as one table, a row a run, personal data masked."""
     from seqgpt_lab.reports.collect import export_runs, load_runs
 
     if output is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pandas
@@ -60,6 +62,49 @@ def test_a_folder_gives_one_row_a_document_in_order_whatever_is_in_it(folder: Pa
     assert [item.read for item in found] == sorted(item.read for item in found)
 
 
+def test_links_to_folders_are_followed_and_every_folder_is_read_once(tmp_path: Path) -> None:
+    """A link that leads back, or to what has another name here, is told: nothing is left out in silence."""
+    place, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    for folder, link, target in ((place / "m", "back", place), (elsewhere, "again", elsewhere)):
+        folder.mkdir(parents=True)
+        (folder / f"{folder.name}.txt").write_text("张伟", encoding="utf-8")
+        (folder / link).symlink_to(target)
+    (place / "a").symlink_to(place / "m")
+    (place / "linked").symlink_to(elsewhere)
+    (place / ".hidden").symlink_to(elsewhere)
+    found = rows(place)
+    assert [(item.id, item.text) for item in found] == [
+        ("a", None),
+        ("linked/again", None),
+        ("linked/elsewhere.txt", "张伟"),
+        ("m/back", None),
+        ("m/m.txt", "张伟"),
+    ]
+    assert all("is read under another name already" in item.failure for item in found if item.text is None)
+    assert Source(place, Columns()).linked[:2] == [place / "a", place / "linked"]
+
+
+def test_a_folder_that_cannot_be_read_and_a_pipe_are_rows_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "in"
+    (place / "closed").mkdir(parents=True)
+    (place / "z.txt").write_text("张伟", encoding="utf-8")
+    os.mkfifo(place / "pipe.txt")
+    scan = os.scandir
+
+    def refusing(path: str | Path) -> object:
+        """Whoever runs the tests may be the one to whom nothing is closed."""
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = rows(place)
+    assert [(item.id, item.text) for item in found] == [("closed", None), ("pipe.txt", None), ("z.txt", "张伟")]
+    assert "Permission denied" in found[0].failure and "only files are read" in found[1].failure
+    assert [(item.id, "Permission denied" in item.failure) for item in rows(place / "closed")] == [("closed", True)]
+    assert len(Source(place, Columns()).fingerprint()) == 64
+
+
 @pytest.mark.parametrize("skip", range(15))
 def test_skipped_rows_change_nothing_for_the_others(folder: Path, skip: int) -> None:
     assert rows(folder, skip=skip) == rows(folder)[skip:]
@@ -70,10 +115,18 @@ def test_columns_have_the_names_and_files_the_encoding_that_is_given(tmp_path: P
     path.write_bytes("號\t內容\n1\t張偉\n".encode("big5"))
     assert rows(path, Columns("內容", "號", "big5")) == [Item(0, "1", "張偉", read=path.stat().st_size)]
     assert "no column 'text', only ['號', '內容']" in rows(path, Columns(encoding="big5"))[0].failure
-    with pytest.raises(OptionError, match="no encoding 'x'"):
-        rows(path, Columns(encoding="x"))
+    for encoding in ("x", "hex", "rot13", "undefined"):
+        with pytest.raises(OptionError, match=f"no encoding '{encoding}'"):
+            rows(path, Columns(encoding=encoding))
     with pytest.raises(DocumentError, match="nothing at"):
         rows(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("encoding", ("", "utf-8", "UTF8", "utf_8_sig"))
+def test_the_mark_that_excel_puts_before_utf_8_is_no_part_of_a_text(tmp_path: Path, encoding: str) -> None:
+    for name, content in (("in.csv", "text,id\r\n张伟,1\r\n"), ("in.txt", "张伟\n")):
+        (tmp_path / name).write_text(content, encoding="utf-8-sig", newline="")
+        assert [item.text for item in rows(tmp_path / name, Columns(encoding=encoding))] == ["张伟"]
 
 
 def test_a_line_that_is_too_long_is_a_failure_and_the_next_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,14 @@ _Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """What is below a folder: everything that is no folder, and folders that could not be looked into, each with why; in order of paths."""
+    """What is below a folder: everything that is no folder, and folders that could not be looked into, each with why; in order of paths.
+
+    links: those to folders that were entered.
+    """
 
     files: tuple[Path, ...]
     unread: tuple[tuple[Path, str], ...]
+    links: tuple[Path, ...]
 
 
 def files_below(folder: str | Path, hidden: bool = True) -> Below:
@@ -31,6 +35,7 @@ def files_below(folder: str | Path, hidden: bool = True) -> Below:
     entered = {_identity(top)}
     files: list[Path] = []
     unread: list[tuple[Path, str]] = []
+    followed: list[Path] = []
     # Links wait until no folder is left that is reached without them.
     folders, links = [top], list[Path]()
     while folders or links:
@@ -43,6 +48,8 @@ def files_below(folder: str | Path, hidden: bool = True) -> Below:
                 if identity in above | entered:
                     continue
                 entered.add(identity)
+                if here.is_symlink():
+                    followed.append(here)
             with os.scandir(here) as entries:
                 found = sorted((entry for entry in entries if hidden or not entry.name.startswith(".")), key=lambda entry: entry.name)
         except OSError as error:
@@ -55,7 +62,7 @@ def files_below(folder: str | Path, hidden: bool = True) -> Below:
                 files.append(here / entry.name)
             else:
                 (links if entry.is_symlink() else folders).append(here / entry.name)
-    return Below(tuple(sorted(files)), tuple(sorted(unread)))
+    return Below(tuple(sorted(files)), tuple(sorted(unread)), tuple(sorted(followed)))
 
 
 def check_plain(path: Path) -> None:

@@ -10,9 +10,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
-from seqgpt_lab.apps.bulk.places import changed_at, files_below, size_of, unreadable
 from seqgpt_lab.documents.jsonl import parse_jsonl_line
 from seqgpt_lab.documents.separated import Row, separated_rows
+from seqgpt_lab.documents.walk import Below, check_plain, files_below
 from seqgpt_lab.errors import DocumentError, OptionError
 
 LARGEST_ROW = 64 * 2**20
@@ -61,9 +61,8 @@ class Columns:
 class Source:
     """The files of a job, in the order in which their rows come out.
 
-    path: a file, or a folder of which every file that is not hidden is read, in order of its path. linked: what in it are links to
-    folders, which are read too. Raises DocumentError for a path that does not exist, OptionError for an encoding that does not, or is
-    none of texts.
+    path: a file, or a folder of which every file that is not hidden is read, in order of its path, links to folders followed. linked:
+    these links. Raises DocumentError for a path that does not exist, OptionError for an encoding that does not, or is none of texts.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
@@ -74,8 +73,10 @@ class Source:
             raise OptionError(f"there is no encoding {columns.encoding!r}; write for example utf-8, gb18030 or big5") from error
         if not path.exists():
             raise DocumentError(f"there is nothing at {path}; give a folder, or a .jsonl, .csv or .parquet file")
-        self.files, self.linked = files_below(path) if path.is_dir() else ([path], [])
-        self._sizes = [size_of(file) for file in self.files]
+        below = _below(path)
+        self._unread = dict(below.unread)
+        self.files, self.linked = sorted([*below.files, *self._unread]), below.links
+        self._sizes = [_size_of(file) for file in self.files]
         self.bytes = sum(self._sizes)
 
     def items(self, skip: int = 0) -> Iterator[Item]:
@@ -83,7 +84,7 @@ class Source:
         row, before = 0, 0
         for file, size in zip(self.files, self._sizes, strict=True):
             name = "" if file == self.path else file.relative_to(self.path).as_posix()
-            for found in _read_file(file, name, self.columns):
+            for found in _read_file(file, name, self.columns, self._unread.get(file, "")):
                 if row >= skip:
                     yield Item(row, _identifier(found, name), found.text, found.failure, found.note, before + min(found.at, size))
                 row += 1
@@ -93,7 +94,7 @@ class Source:
         """SHA-256 over the names, sizes and times of change of all files: another value means that the input is not the same."""
         digest = hashlib.sha256(repr(self.columns).encode())
         for file, size in zip(self.files, self._sizes, strict=True):
-            digest.update(f"{file}\0{size}\0{changed_at(file)}\n".encode("utf-8", "surrogateescape"))
+            digest.update(f"{file}\0{size}\0{_changed_at(file)}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
 
@@ -102,13 +103,24 @@ def _identifier(found: _Found, name: str) -> str:
     return found.id or (":".join(filter(None, (name, found.key))) or "document")
 
 
-def _read_file(file: Path, name: str, columns: Columns) -> Iterator[_Found]:
-    """The rows of one file; whatever stops the reading is the last row."""
-    suffix = file.suffix.lower()
-    failure = unreadable(file) if name or file.is_dir() else ""  # a pipe that is given by itself is read
+def _below(path: Path) -> Below:
+    """What is to be read: the file, or what is below the folder."""
+    if not path.is_dir():
+        return Below((path,), (), ())
     try:
-        if failure:
-            yield _Found(None, "" if name else file.name, None, failure)
+        return files_below(path, hidden=False)
+    except OSError as error:
+        return Below((), ((path, error.strerror or str(error)),), ())
+
+
+def _read_file(file: Path, name: str, columns: Columns, unread: str) -> Iterator[_Found]:
+    """The rows of one file; whatever stops the reading is the last row. unread: why a folder in its place could not be looked into."""
+    suffix = file.suffix.lower()
+    try:
+        if name and not unread:  # a pipe that is given by itself is read
+            check_plain(file)
+        if unread:
+            yield _Found(None, "" if name else file.name, None, f"cannot read the folder: {unread}")
         elif suffix in (".jsonl", ".ndjson"):
             yield from _read_jsonl(file)
         elif suffix in (".csv", ".tsv"):
@@ -129,11 +141,11 @@ def _read_file(file: Path, name: str, columns: Columns) -> Iterator[_Found]:
 
 def _read_text(file: Path, columns: Columns) -> _Found:
     encoding, note = _encoding(file, columns)
-    if size_of(file) > LARGEST_ROW:
-        raise DocumentError(f"the file has {size_of(file):,} bytes, the most is {LARGEST_ROW:,}; split it")
+    if _size_of(file) > LARGEST_ROW:
+        raise DocumentError(f"the file has {_size_of(file):,} bytes, the most is {LARGEST_ROW:,}; split it")
     with open(file, encoding=encoding, newline="") as stream:
         text = stream.read()
-    return _Found(None, "", text.removesuffix("\n").removesuffix("\r"), note=note, at=size_of(file))
+    return _Found(None, "", text.removesuffix("\n").removesuffix("\r"), note=note, at=_size_of(file))
 
 
 def _read_jsonl(file: Path) -> Iterator[_Found]:
@@ -190,7 +202,7 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
             if columns.text not in names:
                 raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
             wanted = [name for name in (columns.id, columns.text) if name in names]
-            rows, size, number = max(1, table.metadata.num_rows), size_of(file), 0
+            rows, size, number = max(1, table.metadata.num_rows), _size_of(file), 0
             for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
                 for row in batch.to_pylist():
                     number += 1
@@ -229,3 +241,19 @@ def _decodes(file: Path, encoding: str) -> bool:
 
 def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
     return iter(lambda: stream.read(_READ), b"")
+
+
+def _size_of(file: Path) -> int:
+    """In bytes; 0 for what is not there, as a link to nothing: told when its turn comes."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _changed_at(file: Path) -> int:
+    """In nanoseconds, as `st_mtime_ns`; 0 for what is not there."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

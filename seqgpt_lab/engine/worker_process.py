@@ -124,6 +124,7 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
 
     from seqgpt_lab.engine.attention import choose_attention
     from seqgpt_lab.engine.config import ModelConfig, resolve_dtype
+    from seqgpt_lab.engine.cuda import prepare_cuda
     from seqgpt_lab.engine.memory import keep_freed_memory
     from seqgpt_lab.engine.rendezvous import join_ranks
     from seqgpt_lab.engine.weights import load_model
@@ -131,8 +132,8 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
 
     torch.set_num_threads(spec.threads)
     device = torch.device(spec.device)
+    prepare_cuda(device)
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False  # as Engine.load does, and why, is told there
         torch.cuda.set_device(device)
     shard = WorkerShard(spec.rank, spec.world_size)
     dtype = resolve_dtype(spec.dtype, device)

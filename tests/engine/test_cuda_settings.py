@@ -18,6 +18,7 @@ from seqgpt_lab.engine.engine import Engine, _worker_spec
 def settings() -> dict[str, bool]:
     return {
         "fp16 sums": torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
+        "bf16 sums": torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction,
         "cuDNN attention": torch.backends.cuda.cudnn_sdp_enabled(),  # type: ignore[no-untyped-call]
     }
 
@@ -27,6 +28,7 @@ def _torchs_own() -> Iterator[None]:
     """Each test starts from torch's defaults, and leaves them."""
     for step in range(2):
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = True
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = True
         torch.backends.cuda.enable_cudnn_sdp(True)
         if step == 0:
             yield

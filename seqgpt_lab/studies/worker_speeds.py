@@ -12,8 +12,9 @@ import psutil
 import torch
 from torch import Tensor
 
+from seqgpt_lab.engine.cuda import prepare_cuda
 from seqgpt_lab.engine.linear import Linear
-from seqgpt_lab.engine.rendezvous import choose_reduction, share_memory
+from seqgpt_lab.engine.rendezvous import choose_reduction, prepare_nccl, share_memory
 from seqgpt_lab.studies.speeds import WIDTH, best_of, drawn
 
 _ROUNDS = 10
@@ -53,6 +54,9 @@ def _worker(rank: int, folder: str, kind: str, threads: int, answer: Any) -> Non
     import torch.distributed as dist
 
     where = torch.device(f"cuda:{rank}" if kind == "cuda" else "cpu")
+    prepare_cuda(where)
+    if kind == "cuda":
+        prepare_nccl(where)
     dist.init_process_group("nccl" if kind == "cuda" else "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     dtype = torch.bfloat16 if kind == "cpu" else torch.float16
     linears = [Linear(WIDTH, 4 * WIDTH, device=where, dtype=dtype) for _ in range(12)]
@@ -68,17 +72,17 @@ def _worker(rank: int, folder: str, kind: str, threads: int, answer: Any) -> Non
     for turn in range(2):
         dist.barrier()
         if turn == rank:
-            figures["alone"] = best_of(work, waits=True)
+            figures["alone"] = best_of(work, where, waits=True)
     torch.set_num_threads(max(1, threads // 2))
     dist.barrier()
-    figures["together"] = best_of(work, _ROUNDS, waits=True)
+    figures["together"] = best_of(work, where, _ROUNDS, waits=True)
     add_up: Callable[[Tensor], object] = dist.all_reduce
     if choose_reduction(where) == "memory":
         add_up = share_memory(dist.FileStore(f"{folder}/sums", 2), rank, 2).sum  # type: ignore[attr-defined]
     dist.barrier()
     for name, numbers in (("small", WIDTH), ("large", 512 * WIDTH)):
         summed = torch.zeros(numbers, dtype=dtype, device=where)
-        figures[name] = best_of(partial(add_up, summed), 30, waits=True)
+        figures[name] = best_of(partial(add_up, summed), where, 30, waits=True)
     figures["large_bytes"] = (512 - 1) * WIDTH * dtype.itemsize
     answer.send(figures)
     dist.barrier()

@@ -61,8 +61,12 @@ class InThisProcess:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Two GeForce cards without data, whose driver announces peer-to-peer: what is asked of them and of the ranks, in order, once each."""
+    """Two GeForce cards without data, whose driver announces peer-to-peer: what is asked of them and of the ranks, in order, once each.
+
+    Other processes hold 3 GB of the first and 5 of the second; the ranks add 0.6 and 0.7.
+    """
     told: list[str] = []
+    in_use = {0: iter((3 * 10**9, 36 * 10**8)), 1: iter((5 * 10**9, 57 * 10**8))}
 
     def note(what: str) -> None:
         if what not in told:
@@ -76,6 +80,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda card: "NVIDIA GeForce RTX 4090")
     monkeypatch.setattr(torch.cuda, "can_device_access_peer", lambda one, other: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda where: (24 * 10**9 - next(in_use[where.index]), 24 * 10**9))
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: note(f"chose {device}"))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: note(f"waited for {device}"))
     ranks = torch.distributed
@@ -93,6 +98,12 @@ def test_ranks_on_two_cards_start_nccl_as_the_engine_does_and_wait_for_their_own
         found = worker_speeds(torch.device("cuda"))
     for rank in (0, 1):
         here = f"cuda:{rank}"
-        wanted = [f"chose {here}", f"rank {rank} started nccl, off: 1", f"waited for {here}", f"summed on {here}"]
+        wanted = [f"chose {here}", f"rank {rank} started nccl, off: 1", f"summed on {here}", f"waited for {here}"]
         assert told[4 * rank : 4 * rank + 4] == wanted
     assert len(told) == 8 and found["share_of_speed"] == 1.0
+
+
+def test_what_a_rank_holds_beside_its_weights_is_counted_on_its_card_without_other_processes(told: list[str]) -> None:
+    with FakeTensorMode():
+        found = worker_speeds(torch.device("cuda"))
+    assert found["runtime_bytes"] == 7 * 10**8 - 12 * 4 * 1024 * 1024 * 2

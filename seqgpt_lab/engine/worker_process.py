@@ -31,6 +31,8 @@ _LEAVING_SECONDS = 2.0  # a parent that ends closes its pipes first, and is gone
 def work(spec: WorkerSpec, connection: Connection) -> None:
     """A worker's whole life; returns never. The parent's stop button (SIGINT to the process group) is not for workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in this thread and those to come: one of them waits for it
+    threading.Thread(target=_leave_at_parents_word, daemon=True).start()
     _redirect_output(spec)
     threading.Thread(target=_leave_with_parent, args=(spec,), daemon=True).start()
     mouth = Mouth(connection, spec)
@@ -168,6 +170,17 @@ def _redirect_output(spec: WorkerSpec) -> None:
     os.dup2(log, 2)
     os.close(log)
     faulthandler.enable(2)
+
+
+def _leave_at_parents_word() -> None:
+    """End at a SIGTERM from the parent, and at no other.
+
+    One to a whole service (systemd's, or to a process group) comes here too, while the parent needs its workers for all it has accepted.
+    The parent's own comes from multiprocessing, at the end of a program that did not close its engine, which then waits without limit.
+    """
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    _leave(1)
 
 
 def _leave_with_parent(spec: WorkerSpec) -> None:

@@ -57,4 +57,5 @@ class LogitsError(SeqGPTLabError):
 
 
 class EngineWarning(UserWarning):
-    """Something the engine mended by itself that a user should know of: a batch split for memory, a worker started again."""
+    """Something the engine mended by itself that a user should know of: a batch split for memory, a worker started again, the CPU in place
+    of cards that do not start."""

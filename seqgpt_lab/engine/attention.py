@@ -19,6 +19,7 @@ from seqgpt_lab.errors import OptionError
 
 _FLASH_DTYPES = (torch.float16, torch.bfloat16)
 _FLASH_CAPABILITY = (8, 0)
+_ALIGNED = 16  # slots; torch's fused kernel for cards wants a mask's rows to begin at multiples of 8, or 16, by its version
 
 
 def alibi_slopes(heads: int) -> Tensor:
@@ -83,13 +84,23 @@ def alibi_bias(geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Tensor
     return (slopes.view(-1, 1, 1) * seen).to(dtype)  # [B, H, T, S]
 
 
+def aligned_alibi_bias(geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Tensor:
+    """As alibi_bias, the same numbers, each row of which begins a multiple of 16 numbers after the one before it."""
+    slots = -(-geometry.slots // _ALIGNED) * _ALIGNED
+    longer = Geometry(geometry.starts, geometry.new_tokens, slots, geometry.fresh)
+    return alibi_bias(longer, slopes, dtype).narrow(-1, 0, geometry.slots)
+
+
 class SdpaAttention:
     """torch's fused attention with the ALiBi bias as its mask: the default, on any device.
 
     On a CPU in bfloat16 a lone query a row is asked twice: torch's kernel for one query takes five times as long as that for two.
+    On a card the bias lies in memory with room behind each of its rows; torch copies one that does not, once a layer.
     """
 
     def prepare(self, geometry: Geometry, slopes: Tensor, dtype: torch.dtype) -> Prepared:
+        if slopes.device.type == "cuda":
+            return Prepared(slopes, bias=aligned_alibi_bias(geometry, slopes, dtype))
         bias = alibi_bias(geometry, slopes, dtype)
         twice = geometry.new_tokens == 1 and dtype == torch.bfloat16 and slopes.device.type == "cpu"
         return Prepared(slopes, bias=bias.repeat(1, 1, 2, 1) if twice else bias)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqgpt_lab.errors import CheckpointError, OptionError
+from seqgpt_lab.errors import CheckpointError, EngineWarning, OptionError
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 _ALIASES = {"float16": "fp16", "half": "fp16", "bfloat16": "bf16", "float32": "fp32", "float": "fp32"}
@@ -117,8 +118,13 @@ class ModelConfig:
 
 
 def resolve_device(name: str) -> torch.device:
-    """'auto' is CUDA when there is one, else the CPU. Raises OptionError for a device that is not here."""
+    """'auto' is CUDA when there is one, else the CPU. Raises OptionError for a device that is not here or does not start.
+
+    Warns with an EngineWarning where 'auto' is the CPU although there are cards.
+    """
     if name == "auto":
+        if trouble := _cuda_trouble():
+            warnings.warn(f"this runs on the CPU: {trouble}; device='cpu' asks for that without this warning", EngineWarning, stacklevel=2)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -126,10 +132,33 @@ def resolve_device(name: str) -> torch.device:
         raise OptionError(f"unknown device {name!r}; choose auto, cpu, cuda or cuda:N") from error
     if device.type not in {"cpu", "cuda"}:
         raise OptionError(f"device {name!r} is not supported; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cpu":
+        return device
     count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
+    if (device.index or 0) >= count:
         raise OptionError(f"device {name!r} asked for, but this machine shows {count} CUDA devices; use device='cpu' or check the driver")
+    if trouble := _cuda_trouble():
+        raise OptionError(f"device {name!r} asked for, but {trouble}; or use device='cpu'")
     return device
+
+
+def _cuda_trouble() -> str:
+    """Why CUDA does not start on a machine that shows cards, and what to do; empty where it starts, and where there are no cards.
+
+    The driver's own library counts cards without starting CUDA, so that it counts them under a driver too old for this torch as well.
+    """
+    count = torch.cuda.device_count()
+    if not count or torch.cuda.is_available():
+        return ""
+    said = "torch finds CUDA unavailable"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        said = " ".join(str(error).split())
+    return (
+        f"this machine shows {count} CUDA devices and CUDA does not start ({said}); `seqgpt-lab doctor` names the cause, mostly a driver "
+        f"too old for torch {torch.__version__}: install a newer driver, or a torch built for an older CUDA"
+    )
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -15,6 +15,7 @@ from seqgpt_lab.engine.attention import choose_attention
 from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
+from seqgpt_lab.engine.cuda import prepare_cuda
 from seqgpt_lab.engine.decode import Decoder, More, Numbered
 from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
 from seqgpt_lab.engine.messages import WorkerSpec
@@ -92,9 +93,7 @@ class Engine:
             spec = replace(spec, rows=batch_size, token_budget=token_budget, cache=cache, cache_bytes=cache_bytes)
             runner = WorkerPool(spec, devices)
         else:
-            if where.type == "cuda":
-                # Half-precision sums inside a product change text between runs of different shapes; the default is on.
-                torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+            prepare_cuda(where)
             with weights_within_memory(sum(path.stat().st_size for path in checkpoint.weights), kind, where):
                 model = load_model(config, checkpoint.weights, shard=Shard(), dtype=kind, device=where, attention=chosen)
                 model.pack()

@@ -39,7 +39,7 @@ def join_ranks(spec: WorkerSpec) -> MemoryExchange | None:
         exchange = share_memory(store, spec.rank, spec.world_size)
         exchange.sum(met)
     else:
-        _prepare_gloo() if how == "gloo" else _prepare_nccl(device)
+        _prepare_gloo() if how == "gloo" else prepare_nccl(device)
         torch.distributed.init_process_group(how, store=store, rank=spec.rank, world_size=spec.world_size, timeout=_PATIENCE)
         torch.distributed.all_reduce(met)
     if int(met.item()) != spec.world_size:
@@ -78,13 +78,9 @@ def share_memory(store: Any, rank: int, world_size: int) -> MemoryExchange:
     return exchange
 
 
-def _prepare_gloo() -> None:
-    """The loopback interface, unless told otherwise: the host's name may not resolve on a machine without network."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-
-
-def _prepare_nccl(device: torch.device) -> None:
-    """Without peer-to-peer, unless told otherwise, where the cards lack it.
+def prepare_nccl(device: torch.device) -> None:
+    """Before a group of ranks starts NCCL: device, with its number, becomes this process's card; no peer-to-peer where the cards lack it,
+    unless told otherwise.
 
     GeForce 40 cards have no NVLink and their driver disables peer-to-peer over PCIe; some driver versions nevertheless announce
     it, and NCCL then hangs or adds up garbage. Going through host memory (/dev/shm) always works and costs these cards nothing.
@@ -94,3 +90,8 @@ def _prepare_nccl(device: torch.device) -> None:
     geforce = any("RTX 40" in torch.cuda.get_device_name(card) for card in cards)
     if geforce or not all(torch.cuda.can_device_access_peer(device.index, card) for card in cards if card != device.index):
         os.environ.setdefault("NCCL_P2P_DISABLE", "1")
+
+
+def _prepare_gloo() -> None:
+    """The loopback interface, unless told otherwise: the host's name may not resolve on a machine without network."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")

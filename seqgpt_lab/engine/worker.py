@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
@@ -72,7 +73,7 @@ class Worker:
         _limit_blocking(self.connection, _BLOCK_SECONDS)
         self.process = context.Process(target=work, args=(spec, theirs), name=f"seqgpt-lab {spec.name}", daemon=True)
         try:
-            with _STARTING, _interrupts_blocked(), _main_module_hidden():
+            with _STARTING, _signals_blocked(), _main_module_hidden():
                 self.process.start()
         finally:
             theirs.close()
@@ -179,9 +180,10 @@ def _limit_blocking(connection: Connection, seconds: float) -> None:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """The child inherits the mask, so that no stop button hits it before it can ignore one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """The child inherits the mask, so that no stop button and no SIGTERM to the whole service hits it before it can ignore one."""
+    resource_tracker.ensure_running()  # it would be started with the child, and unblocks both signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:

@@ -31,6 +31,8 @@ _LEAVING_SECONDS = 2.0  # a parent that ends closes its pipes first, and is gone
 def work(spec: WorkerSpec, connection: Connection) -> None:
     """A worker's whole life; returns never. The parent's stop button (SIGINT to the process group) is not for workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in this thread and those to come: one of them waits for it
+    threading.Thread(target=_leave_at_parents_word, daemon=True).start()
     _redirect_output(spec)
     threading.Thread(target=_leave_with_parent, args=(spec,), daemon=True).start()
     mouth = Mouth(connection, spec)
@@ -124,6 +126,7 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
 
     from seqgpt_lab.engine.attention import choose_attention
     from seqgpt_lab.engine.config import ModelConfig, resolve_dtype
+    from seqgpt_lab.engine.cuda import prepare_cuda
     from seqgpt_lab.engine.memory import keep_freed_memory
     from seqgpt_lab.engine.rendezvous import join_ranks
     from seqgpt_lab.engine.weights import load_model
@@ -131,8 +134,8 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
 
     torch.set_num_threads(spec.threads)
     device = torch.device(spec.device)
+    prepare_cuda(device)
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False  # as Engine.load does, and why, is told there
         torch.cuda.set_device(device)
     shard = WorkerShard(spec.rank, spec.world_size)
     dtype = resolve_dtype(spec.dtype, device)
@@ -167,6 +170,17 @@ def _redirect_output(spec: WorkerSpec) -> None:
     os.dup2(log, 2)
     os.close(log)
     faulthandler.enable(2)
+
+
+def _leave_at_parents_word() -> None:
+    """End at a SIGTERM from the parent, and at no other.
+
+    One to a whole service (systemd's, or to a process group) comes here too, while the parent needs its workers for all it has accepted.
+    The parent's own comes from multiprocessing, at the end of a program that did not close its engine, which then waits without limit.
+    """
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    _leave(1)
 
 
 def _leave_with_parent(spec: WorkerSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -61,7 +62,8 @@ class WorkerPool:
         self._starts, self._leaving = 0, False
         directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
         self._own = _Belongings([Replica(index) for index in range(len(devices))], directory, os.getpid(), Bell())
-        self._discard = weakref.finalize(self, self._own.discard)  # also when the program ends
+        self._discard = weakref.finalize(self, self._own.discard)
+        atexit.register(self._discard)  # later than multiprocessing, so called before that waits for the workers when the program ends
         try:
             self._start(self._own.replicas)
         except BaseException:
@@ -94,6 +96,7 @@ class WorkerPool:
     def close(self) -> None:
         """End the workers; harmless when called again."""
         self._discard()
+        atexit.unregister(self._discard)
 
     def run(self, jobs: Iterable[Job], finish: Finish) -> None:
         """Hand every job to whichever replica is free; `finish` is called with each one's completions, in the order they come.

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import torch
 
-from seqgpt_lab.engine.config import DTYPES, ModelConfig
+from seqgpt_lab.engine.config import DTYPES, ModelConfig, resolve_device
+from seqgpt_lab.engine.cuda import prepare_cuda
 from seqgpt_lab.engine.decode import Request, decode
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS
@@ -32,9 +33,10 @@ def calibrate(
 ) -> Rig:
     """This machine as a rig, each figure the best of several rounds: what it does when nothing else runs.
 
-    dtypes: those that are not asked for take fp32's figures. Takes about a minute.
+    dtypes: those that are not asked for take fp32's figures. Takes about a minute. Raises OptionError for a device that is not here.
     """
-    where = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else torch.device(device)
+    where = resolve_device(device)
+    prepare_cuda(where)
     steps: list[Callable[[], dict[str, Any]]] = [partial(speeds_of, dtype, where) for dtype in dict.fromkeys(("fp32", *dtypes))]
     steps += [partial(measure, where) for measure in (_overheads, moves, worker_speeds)]
     found: dict[str, Any] = {}
@@ -64,7 +66,7 @@ def _pass_seconds(where: torch.device, layers: int, rows: int) -> float:
         model.word_embeddings.weight[1] = 1.0
     requests = [Request((1, 2, 3), _OVERHEAD_IDS)] * rows
     passes = decode(model, requests)[0].timing.passes
-    return best_of(partial(decode, model, requests)) / passes
+    return best_of(partial(decode, model, requests), where) / passes
 
 
 def _record(name: str, where: torch.device, found: dict[str, Any]) -> dict[str, Any]:

@@ -28,20 +28,24 @@ _SMALL_HEAD_ROWS = 1 << 12
 _VOCABULARY = 250880
 
 
-def best_of(work: Callable[[], object], rounds: int = _ROUNDS, waits: bool = False) -> float:
-    """Seconds of the quickest of several rounds, after a first one that does not count.
+def best_of(work: Callable[[], object], where: torch.device, rounds: int = _ROUNDS, *, waits: bool = False) -> float:
+    """Seconds of the quickest of several rounds on a device, after a first one that does not count.
 
     On one thread of a CPU that is processor time, which other programs do not lengthen, unless the work waits for something.
     """
-    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available() and not waits
-    clock = time.process_time if alone else time.perf_counter
-    work()
+    card = where.type == "cuda"
+    clock = time.process_time if torch.get_num_threads() == 1 and not card and not waits else time.perf_counter
+
+    def finish() -> None:
+        work()
+        if card:
+            torch.cuda.synchronize(where)
+
+    finish()
     times = []
     for _ in range(rounds):
         started = clock()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        finish()
         times.append(clock() - started)
     return min(times)
 
@@ -68,16 +72,16 @@ def speeds_of(dtype: str, where: torch.device) -> dict[str, Any]:
         model.pack()
         figures["layer_seconds"][dtype][width] = _layers(model, kind, where)
         one, many = drawn((1, width), kind, where), drawn((64, width), kind, where)
-        reading = best_of(lambda model=model, one=one: scored(model, one), 10)  # type: ignore[misc]
+        reading = best_of(lambda model=model, one=one: scored(model, one), where, 10)  # type: ignore[misc]
         if large:
-            multiplying = best_of(lambda model=model, many=many: scored(model, many), 3) - reading  # type: ignore[misc]
+            multiplying = best_of(lambda model=model, many=many: scored(model, many), where, 3) - reading  # type: ignore[misc]
             figures["flops"] = {dtype: 2 * (64 - 1) * _HEAD_ROWS * width / max(1e-9, multiplying)}
         if dtype in ("fp32", "bf16"):  # memory is memory; the dtype the CPU runs in is measured last and stays
             figures["bandwidth" if large else "cache_bandwidth"] = model.word_embeddings.weight.nbytes / reading
     if where.type != "cpu":
         del figures["layer_seconds"]  # a card reads and multiplies at once, which its two speeds tell well enough
     wide = drawn((512, 4 * WIDTH), kind, where)
-    figures["map_rate"] = {dtype: wide.numel() / best_of(lambda: functional.gelu(wide, approximate="tanh"))}
+    figures["map_rate"] = {dtype: wide.numel() / best_of(lambda: functional.gelu(wide, approximate="tanh"), where)}
     return figures | _attention(dtype, kind, where)
 
 
@@ -95,7 +99,7 @@ def _layers(model: Bloom, kind: torch.dtype, where: torch.device) -> dict[int, f
         def work(some: Any = some, hidden: Tensor = hidden) -> object:
             return [layer(hidden, blind, 0) for layer in some]
 
-        found[tokens] = best_of(work, 2 if tokens >= _MANY else _ROUNDS) / len(some)
+        found[tokens] = best_of(work, where, 2 if tokens >= _MANY else _ROUNDS) / len(some)
     return found
 
 
@@ -111,7 +115,7 @@ def _attention(dtype: str, kind: torch.dtype, where: torch.device) -> dict[str, 
         query = drawn((rows, fed, _HEADS, _DIM), kind, where)
         starts = torch.full((rows,), slots - fed, device=where)
         prepared = attention.prepare(Geometry(starts, fed, slots), slopes, kind)
-        return best_of(lambda: [attention.attend(query, keys, values, prepared) for keys, values in layers], 3) / len(layers)
+        return best_of(lambda: [attention.attend(query, keys, values, prepared) for keys, values in layers], where, 3) / len(layers)
 
     lone = seconds(1)
     further = max(1e-9, seconds(many) - lone)
@@ -138,5 +142,5 @@ def moves(where: torch.device) -> dict[str, Any]:
 
     logits = drawn((16, _VOCABULARY), kind, where)
     blocks = torch.split(logits, IDS_AT_ONCE[where.type], dim=-1)
-    choosing = best_of(lambda: Shard().argmax(blocks, _VOCABULARY), 3)
-    return {"elementwise_bandwidth": VECTORS_MOVED * hidden.nbytes / best_of(work), "choice_rate": logits.numel() / choosing}
+    choosing = best_of(lambda: Shard().argmax(blocks, _VOCABULARY), where, 3)
+    return {"elementwise_bandwidth": VECTORS_MOVED * hidden.nbytes / best_of(work, where), "choice_rate": logits.numel() / choosing}

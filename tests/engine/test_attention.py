@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
-from seqgpt_lab.engine.attention import Attention, Geometry, ReferenceAttention, SdpaAttention, alibi_slopes, choose_attention
+from seqgpt_lab.engine.attention import (
+    Attention,
+    Geometry,
+    ReferenceAttention,
+    SdpaAttention,
+    alibi_bias,
+    alibi_slopes,
+    aligned_alibi_bias,
+    choose_attention,
+)
 from seqgpt_lab.errors import OptionError
 
 BOTH = (SdpaAttention(), ReferenceAttention())
@@ -121,3 +130,8 @@ def test_without_the_package_flash_names_the_extra_to_install_and_auto_is_sdpa()
     with pytest.raises(OptionError, match=r"seqgpt-lab\[flash\]"):
         choose_attention("flash", torch.device("cuda"), torch.float16)
     assert isinstance(choose_attention("auto", torch.device("cuda"), torch.float16), SdpaAttention)
+
+
+@given(cases(), st.sampled_from((torch.float32, torch.float16, torch.bfloat16)))
+def test_the_bias_of_cards_holds_the_same_numbers(case: Case, dtype: torch.dtype) -> None:
+    assert torch.equal(aligned_alibi_bias(case.geometry, case.slopes, dtype), alibi_bias(case.geometry, case.slopes, dtype))

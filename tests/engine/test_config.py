@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
-from seqgpt_lab.errors import CheckpointError, OptionError
+from seqgpt_lab.errors import CheckpointError, EngineWarning, OptionError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 SMALL = {"model_type": "bloom", "vocab_size": 1000, "hidden_size": 192, "n_layer": 2, "n_head": 12}
@@ -103,14 +104,46 @@ def test_an_unknown_device_names_the_known_ones(name: str) -> None:
         resolve_device(name)
 
 
+def shows(monkeypatch: pytest.MonkeyPatch, count: int, trouble: str = "") -> None:
+    """A machine of which the driver says that it has so many cards, and torch, where there is trouble, that CUDA does not start."""
+
+    def init() -> None:
+        raise RuntimeError(trouble)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0 and not trouble)
+    monkeypatch.setattr(torch.cuda, "init", init)
+
+
 def test_a_cuda_device_that_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    shows(monkeypatch, 2)
     assert resolve_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(OptionError, match="device 'cuda:2' asked for, but this machine shows 2 CUDA devices"):
         resolve_device("cuda:2")
 
 
-@pytest.mark.parametrize(("available", "wanted"), ((True, "cuda"), (False, "cpu")))
-def test_auto_device_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch, available: bool, wanted: str) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert resolve_device("auto").type == wanted
+@pytest.mark.parametrize(("count", "wanted"), ((2, "cuda"), (0, "cpu")))
+def test_auto_device_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch, count: int, wanted: str) -> None:
+    shows(monkeypatch, count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve_device("auto").type == wanted
+
+
+TOO_OLD = "The NVIDIA driver on your system is too old\n(found version 12020)"
+
+
+@pytest.mark.parametrize("name", ("cuda", "cuda:1"))
+def test_cards_on_which_cuda_does_not_start_are_refused_with_what_torch_says(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    shows(monkeypatch, 2, TOO_OLD)
+    said = rf"device '{name}' asked for.*shows 2 CUDA devices.*driver on your system is too old \(found version 12020\).*a newer driver"
+    with pytest.raises(OptionError, match=said):
+        resolve_device(name)
+    assert resolve_device("cpu") == CPU
+
+
+def test_auto_device_says_why_it_is_the_cpu_in_spite_of_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    shows(monkeypatch, 2, TOO_OLD)
+    with pytest.warns(EngineWarning, match="runs on the CPU: this machine shows 2 CUDA devices.*too old.*a newer driver") as told:
+        assert resolve_device("auto") == CPU
+    assert len(told) == 1

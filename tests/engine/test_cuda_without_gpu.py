@@ -88,3 +88,15 @@ def test_a_cpu_tensor_in_the_pass_is_caught() -> None:
 def test_a_host_sync_would_be_caught() -> None:
     with FakeTensorMode(), pytest.raises(DataDependentOutputException):
         torch.zeros(1, device="cuda").item()
+
+
+@pytest.mark.parametrize("fresh", (True, False))
+@pytest.mark.parametrize("new", (1, 5))
+def test_the_bias_lies_on_a_card_as_its_attention_wants_it(new: int, fresh: bool) -> None:
+    """Otherwise torch copies it once a layer: `aligned_tensor` and `pad_bias` in its attention.cpp."""
+    with FakeTensorMode(allow_non_fake_inputs=False):
+        starts, slopes = torch.zeros(3, dtype=torch.int64, device="cuda"), torch.empty(12, dtype=torch.float32, device="cuda")
+        bias = SdpaAttention().prepare(Geometry(starts, new, 37, fresh), slopes, torch.float16).bias
+    assert bias is not None and bias.shape == (1 if fresh else 3, 12, new, 37)
+    *outer, last = bias.stride()
+    assert last == 1 and not any(stride % 16 for stride in outer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 
 import psutil
 import pytest
@@ -44,6 +45,14 @@ def test_an_interrupted_call_leaves_the_engine_usable(
         assert seconds_to_fail(engine, stop_button, KeyboardInterrupt, None) < ALLOWED_SECONDS
         assert answers(engine) == wanted
     assert engine.workers == before  # no restart was needed
+
+
+def test_a_sigterm_that_is_not_the_parents_leaves_the_workers_at_work(engine: Engine, wanted: list[tuple[int, ...]]) -> None:
+    """As one to a whole service is: the parent decides what its workers still have to do."""
+    before = engine.workers
+    subprocess.run(["kill", "-TERM", *[str(worker.pid) for worker in before]], check=True)
+    assert answers(engine) == wanted
+    assert engine.workers == before
 
 
 def test_an_error_in_the_progress_callback_leaves_the_engine_usable(engine: Engine, wanted: list[tuple[int, ...]]) -> None:

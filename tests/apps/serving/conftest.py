@@ -114,7 +114,7 @@ def serve(random_model: Path) -> Iterator[Callable[..., Served]]:
 
 @pytest.fixture
 def process(random_model: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], str]]]:
-    """Starts `seqgpt-lab serve` on a port; gives the process and its address. Its log is serve.log."""
+    """Starts `seqgpt-lab serve` on a port, as a process group; gives the process and its address. Its log is serve.log."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(port: int, *words: str) -> tuple[subprocess.Popen[bytes], str]:
@@ -132,7 +132,11 @@ def process(random_model: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[
         ]
         with open(tmp_path / "serve.log", "ab") as log:
             found = subprocess.Popen(
-                [*command, "--max-new-tokens", "16", *words], stderr=log, stdout=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
+                [*command, "--max-new-tokens", "16", *words],
+                stderr=log,
+                stdout=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
             )
         running.append(found)
         url = f"http://127.0.0.1:{port}"

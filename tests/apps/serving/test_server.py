@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +26,7 @@ from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address
 from seqgpt_lab.apps.serving.server import create_app
 from seqgpt_lab.errors import CapacityError, OptionError
 from tests.apps.serving.conftest import Served, free_port, gate, until
+from tests.checkpoints import write_random_checkpoint
 
 ASK = {"text": "张伟，35岁，现任上海云智科技有限公司工程师", "labels": "姓名,年龄"}
 Serve = Callable[..., Served]
@@ -222,6 +225,15 @@ def test_load_from_another_process_loses_nothing(process: Callable[..., Any], ra
     assert found["busy"] > 0, "a queue of 2 was never full with 16 clients"
 
 
+def accepted(pool: ThreadPoolExecutor, url: str) -> list[Future[httpx.Response]]:
+    """24 requests, all of which the server has accepted: one is at work, the others answered or waiting."""
+    replies = [pool.submit(httpx.post, f"{url}/extract", json={**ASK, "text": "张伟，" * 60}, timeout=300) for _ in range(24)]
+    with httpx.Client() as http:
+        # Whatever is still on its way to the port would be cut off.
+        until(lambda: sum(map(Future.done, replies)) + http.get(f"{url}/health").json()["waiting"] >= 23)
+    return replies
+
+
 def test_sigkill_leaves_the_port_free_and_sigterm_answers_what_was_accepted(process: Callable[..., Any]) -> None:
     port = free_port()
     killed, _ = process(port)
@@ -229,10 +241,21 @@ def test_sigkill_leaves_the_port_free_and_sigterm_answers_what_was_accepted(proc
     killed.wait()
     server, url = process(port, "--batch-size", "1", "--max-new-tokens", "40", "--timeout", "600")
     with ThreadPoolExecutor(24) as pool:
-        replies = [pool.submit(httpx.post, f"{url}/extract", json={**ASK, "text": "张伟，" * 60}, timeout=300) for _ in range(24)]
-        with httpx.Client() as http:
-            # All are accepted: one at work, the others answered or waiting. Whatever is still on its way to the port would be cut off.
-            until(lambda: sum(map(Future.done, replies)) + http.get(f"{url}/health").json()["waiting"] >= 23)
+        replies = accepted(pool, url)
         server.send_signal(signal.SIGTERM)
         assert [reply.result().status_code for reply in replies] == [200] * 24
     assert server.wait(60) == 0
+
+
+def test_sigterm_to_the_whole_service_leaves_the_workers_to_answer_what_was_accepted(process: Callable[..., Any], tmp_path: Path) -> None:
+    model = write_random_checkpoint(tmp_path / "model", hidden=64, heads=2, layers=1)
+    ranks = ("--model", str(model), "--tensor-parallel", "2")
+    server, url = process(free_port(), *ranks, "--batch-size", "1", "--max-new-tokens", "40", "--timeout", "600")
+    workers = psutil.Process(server.pid).children(recursive=True)
+    with ThreadPoolExecutor(24) as pool:
+        replies = accepted(pool, url)
+        os.killpg(server.pid, signal.SIGTERM)
+        assert [reply.result().status_code for reply in replies] == [200] * 24
+    assert server.wait(60) == 0
+    assert "started again" not in (tmp_path / "serve.log").read_text(encoding="utf-8")
+    assert len(workers) >= 2 and psutil.wait_procs(workers, timeout=60)[1] == []

@@ -85,16 +85,18 @@ def read_fields(
     for part in parts:
         aligner = Aligner(text[part.window.start : part.window.end])
         spans: list[tuple[Span, ...]] = []
+        wrong: list[str] = []  # what occurs in several of a part's prompts is one fault of the part
         for prompt, completion in zip(part.prompts, left, strict=False):
             decoded = tokenizer.decode(completion.token_ids)
             answer = parse_answer(_whole_values(decoded.text) if grounded and _was_cut(completion) else decoded.text, prompt.phrases)
-            faults.update([*answer.problems, *_answer_problems(completion)])
+            wrong += [*answer.problems, *_answer_problems(completion)]
             raws.append(decoded.text.removesuffix("\n"))
             for phrase, values in zip(prompt.phrases, answer.values, strict=True):
                 placed = aligner.place([(value.text, value_confidence(value, decoded, completion)) for value in values])
                 spans.append(_told_once(placed))
                 if len(spans[-1]) < len(placed):
-                    faults[f"{REPEATED_PROBLEM} the answer for {phrase!r} repeats values that the text has no further place for"] += 1
+                    wrong.append(f"{REPEATED_PROBLEM} the answer for {phrase!r} repeats values that the text has no further place for")
+        faults.update(dict.fromkeys(wrong, 1))
         found.append(spans or [()] * len(label_set.labels))
     fields = tuple(Field(name, _merged(text, parts, [spans[at] for spans in found])) for at, name in enumerate(label_set.names))
     problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *_strangers(fields)]
@@ -180,7 +182,7 @@ def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[
 
 
 def _counted(faults: Counter[str], parts: int) -> list[str]:
-    """Each fault once, with how often it occurred where there were several parts."""
+    """Each fault once, with how many parts it occurred in where there were several."""
     return [fault if parts == 1 else f"{fault} (in {count} of {parts} windows)" for fault, count in faults.items()]
 
 

@@ -116,6 +116,24 @@ def test_the_same_fault_in_many_windows_is_told_once_with_its_count(lookup: Call
     assert count and problems[1].endswith(f"(in {count.group(1)} of {count.group(1)} windows)") and len(problems) == 2
 
 
+def test_a_fault_counts_once_a_window_however_many_of_its_answers_have_it(lookup: Callable[..., Extractor]) -> None:
+    class Wordy(LookupEngine):
+        def _answer(self, request: Request) -> Completion:
+            ids = tuple(self.tokenizer.encode("编号: None\n" * 3).ids)
+            return Completion(ids, (0.99,) * len(ids), "length", None, Timing(0.0, 0.0))
+
+    engine = lookup(80).engine
+    assert isinstance(engine, LookupEngine)
+    labels = ["编号", *(f"标签{number}" for number in range(6))]  # seven: asked in two prompts a window
+    extractor = Extractor(Wordy(engine.checkpoint.tokenizer, engine.tokenizer), max_length=80)
+    told, *faults = extractor.extract("云" * 300, labels).problems
+    windows = len(extractor.windows("云" * 300, labels))
+    assert windows > 1 and f"was read in {windows} windows" in told
+    assert {fault.split(" (in ")[1] for fault in faults} == {f"{windows} of {windows} windows)"}
+    for words in ("the answer was cut after", "'编号' was answered more than once"):
+        assert sum(words in fault for fault in faults) == 1
+
+
 def test_a_text_that_fits_is_asked_whole_in_the_models_order(lookup: Callable[..., Extractor]) -> None:
     result = lookup(200).extract("编号2号，编号1号", "编号")
     assert result.problems == () and [span.text for span in result.fields[0].spans] == ["编号2号", "编号1号"]

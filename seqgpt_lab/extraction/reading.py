@@ -16,7 +16,7 @@ from seqgpt_lab.engine.decode import Completion
 from seqgpt_lab.extraction.align import Aligner
 from seqgpt_lab.extraction.answer import ABSENT, Value, parse_answer
 from seqgpt_lab.extraction.extraction import PARSE_PROBLEM, TRUNCATED_PROBLEM, Extraction
-from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.prompt import Prompt
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.tokenizer import Decoded, TextTokenizer
@@ -25,6 +25,7 @@ from seqgpt_lab.extraction.windows import Window, merge_spans
 EMPTY_PROBLEM = "empty:"
 ENCODING_PROBLEM = "encoding:"
 REPEATED_PROBLEM = "repeated:"
+SURPLUS_PROBLEM = "surplus:"
 UNALIGNED_PROBLEM = "unaligned:"
 WINDOWS_PROBLEM = "windows:"
 
@@ -76,7 +77,8 @@ def read_fields(
 
     text: the document's as the model was given it, as long as the original. grounded: values were copied from it, so a value that the
     limit cut off is left out, for its beginning alone need not be one. completions: one a prompt, in order. A value that an answer
-    repeats more often than the text has places for it is told once, and a problem says so.
+    repeats more often than the text has places for it is told once, and a problem says so. A label that takes one value keeps the most
+    certain one, and a problem names each other.
     """
     left = iter(completions)
     faults: Counter[str] = Counter()
@@ -98,9 +100,14 @@ def read_fields(
                     wrong.append(f"{REPEATED_PROBLEM} the answer for {phrase!r} repeats values that the text has no further place for")
         faults.update(dict.fromkeys(wrong, 1))
         found.append(spans or [()] * len(label_set.labels))
-    fields = tuple(Field(name, _merged(text, parts, [spans[at] for spans in found])) for at, name in enumerate(label_set.names))
-    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *_strangers(fields)]
-    return Extraction(document.id, document.text, fields, "\n".join(raws), _is_cut(problems), tuple(problems))
+    fields: list[Field] = []
+    left_out: list[str] = []
+    for at, label in enumerate(label_set.labels):
+        spans, surplus = _kept(label, _merged(text, parts, [spans[at] for spans in found]))
+        fields.append(Field(label.field, spans))
+        left_out += surplus
+    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *left_out, *_strangers(fields)]
+    return Extraction(document.id, document.text, tuple(fields), "\n".join(raws), _is_cut(problems), tuple(problems))
 
 
 def read_choice(
@@ -122,6 +129,19 @@ def read_choice(
     problems = [*problems, *_answer_problems(completion), *unknown]
     confidence = math.prod(completion.token_probabilities) * _end_probability(completion)
     return Classification(document.id, chosen, confidence, raw.strip(), _is_cut(problems), tuple(problems))
+
+
+def _kept(label: Label, spans: tuple[Span, ...]) -> tuple[tuple[Span, ...], list[str]]:
+    """The spans of a label; of one that takes one value the most certain that the text has, and a problem for each other value.
+
+    The same value at another place is no other value: the answer is one, wherever else the text repeats it.
+    """
+    if label.multiple is not False or len(spans) < 2:
+        return spans, []
+    best = max(spans, key=lambda span: (span.match != "unaligned", span.certainty))
+    others = dict.fromkeys(span.text for span in spans if span.text != best.text)
+    reason = f"the label takes one value (multiple: false), and {quoted(best.text)} is kept"
+    return (best,), [f"{SURPLUS_PROBLEM} {quoted(text)}, given for {label.field!r}, is left out: {reason}" for text in others]
 
 
 def _strangers(fields: Sequence[Field]) -> list[str]:

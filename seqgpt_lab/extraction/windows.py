@@ -115,7 +115,7 @@ def merge_spans(text: str, windows: Sequence[Window], found: Sequence[Sequence[S
         for span in spans:
             if span.start is None or span.end is None:
                 known = invented.setdefault(span.text, span)
-                invented[span.text] = max(known, span, key=_certainty)
+                invented[span.text] = max(known, span, key=lambda one: one.certainty)
             elif not _left_to_neighbour(text, windows, index, span.start + window.start, span.end + window.start):
                 placed.append(_Reading(index, replace(span, start=span.start + window.start, end=span.end + window.start)))
     placed.sort(key=lambda reading: (reading.start, reading.end))
@@ -139,10 +139,6 @@ class _Reading:
     def end(self) -> int:
         assert self.span.end is not None
         return self.span.end
-
-
-def _certainty(span: Span) -> float:
-    return -1.0 if span.confidence is None else span.confidence
 
 
 def _left_to_neighbour(text: str, windows: Sequence[Window], index: int, start: int, end: int) -> bool:
@@ -179,7 +175,7 @@ def _overlapping(readings: Sequence[_Reading]) -> Iterator[list[_Reading]]:
 def _best(group: Sequence[_Reading]) -> list[_Reading]:
     """The readings that stay: the best first, then each that overlaps none of another window, one a place."""
     best: list[_Reading] = []
-    for reading in sorted(group, key=lambda reading: (-_certainty(reading.span), reading.start - reading.end, reading.window)):
+    for reading in sorted(group, key=lambda reading: (-reading.span.certainty, reading.start - reading.end, reading.window)):
         if not any(_excludes(one, reading) for one in best):
             best.append(reading)
     return best

@@ -15,6 +15,7 @@ from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.decode import Completion, Request, Timing
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.extraction.windows import Ruler, Window, merge_spans, plan_windows
@@ -132,6 +133,20 @@ def test_a_fault_counts_once_a_window_however_many_of_its_answers_have_it(lookup
     assert {fault.split(" (in ")[1] for fault in faults} == {f"{windows} of {windows} windows)"}
     for words in ("the answer was cut after", "'编号' was answered more than once"):
         assert sum(words in fault for fault in faults) == 1
+
+
+@pytest.mark.parametrize("grounded", [True, False])
+def test_a_label_that_takes_one_value_keeps_the_surest_of_all_windows(lookup: Callable[..., Extractor], grounded: bool) -> None:
+    extractor = Extractor(lookup(80).engine, max_length=80, overlap=32, grounded=grounded)
+    text = f"编号271828号{'云' * 100}编号7号{'云' * 100}编号7号"  # a longer value is less sure: each token has its chance of being wrong
+    one = extractor.extract(text, LabelSet((Label("编号", multiple=False), Label("代码"))))
+    assert one.to_dict() == {"编号": "编号7号", "代码": ["编号271828号", "编号7号", "编号7号"]}
+    assert places(one) == planted(text)[1:2], "the first of two places that are as sure"
+    assert one.problems[1:] == (
+        "surplus: ⟪编号271828号⟫, given for '编号', is left out: the label takes one value (multiple: false), and ⟪编号7号⟫ is kept",
+    )
+    repeated = extractor.extract(f"编号7号{'云' * 200}编号7号", LabelSet((Label("编号", multiple=False),)))
+    assert repeated.to_dict() == {"编号": "编号7号"} and len(repeated.problems) == 1, "the same value elsewhere is no other value"
 
 
 def test_a_text_that_fits_is_asked_whole_in_the_models_order(lookup: Callable[..., Extractor]) -> None:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +21,9 @@ from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.prompt import Prompt
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.tokenizer import Decoded, TextTokenizer
-from seqgpt_lab.extraction.windows import Window, merge_spans
+from seqgpt_lab.extraction.windows import Merged, Window, merge_spans
 
+EDGE_PROBLEM = "edge:"
 EMPTY_PROBLEM = "empty:"
 ENCODING_PROBLEM = "encoding:"
 REPEATED_PROBLEM = "repeated:"
@@ -78,7 +80,7 @@ def read_fields(
     text: the document's as the model was given it, as long as the original. grounded: values were copied from it, so a value that the
     limit cut off is left out, for its beginning alone need not be one. completions: one a prompt, in order. A value that an answer
     repeats more often than the text has places for it is told once, and a problem says so. A label that takes one value keeps the most
-    certain one, and a problem names each other.
+    certain one. Each value that is left out, for this or because a window's edge may have cut it, is named in a problem.
     """
     left = iter(completions)
     faults: Counter[str] = Counter()
@@ -103,10 +105,11 @@ def read_fields(
     fields: list[Field] = []
     left_out: list[str] = []
     for at, label in enumerate(label_set.labels):
-        spans, surplus = _kept(label, _merged(text, parts, [spans[at] for spans in found]))
-        fields.append(Field(label.field, spans))
-        left_out += surplus
-    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *left_out, *_strangers(fields)]
+        merged = _merged(text, parts, [spans[at] for spans in found])
+        kept, surplus = _kept(label, merged.spans)
+        fields.append(Field(label.field, kept))
+        left_out += [*map(partial(_cut_off, label), merged.left_out), *surplus]
+    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *dict.fromkeys(left_out), *_strangers(fields)]
     return Extraction(document.id, document.text, tuple(fields), "\n".join(raws), _is_cut(problems), tuple(problems))
 
 
@@ -142,6 +145,12 @@ def _kept(label: Label, spans: tuple[Span, ...]) -> tuple[tuple[Span, ...], list
     others = dict.fromkeys(span.text for span in spans if span.text != best.text)
     reason = f"the label takes one value (multiple: false), and {quoted(best.text)} is kept"
     return (best,), [f"{SURPLUS_PROBLEM} {quoted(text)}, given for {label.field!r}, is left out: {reason}" for text in others]
+
+
+def _cut_off(label: Label, span: Span) -> str:
+    """The problem of a value that was left to a window in which nothing was read there."""
+    reason = "a window's edge may have cut it, and the window that holds it whole has no value there"
+    return f"{EDGE_PROBLEM} {quoted(span.text)}, given for {label.field!r} at characters {span.start} to {span.end}, is left out: {reason}"
 
 
 def _strangers(fields: Sequence[Field]) -> list[str]:
@@ -180,9 +189,9 @@ def _is_cut(problems: Sequence[str]) -> bool:
     return any(problem.startswith(TRUNCATED_PROBLEM) for problem in problems)
 
 
-def _merged(text: str, parts: Sequence[Part], found: Sequence[tuple[Span, ...]]) -> tuple[Span, ...]:
+def _merged(text: str, parts: Sequence[Part], found: Sequence[tuple[Span, ...]]) -> Merged:
     """One label's spans from all parts; those of a text that fitted stay in the model's order."""
-    return merge_spans(text, [part.window for part in parts], found) if len(parts) > 1 else next(iter(found), ())
+    return merge_spans(text, [part.window for part in parts], found) if len(parts) > 1 else Merged(next(iter(found), ()))
 
 
 def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[str]:

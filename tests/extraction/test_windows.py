@@ -18,7 +18,7 @@ from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
-from seqgpt_lab.extraction.windows import Ruler, Window, merge_spans, plan_windows
+from seqgpt_lab.extraction.windows import Merged, Ruler, Window, merge_spans, plan_windows
 
 VALUE = re.compile("编号[0-9]{1,12}号")
 PROMPT = re.compile("输入: (.*)\n抽取: (.*)\n输出: ", re.DOTALL)
@@ -239,11 +239,37 @@ def span(text: str, start: int, confidence: float | None = 0.5) -> Span:
 def test_merging_keeps_mentions_and_the_more_certain_of_two_readings() -> None:
     text = "甲乙丙丁。戊己庚辛。壬癸子丑。"
     windows = [Window(0, 10), Window(5, 15)]
-    same = merge_spans(text, windows, [[span("戊己", 5, 0.4)], [span("戊己", 0, 0.9), span("壬", 5)]])
+    same = merge_spans(text, windows, [[span("戊己", 5, 0.4)], [span("戊己", 0, 0.9), span("壬", 5)]]).spans
     assert [(one.start, one.confidence) for one in same] == [(5, 0.9), (10, 0.5)]
-    differing = merge_spans(text, windows, [[span("戊己庚", 5, 0.8)], [span("己庚辛", 1, 0.7)]])
+    differing = merge_spans(text, windows, [[span("戊己庚", 5, 0.8)], [span("己庚辛", 1, 0.7)]]).spans
     assert [one.text for one in differing] == ["戊己庚"]
-    nested = merge_spans(text, windows, [[span("戊", 5, 0.3), span("戊己", 5, 0.9)], []])
+    nested = merge_spans(text, windows, [[span("戊", 5, 0.3), span("戊己", 5, 0.9)], []]).spans
     assert [one.text for one in nested] == ["戊", "戊己"]
     unknown = [Span("王", None, None, chance, "unaligned") for chance in (0.1, 0.6, None)]
-    assert merge_spans(text, windows, [unknown[:2], unknown[2:]]) == (unknown[1],)
+    assert merge_spans(text, windows, [unknown[:2], unknown[2:]]) == Merged((unknown[1],))
+
+
+def test_a_value_that_an_edge_may_have_cut_is_given_as_left_out_where_the_neighbour_read_nothing() -> None:
+    text, windows = "甲" * 8 + "张伟" + "乙" * 10, [Window(0, 10), Window(5, 20)]
+    cut, other = span("张伟", 8, 0.97), span("乙乙", 7, 0.9)
+    assert merge_spans(text, windows, [[cut], []]) == Merged((), (cut,)), "it may be the beginning of a longer one"
+    assert merge_spans(text, windows, [[cut], [span("张伟乙", 3, 0.2)]]) == Merged((span("张伟乙", 8, 0.2),)), "the whole of it was read"
+    assert merge_spans(text, windows, [[cut], [other]]) == Merged((span("乙乙", 12, 0.9),), (cut,)), "not this was read"
+    assert merge_spans(text, windows, [[], [span("甲甲", 0, 0.9)]]).left_out == (span("甲甲", 5, 0.9),), "nor the end of one"
+    for after, kept in (("，乙", True), ("\n乙", True), ("，3", False), ("）乙", False), (".5", False)):
+        one = merge_spans("甲" * 8 + "张伟" + after + "乙" * 8, windows, [[cut], []])
+        assert one == (Merged((cut,)) if kept else Merged((), (cut,))), after
+
+
+def test_a_value_that_is_left_out_at_an_edge_is_told(lookup: Callable[..., Extractor]) -> None:
+    """An engine that takes the last two characters of whatever it reads for a value, in a text that has no two twice."""
+    extractor = lookup(110, 30, re.compile("..$"))
+    text = "".join(chr(ord("一") + number) for number in range(300))
+    result = extractor.extract(text, "编号")
+    *edges, end = [window.end for window in extractor.windows(text, "编号")]
+    assert places(result) == [(end - 2, end)]
+    assert len(edges) > 1 and result.problems[1:] == tuple(
+        f"edge: ⟪{text[at - 2 : at]}⟫, given for '编号' at characters {at - 2} to {at}, is left out: "
+        "a window's edge may have cut it, and the window that holds it whole has no value there"
+        for at in edges
+    )

@@ -52,6 +52,16 @@ def test_it_gives_what_the_library_gives(serve: Serve) -> None:
     assert served.http.post("/extract", json={"text": " ", "labels": "姓名"}).json()["problems"][0].startswith("empty:")
 
 
+@pytest.mark.parametrize("labels", ["姓名,岁数->年龄", ["姓名", "岁数->年龄"], ["姓名", "岁数 → 年龄"]])
+def test_a_label_is_read_as_the_library_reads_it_however_it_comes(serve: Serve, labels: str | list[str]) -> None:
+    served = serve()
+    record = served.http.post("/extract", json={**ASK, "labels": labels}).json()
+    assert record["values"] == {"姓名": "张伟", "岁数": "35"}
+    assert record == served.service.extractor.extract(ASK["text"], labels).to_record()
+    literal = {**ASK, "labels": [{"field": "岁数->年龄", "phrase": "年龄"}]}
+    assert served.http.post("/extract", json=literal).json()["values"] == {"岁数->年龄": "35"}, "what is named apart is taken as it is"
+
+
 def test_a_batch_may_ask_each_text_for_other_labels(serve: Serve) -> None:
     served = serve()
     items = [ASK, {"text": "李娜", "labels": ["公司", "姓名"], "id": "two"}]

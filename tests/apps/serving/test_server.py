@@ -177,7 +177,7 @@ def test_nothing_of_a_text_is_logged_or_counted(serve: Serve, capfd: pytest.Capt
 
 
 def test_a_token_is_needed_where_others_could_ask(serve: Serve) -> None:
-    served = serve(limits=Limits(token="t" * 24, local_only=False))
+    served = serve(limits=Limits(token="t" * 24))
     for headers in ({}, {"authorization": "Bearer x"}, {"authorization": f"Basic {'t' * 24}"}, {"authorization": "Bearer 令牌".encode()}):
         assert served.http.post("/extract", json=ASK, headers=headers).status_code == 401  # type: ignore[arg-type]
         assert served.http.get("/metrics", headers=headers).status_code == 401  # type: ignore[arg-type]
@@ -200,7 +200,7 @@ def test_pages_elsewhere_cannot_ask_a_server_on_this_machine(serve: Serve) -> No
 @pytest.mark.parametrize("examples", [pytest.param(8, id="sample"), pytest.param(300, id="whole", marks=pytest.mark.full)])
 def test_nothing_that_its_own_description_allows_gives_a_500(serve: Serve, examples: int) -> None:
     served = serve(seconds=2.0)
-    app = Guard(create_app(served.service, type(served.metrics)(())), Limits(local_only=False))
+    app = Guard(create_app(served.service, type(served.metrics)(())), Limits(names=()))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     asked = set()
     for operation in schema.get_all_operations():

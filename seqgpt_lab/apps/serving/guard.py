@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -21,6 +22,11 @@ from seqgpt_lab.errors import OptionError
 _LOG = logging.getLogger("uvicorn.error")
 _SECONDS_TO_SEND = 30.0
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+"""What every FastAPI here is given as `telemetry`: its own would pass on what `Guard` keeps back, addresses and the words of faults.
+
+A FastAPI that has none takes the word and does nothing with it.
+"""
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; "

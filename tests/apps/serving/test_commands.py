@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
 
 from seqgpt_lab.apps.serving import running
 from seqgpt_lab.apps.serving.guard import Guard
+from seqgpt_lab.extraction.extractor import Extractor
 from tests.apps.conftest import Invoke, ScriptedEngine
 
 TOKEN = "0123456789abcdef"
@@ -38,13 +42,13 @@ def served(scripted: ScriptedEngine, random_model: Path, invoke: Invoke, monkeyp
     return run
 
 
-def status(guard: Guard, method: str, path: str, host: str, token: str = "") -> int:
-    """Of the answer to an empty request, by what name the host is asked."""
+def status(app: ASGIApp, method: str, path: str, host: str = "localhost", token: str = "", body: dict[str, str] | None = None) -> int:
+    """Of the answer to a request. host: the name it is asked by."""
 
     async def ask() -> int:
-        headers = {"host": host, **({"authorization": f"Bearer {token}"} if token else {})}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as http:
-            return (await http.request(method, path, headers=headers)).status_code
+        headers = {"host": host, "x-visitor": "0" * 32, **({"authorization": f"Bearer {token}"} if token else {})}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
+            return (await http.request(method, path, headers=headers, json=body)).status_code
 
     return asyncio.run(ask())
 
@@ -82,3 +86,36 @@ def test_without_a_token_only_names_of_this_machine_and_the_address_given_are_an
         assert status(guard, "GET", "/health", "lab.example.org") == 400
 
     served(check, command, "--host", "127.0.0.2")
+
+
+@pytest.fixture
+def telemetry(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Keeps what an application tells the world's providers of traces, counts and logs, as if somebody had set some up."""
+    pytest.importorskip("fastapi.telemetry", reason="this FastAPI has no telemetry of its own")
+    world = Mock()
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: world.traces)
+    monkeypatch.setattr("opentelemetry.metrics.get_meter_provider", lambda: world.counts)
+    monkeypatch.setattr("opentelemetry._logs.get_logger_provider", lambda: world.logs)
+    monkeypatch.setattr("opentelemetry._logs.get_logger", world.logs.get_logger)
+    return world
+
+
+@pytest.mark.parametrize("command", ["serve", "studio"])
+def test_nothing_is_told_to_a_telemetry_that_is_set_up(
+    served: Served, telemetry: Mock, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **_options: object) -> None:
+        raise RuntimeError("张伟 is in this message")
+
+    def check(guard: Guard) -> None:
+        path, more = ("/extract", {}) if command == "serve" else ("/api/act", {"action": "run"})
+        body = {"text": "张伟", "labels": "姓名", **more}
+        answers = [status(guard, "GET", "/health?text=张伟"), status(guard, "GET", "/nowhere/张伟"), status(guard, "POST", path, body=body)]
+        assert not telemetry.mock_calls
+        assert answers == [200, 404, 500]
+
+    monkeypatch.setattr(Extractor, "prepare", broken)
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    served(check, command)
+    status(FastAPI(), "GET", "/nowhere/张伟")
+    assert "/nowhere/张伟" in str(telemetry.mock_calls), "a FastAPI that is not told to be silent tells it"

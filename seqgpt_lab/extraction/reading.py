@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,15 +17,17 @@ from seqgpt_lab.engine.decode import Completion
 from seqgpt_lab.extraction.align import Aligner
 from seqgpt_lab.extraction.answer import ABSENT, Value, parse_answer
 from seqgpt_lab.extraction.extraction import PARSE_PROBLEM, TRUNCATED_PROBLEM, Extraction
-from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.prompt import Prompt
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.tokenizer import Decoded, TextTokenizer
-from seqgpt_lab.extraction.windows import Window, merge_spans
+from seqgpt_lab.extraction.windows import Merged, Window, merge_spans
 
+EDGE_PROBLEM = "edge:"
 EMPTY_PROBLEM = "empty:"
 ENCODING_PROBLEM = "encoding:"
 REPEATED_PROBLEM = "repeated:"
+SURPLUS_PROBLEM = "surplus:"
 UNALIGNED_PROBLEM = "unaligned:"
 WINDOWS_PROBLEM = "windows:"
 
@@ -76,7 +79,8 @@ def read_fields(
 
     text: the document's as the model was given it, as long as the original. grounded: values were copied from it, so a value that the
     limit cut off is left out, for its beginning alone need not be one. completions: one a prompt, in order. A value that an answer
-    repeats more often than the text has places for it is told once, and a problem says so.
+    repeats more often than the text has places for it is told once, and a problem says so. A label that takes one value keeps the most
+    certain one. Each value that is left out, for this or because a window's edge may have cut it, is named in a problem.
     """
     left = iter(completions)
     faults: Counter[str] = Counter()
@@ -85,20 +89,28 @@ def read_fields(
     for part in parts:
         aligner = Aligner(text[part.window.start : part.window.end])
         spans: list[tuple[Span, ...]] = []
+        wrong: list[str] = []  # what occurs in several of a part's prompts is one fault of the part
         for prompt, completion in zip(part.prompts, left, strict=False):
             decoded = tokenizer.decode(completion.token_ids)
             answer = parse_answer(_whole_values(decoded.text) if grounded and _was_cut(completion) else decoded.text, prompt.phrases)
-            faults.update([*answer.problems, *_answer_problems(completion)])
+            wrong += [*answer.problems, *_answer_problems(completion)]
             raws.append(decoded.text.removesuffix("\n"))
             for phrase, values in zip(prompt.phrases, answer.values, strict=True):
                 placed = aligner.place([(value.text, value_confidence(value, decoded, completion)) for value in values])
                 spans.append(_told_once(placed))
                 if len(spans[-1]) < len(placed):
-                    faults[f"{REPEATED_PROBLEM} the answer for {phrase!r} repeats values that the text has no further place for"] += 1
+                    wrong.append(f"{REPEATED_PROBLEM} the answer for {phrase!r} repeats values that the text has no further place for")
+        faults.update(dict.fromkeys(wrong, 1))
         found.append(spans or [()] * len(label_set.labels))
-    fields = tuple(Field(name, _merged(text, parts, [spans[at] for spans in found])) for at, name in enumerate(label_set.names))
-    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *_strangers(fields)]
-    return Extraction(document.id, document.text, fields, "\n".join(raws), _is_cut(problems), tuple(problems))
+    fields: list[Field] = []
+    left_out: list[str] = []
+    for at, label in enumerate(label_set.labels):
+        merged = _merged(text, parts, [spans[at] for spans in found])
+        kept, surplus = _kept(label, merged.spans)
+        fields.append(Field(label.field, kept))
+        left_out += [*map(partial(_cut_off, label), merged.left_out), *surplus]
+    problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *dict.fromkeys(left_out), *_strangers(fields)]
+    return Extraction(document.id, document.text, tuple(fields), "\n".join(raws), _is_cut(problems), tuple(problems))
 
 
 def read_choice(
@@ -120,6 +132,25 @@ def read_choice(
     problems = [*problems, *_answer_problems(completion), *unknown]
     confidence = math.prod(completion.token_probabilities) * _end_probability(completion)
     return Classification(document.id, chosen, confidence, raw.strip(), _is_cut(problems), tuple(problems))
+
+
+def _kept(label: Label, spans: tuple[Span, ...]) -> tuple[tuple[Span, ...], list[str]]:
+    """The spans of a label; of one that takes one value the most certain that the text has, and a problem for each other value.
+
+    The same value at another place is no other value: the answer is one, wherever else the text repeats it.
+    """
+    if label.multiple is not False or len(spans) < 2:
+        return spans, []
+    best = max(spans, key=lambda span: (span.match != "unaligned", span.certainty))
+    others = dict.fromkeys(span.text for span in spans if span.text != best.text)
+    reason = f"the label takes one value (multiple: false), and {quoted(best.text)} is kept"
+    return (best,), [f"{SURPLUS_PROBLEM} {quoted(text)}, given for {label.field!r}, is left out: {reason}" for text in others]
+
+
+def _cut_off(label: Label, span: Span) -> str:
+    """The problem of a value that was left to a window in which nothing was read there."""
+    reason = "a window's edge may have cut it, and the window that holds it whole has no value there"
+    return f"{EDGE_PROBLEM} {quoted(span.text)}, given for {label.field!r} at characters {span.start} to {span.end}, is left out: {reason}"
 
 
 def _strangers(fields: Sequence[Field]) -> list[str]:
@@ -158,9 +189,9 @@ def _is_cut(problems: Sequence[str]) -> bool:
     return any(problem.startswith(TRUNCATED_PROBLEM) for problem in problems)
 
 
-def _merged(text: str, parts: Sequence[Part], found: Sequence[tuple[Span, ...]]) -> tuple[Span, ...]:
+def _merged(text: str, parts: Sequence[Part], found: Sequence[tuple[Span, ...]]) -> Merged:
     """One label's spans from all parts; those of a text that fitted stay in the model's order."""
-    return merge_spans(text, [part.window for part in parts], found) if len(parts) > 1 else next(iter(found), ())
+    return merge_spans(text, [part.window for part in parts], found) if len(parts) > 1 else Merged(next(iter(found), ()))
 
 
 def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[str]:
@@ -180,7 +211,7 @@ def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[
 
 
 def _counted(faults: Counter[str], parts: int) -> list[str]:
-    """Each fault once, with how often it occurred where there were several parts."""
+    """Each fault once, with how many parts it occurred in where there were several."""
     return [fault if parts == 1 else f"{fault} (in {count} of {parts} windows)" for fault, count in faults.items()]
 
 

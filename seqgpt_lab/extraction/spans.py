@@ -28,6 +28,11 @@ class Span:
         nowhere = self.start is None and self.end is None
         assert nowhere if self.match == "unaligned" else placed, f"a span cannot be {self.match} at [{self.start}, {self.end})"
 
+    @property
+    def certainty(self) -> float:
+        """The confidence, for comparing; below all others where it was not measured."""
+        return -1.0 if self.confidence is None else self.confidence
+
     def invented(self, text: str) -> bool:
         """Whether the value does not occur in the text at all (an unaligned repeat of a value that does is not invented)."""
         return self.match == "unaligned" and self.text not in text

@@ -18,6 +18,9 @@ OVERLAP = 64
 
 _SENTENCE_ENDS = frozenset("。！？!?；;…")
 _CLAUSE_ENDS = frozenset("，,、：:")
+_SEPARATORS = frozenset("。！？；…，、：\r\n")
+"""A value is over before these, but for a digit after them. No ASCII marks, for addresses hold them, and no closers, for names do."""
+
 _CLOSERS = frozenset("”’」』）)》】]〕")
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 _PARAGRAPH, _SENTENCE, _CLAUSE, _ANYWHERE, _INSIDE = 4, 3, 2, 1, 0
@@ -102,12 +105,21 @@ def _rank(text: str, at: int) -> int:
     return _INSIDE if (before + after).isascii() and (before.isalnum() or after.isalnum()) else _ANYWHERE
 
 
-def merge_spans(text: str, windows: Sequence[Window], found: Sequence[Sequence[Span]]) -> tuple[Span, ...]:
-    """One label's values from all windows of a text, in text order. found[i]: what window i gave, counted from its start.
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One label's values from all windows of a text, in text order, and those left out that an edge may have cut and nobody else read."""
+
+    spans: tuple[Span, ...]
+    left_out: tuple[Span, ...] = ()
+
+
+def merge_spans(text: str, windows: Sequence[Window], found: Sequence[Sequence[Span]]) -> Merged:
+    """One label's values from all windows of a text. found[i]: what window i gave, counted from its start.
 
     Mentions at different places are all kept. Where values of different windows overlap, the more certain one stays, then the longer
-    one. A value that its window's edge may have cut is left to the neighbour that holds the place whole. Values that are not in
-    their window come last, each once, with the highest confidence they had. Linear but for sorting.
+    one. A value that its window's edge may have cut is left to the neighbour that holds the place whole: part of a value can look like
+    a whole one, a shorter number for example, so where no other window has a value there it is left out all the same, and given as such.
+    Values that are not in their window come last, each once, with the highest confidence they had. Linear but for sorting.
     """
     placed: list[_Reading] = []
     invented: dict[str, Span] = {}
@@ -115,20 +127,28 @@ def merge_spans(text: str, windows: Sequence[Window], found: Sequence[Sequence[S
         for span in spans:
             if span.start is None or span.end is None:
                 known = invented.setdefault(span.text, span)
-                invented[span.text] = max(known, span, key=_certainty)
-            elif not _left_to_neighbour(text, windows, index, span.start + window.start, span.end + window.start):
-                placed.append(_Reading(index, replace(span, start=span.start + window.start, end=span.end + window.start)))
-    placed.sort(key=lambda reading: (reading.start, reading.end))
-    kept = [reading for group in _overlapping(placed) for reading in _best(group)]
-    return (*(reading.span for reading in sorted(kept, key=lambda reading: (reading.start, reading.end))), *invented.values())
+                invented[span.text] = max(known, span, key=lambda one: one.certainty)
+            else:
+                span = replace(span, start=(start := span.start + window.start), end=(end := span.end + window.start))
+                placed.append(_Reading(index, span, _left_to_neighbour(text, windows, index, start, end)))
+    placed.sort(key=_place)
+    kept: list[_Reading] = []
+    left_out: list[_Reading] = []
+    for group in _overlapping(placed):
+        best = _best([reading for reading in group if not reading.left])
+        kept += best
+        left_out += [reading for reading in group if reading.left and not any(_excludes(one, reading) for one in best)]
+    spans = tuple(reading.span for reading in sorted(kept, key=_place))
+    return Merged((*spans, *invented.values()), tuple(reading.span for reading in left_out))
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A value with its place in the text, and the index of the window it was read in."""
+    """A value with its place in the text, the index of the window it was read in, and whether it is left to that window's neighbour."""
 
     window: int
     span: Span
+    left: bool
 
     @property
     def start(self) -> int:
@@ -141,8 +161,8 @@ class _Reading:
         return self.span.end
 
 
-def _certainty(span: Span) -> float:
-    return -1.0 if span.confidence is None else span.confidence
+def _place(reading: _Reading) -> tuple[int, int]:
+    return reading.start, reading.end
 
 
 def _left_to_neighbour(text: str, windows: Sequence[Window], index: int, start: int, end: int) -> bool:
@@ -158,8 +178,8 @@ def _left_to_neighbour(text: str, windows: Sequence[Window], index: int, start: 
 
 
 def _cuts(text: str, at: int) -> bool:
-    """Whether a window's edge at `at` may cut a value: it is no boundary of the text."""
-    return _rank(text, at) <= _ANYWHERE
+    """Whether a window's edge at `at` may cut a value: the text has no boundary there, and no separator follows."""
+    return _rank(text, at) <= _ANYWHERE and (text[at] not in _SEPARATORS or text[at + 1 : at + 2].isdigit())
 
 
 def _overlapping(readings: Sequence[_Reading]) -> Iterator[list[_Reading]]:
@@ -179,7 +199,7 @@ def _overlapping(readings: Sequence[_Reading]) -> Iterator[list[_Reading]]:
 def _best(group: Sequence[_Reading]) -> list[_Reading]:
     """The readings that stay: the best first, then each that overlaps none of another window, one a place."""
     best: list[_Reading] = []
-    for reading in sorted(group, key=lambda reading: (-_certainty(reading.span), reading.start - reading.end, reading.window)):
+    for reading in sorted(group, key=lambda reading: (-reading.span.certainty, reading.start - reading.end, reading.window)):
         if not any(_excludes(one, reading) for one in best):
             best.append(reading)
     return best

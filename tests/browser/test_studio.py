@@ -41,7 +41,7 @@ def address(engine: ScriptedEngine) -> Iterator[str]:
     batcher = Batcher(engine, capacity=64)
     studio = create_studio(SharedExtractor(Extractor(engine), batcher, 60.0), sample_collections(kinds=["resume"]))
     port = free_port()
-    guarded = Guard(studio, Limits(TOKEN, local_only=True, open_paths=OPEN_PATHS))
+    guarded = Guard(studio, Limits(TOKEN, open_paths=OPEN_PATHS))
     server = uvicorn.Server(uvicorn.Config(guarded, "127.0.0.1", port, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

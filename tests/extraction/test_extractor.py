@@ -183,6 +183,14 @@ def test_a_value_repeated_beyond_its_places_is_told_once_and_said(scripted: Call
     assert result.raw.count("张伟") == 4
 
 
+def test_a_label_that_takes_one_value_keeps_one_that_the_text_has_whatever_the_answer_says(scripted: Callable[..., Extractor]) -> None:
+    result = scripted("姓名: 王五\t张伟\t张伟\n").extract(f"{TEXT}，张伟", LabelSet((Label("姓名", multiple=False),)))
+    assert result.to_dict() == {"姓名": "张伟"} and [(span.start, span.end) for span in result.fields[0].spans] == [(0, 2)]
+    assert result.problems == (
+        "surplus: ⟪王五⟫, given for '姓名', is left out: the label takes one value (multiple: false), and ⟪张伟⟫ is kept",
+    )
+
+
 def test_confidence_is_the_product_over_the_value_and_what_ends_it(scripted: Callable[..., Extractor], tokenizer: TextTokenizer) -> None:
     ids = tuple(tokenizer.encode("名: 张伟\t李𠮷\n龄: 35").ids)
     assert len(ids) == len("名: 张伟\t李𠮷\n龄: 35") + 3  # 𠮷 is four tokens, every other character one

@@ -15,9 +15,10 @@ from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.decode import Completion, Request, Timing
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
-from seqgpt_lab.extraction.windows import Ruler, Window, merge_spans, plan_windows
+from seqgpt_lab.extraction.windows import Merged, Ruler, Window, merge_spans, plan_windows
 
 VALUE = re.compile("编号[0-9]{1,12}号")
 PROMPT = re.compile("输入: (.*)\n抽取: (.*)\n输出: ", re.DOTALL)
@@ -116,6 +117,38 @@ def test_the_same_fault_in_many_windows_is_told_once_with_its_count(lookup: Call
     assert count and problems[1].endswith(f"(in {count.group(1)} of {count.group(1)} windows)") and len(problems) == 2
 
 
+def test_a_fault_counts_once_a_window_however_many_of_its_answers_have_it(lookup: Callable[..., Extractor]) -> None:
+    class Wordy(LookupEngine):
+        def _answer(self, request: Request) -> Completion:
+            ids = tuple(self.tokenizer.encode("编号: None\n" * 3).ids)
+            return Completion(ids, (0.99,) * len(ids), "length", None, Timing(0.0, 0.0))
+
+    engine = lookup(80).engine
+    assert isinstance(engine, LookupEngine)
+    labels = ["编号", *(f"标签{number}" for number in range(6))]  # seven: asked in two prompts a window
+    extractor = Extractor(Wordy(engine.checkpoint.tokenizer, engine.tokenizer), max_length=80)
+    told, *faults = extractor.extract("云" * 300, labels).problems
+    windows = len(extractor.windows("云" * 300, labels))
+    assert windows > 1 and f"was read in {windows} windows" in told
+    assert {fault.split(" (in ")[1] for fault in faults} == {f"{windows} of {windows} windows)"}
+    for words in ("the answer was cut after", "'编号' was answered more than once"):
+        assert sum(words in fault for fault in faults) == 1
+
+
+@pytest.mark.parametrize("grounded", [True, False])
+def test_a_label_that_takes_one_value_keeps_the_surest_of_all_windows(lookup: Callable[..., Extractor], grounded: bool) -> None:
+    extractor = Extractor(lookup(80).engine, max_length=80, overlap=32, grounded=grounded)
+    text = f"编号271828号{'云' * 100}编号7号{'云' * 100}编号7号"  # a longer value is less sure: each token has its chance of being wrong
+    one = extractor.extract(text, LabelSet((Label("编号", multiple=False), Label("代码"))))
+    assert one.to_dict() == {"编号": "编号7号", "代码": ["编号271828号", "编号7号", "编号7号"]}
+    assert places(one) == planted(text)[1:2], "the first of two places that are as sure"
+    assert one.problems[1:] == (
+        "surplus: ⟪编号271828号⟫, given for '编号', is left out: the label takes one value (multiple: false), and ⟪编号7号⟫ is kept",
+    )
+    repeated = extractor.extract(f"编号7号{'云' * 200}编号7号", LabelSet((Label("编号", multiple=False),)))
+    assert repeated.to_dict() == {"编号": "编号7号"} and len(repeated.problems) == 1, "the same value elsewhere is no other value"
+
+
 def test_a_text_that_fits_is_asked_whole_in_the_models_order(lookup: Callable[..., Extractor]) -> None:
     result = lookup(200).extract("编号2号，编号1号", "编号")
     assert result.problems == () and [span.text for span in result.fields[0].spans] == ["编号2号", "编号1号"]
@@ -206,11 +239,37 @@ def span(text: str, start: int, confidence: float | None = 0.5) -> Span:
 def test_merging_keeps_mentions_and_the_more_certain_of_two_readings() -> None:
     text = "甲乙丙丁。戊己庚辛。壬癸子丑。"
     windows = [Window(0, 10), Window(5, 15)]
-    same = merge_spans(text, windows, [[span("戊己", 5, 0.4)], [span("戊己", 0, 0.9), span("壬", 5)]])
+    same = merge_spans(text, windows, [[span("戊己", 5, 0.4)], [span("戊己", 0, 0.9), span("壬", 5)]]).spans
     assert [(one.start, one.confidence) for one in same] == [(5, 0.9), (10, 0.5)]
-    differing = merge_spans(text, windows, [[span("戊己庚", 5, 0.8)], [span("己庚辛", 1, 0.7)]])
+    differing = merge_spans(text, windows, [[span("戊己庚", 5, 0.8)], [span("己庚辛", 1, 0.7)]]).spans
     assert [one.text for one in differing] == ["戊己庚"]
-    nested = merge_spans(text, windows, [[span("戊", 5, 0.3), span("戊己", 5, 0.9)], []])
+    nested = merge_spans(text, windows, [[span("戊", 5, 0.3), span("戊己", 5, 0.9)], []]).spans
     assert [one.text for one in nested] == ["戊", "戊己"]
     unknown = [Span("王", None, None, chance, "unaligned") for chance in (0.1, 0.6, None)]
-    assert merge_spans(text, windows, [unknown[:2], unknown[2:]]) == (unknown[1],)
+    assert merge_spans(text, windows, [unknown[:2], unknown[2:]]) == Merged((unknown[1],))
+
+
+def test_a_value_that_an_edge_may_have_cut_is_given_as_left_out_where_the_neighbour_read_nothing() -> None:
+    text, windows = "甲" * 8 + "张伟" + "乙" * 10, [Window(0, 10), Window(5, 20)]
+    cut, other = span("张伟", 8, 0.97), span("乙乙", 7, 0.9)
+    assert merge_spans(text, windows, [[cut], []]) == Merged((), (cut,)), "it may be the beginning of a longer one"
+    assert merge_spans(text, windows, [[cut], [span("张伟乙", 3, 0.2)]]) == Merged((span("张伟乙", 8, 0.2),)), "the whole of it was read"
+    assert merge_spans(text, windows, [[cut], [other]]) == Merged((span("乙乙", 12, 0.9),), (cut,)), "not this was read"
+    assert merge_spans(text, windows, [[], [span("甲甲", 0, 0.9)]]).left_out == (span("甲甲", 5, 0.9),), "nor the end of one"
+    for after, kept in (("，乙", True), ("\n乙", True), ("，3", False), ("）乙", False), (".5", False)):
+        one = merge_spans("甲" * 8 + "张伟" + after + "乙" * 8, windows, [[cut], []])
+        assert one == (Merged((cut,)) if kept else Merged((), (cut,))), after
+
+
+def test_a_value_that_is_left_out_at_an_edge_is_told(lookup: Callable[..., Extractor]) -> None:
+    """An engine that takes the last two characters of whatever it reads for a value, in a text that has no two twice."""
+    extractor = lookup(110, 30, re.compile("..$"))
+    text = "".join(chr(ord("一") + number) for number in range(300))
+    result = extractor.extract(text, "编号")
+    *edges, end = [window.end for window in extractor.windows(text, "编号")]
+    assert places(result) == [(end - 2, end)]
+    assert len(edges) > 1 and result.problems[1:] == tuple(
+        f"edge: ⟪{text[at - 2 : at]}⟫, given for '编号' at characters {at - 2} to {at}, is left out: "
+        "a window's edge may have cut it, and the window that holds it whole has no value there"
+        for at in edges
+    )

@@ -59,7 +59,7 @@ def serve(
     Requests that come together are decoded together. SIGTERM ends it when all that was accepted is answered. No text is logged.
     """
     from seqgpt_lab.apps.serving.batcher import Batcher
-    from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address, is_loopback
+    from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address, local_names
     from seqgpt_lab.apps.serving.metrics import Metrics
     from seqgpt_lab.apps.serving.running import read_token, run_server
     from seqgpt_lab.apps.serving.server import PATHS, Service, create_app
@@ -84,7 +84,7 @@ def serve(
         try:
             app = create_app(Service(extractor, batcher, timeout), metrics)
             note(f"{model} listens on http://{host}:{port}")
-            run_server(Guard(app, Limits(token, is_loopback(host)), metrics.answered), host, port, timeout)
+            run_server(Guard(app, Limits(token, local_names(host)), metrics.answered), host, port, timeout)
         finally:
             batcher.close()
 
@@ -113,7 +113,7 @@ def studio(
     """Design labels on a page: open http://127.0.0.1:8501. All visitors share one model; each has a session of his own."""
     from seqgpt_lab.apps.designer.samples import sample_collections
     from seqgpt_lab.apps.serving.batcher import Batcher
-    from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address, is_loopback
+    from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address, local_names
     from seqgpt_lab.apps.serving.running import read_token, run_server
     from seqgpt_lab.apps.serving.studio import OPEN_PATHS, SharedExtractor, create_studio
 
@@ -125,6 +125,6 @@ def studio(
         try:
             app = create_studio(SharedExtractor(extractor, batcher, _STUDIO_SECONDS), sample_collections())
             note(f"open http://{host}:{port} ({model})")
-            run_server(Guard(app, Limits(token, is_loopback(host), open_paths=OPEN_PATHS)), host, port, _STUDIO_SECONDS)
+            run_server(Guard(app, Limits(token, local_names(host), open_paths=OPEN_PATHS)), host, port, _STUDIO_SECONDS)
         finally:
             batcher.close()

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -21,6 +22,11 @@ from seqgpt_lab.errors import OptionError
 _LOG = logging.getLogger("uvicorn.error")
 _SECONDS_TO_SEND = 30.0
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+"""What every FastAPI here is given as `telemetry`: its own would pass on what `Guard` keeps back, addresses and the words of faults.
+
+A FastAPI that has none takes the word and does nothing with it.
+"""
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; "
@@ -40,6 +46,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def local_names(host: str) -> tuple[str, ...]:
+    """The names by which this machine alone asks a server that listens on the loopback address `host`, as the Host header has them."""
+    return (*_LOCAL_NAMES, f"[{host}]" if ":" in host else host)
+
+
 def check_address(host: str, token: str) -> None:
     """Raises OptionError for an address that others reach without a token, and for a token that is easily guessed."""
     if not token and not is_loopback(host):
@@ -50,13 +61,14 @@ def check_address(host: str, token: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """token: wanted as `Authorization: Bearer` (or as the cookie of the studio), empty for none. local_only: answer to local names only.
+    """token: wanted as `Authorization: Bearer`, empty for none. largest_body: bytes. open_paths: answered without a token.
 
-    largest_body: bytes. open_paths: answered without a token.
+    names: of hosts that are answered to where no token is wanted, empty for all. They keep out pages elsewhere that had their own name
+    lead to this machine; a token keeps these out whatever the name, for it is in no cookie that a browser would send along.
     """
 
     token: str = ""
-    local_only: bool = True
+    names: tuple[str, ...] = _LOCAL_NAMES
     largest_body: int = 8 * 2**20
     open_paths: tuple[str, ...] = ("/health",)
 
@@ -96,9 +108,10 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if self.limits.local_only and _host_name(headers.get("host", "")) not in _LOCAL_NAMES:
-            return _refuse(400, "this server answers to localhost only; ask for it by that name")
-        if self.limits.token and scope["path"] not in self.limits.open_paths and not self._knows_token(headers):
+        names, token = self.limits.names, self.limits.token
+        if names and not token and _host_name(headers.get("host", "")) not in names:
+            return _refuse(400, "this server answers to localhost only; ask for it by that name, or start it with --token-file for others")
+        if token and scope["path"] not in self.limits.open_paths and not self._knows_token(headers):
             return _refuse(401, "a token is needed: Authorization: Bearer TOKEN", **{"www-authenticate": "Bearer"})
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.limits.largest_body:

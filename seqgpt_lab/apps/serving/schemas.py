@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from seqgpt_lab.errors import LabelError
-from seqgpt_lab.extraction.labels import Label, LabelSet
+from seqgpt_lab.extraction.drafts import Draft
+from seqgpt_lab.extraction.labels import LabelSet
 
 MOST_LABELS = 256
 MOST_ITEMS = 256
@@ -32,7 +33,10 @@ class LabelIn(BaseModel):
 Labels = Annotated[
     Annotated[str, Field(max_length=LONGEST_LABELS)]
     | Annotated[list[Annotated[str, Field(max_length=LONGEST_LABEL)] | LabelIn], Field(max_length=MOST_LABELS)],
-    Field(description=f"Names with commas, or a list; at most {MOST_LABELS}.", examples=["姓名,年龄,公司"]),
+    Field(
+        description=f"Names with commas, or a list; at most {MOST_LABELS}. `邮箱->email` names the field 邮箱 and asks for email.",
+        examples=["姓名,年龄,公司"],
+    ),
 ]
 
 
@@ -49,7 +53,7 @@ class Ask(BaseModel):
         if isinstance(self.labels, str):
             found = LabelSet.of(self.labels)
         else:
-            found = LabelSet(tuple(Label(one) if isinstance(one, str) else Label(one.field, one.phrase) for one in self.labels))
+            found = LabelSet.checked(Draft.parse(one) if isinstance(one, str) else Draft(one.field, one.phrase) for one in self.labels)
         if len(found.labels) > MOST_LABELS:
             raise LabelError(f"{len(found.labels):,} labels were given, the most is {MOST_LABELS}; ask in several requests")
         return found

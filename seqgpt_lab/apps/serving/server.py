@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.serving.batcher import Batcher, BusyError, ClosedError, TooLargeError
+from seqgpt_lab.apps.serving.guard import NO_TELEMETRY
 from seqgpt_lab.apps.serving.limit import Limit, Prepare, TimeUpError
 from seqgpt_lab.apps.serving.metrics import CONTENT_TYPE, Metrics
 from seqgpt_lab.apps.serving.schemas import (
@@ -92,7 +93,7 @@ async def _client_left(request: Request) -> None:
 
 def create_app(service: Service, metrics: Metrics) -> FastAPI:
     """The application, without its guard."""
-    app = FastAPI(title="SeqGPT Lab", summary="Fields out of texts.", docs_url=None, redoc_url=None)
+    app = FastAPI(title="SeqGPT Lab", summary="Fields out of texts.", docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY)
     app.add_exception_handler(RequestValidationError, _explain_invalid)
     app.add_exception_handler(HTTPException, _explain_http)
     app.add_exception_handler(SeqGPTLabError, _explain_error)

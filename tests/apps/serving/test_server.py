@@ -55,6 +55,16 @@ def test_it_gives_what_the_library_gives(serve: Serve) -> None:
     assert served.http.post("/extract", json={"text": " ", "labels": "姓名"}).json()["problems"][0].startswith("empty:")
 
 
+@pytest.mark.parametrize("labels", ["姓名,岁数->年龄", ["姓名", "岁数->年龄"], ["姓名", "岁数 → 年龄"]])
+def test_a_label_is_read_as_the_library_reads_it_however_it_comes(serve: Serve, labels: str | list[str]) -> None:
+    served = serve()
+    record = served.http.post("/extract", json={**ASK, "labels": labels}).json()
+    assert record["values"] == {"姓名": "张伟", "岁数": "35"}
+    assert record == served.service.extractor.extract(ASK["text"], labels).to_record()
+    literal = {**ASK, "labels": [{"field": "岁数->年龄", "phrase": "年龄"}]}
+    assert served.http.post("/extract", json=literal).json()["values"] == {"岁数->年龄": "35"}, "what is named apart is taken as it is"
+
+
 def test_a_batch_may_ask_each_text_for_other_labels(serve: Serve) -> None:
     served = serve()
     items = [ASK, {"text": "李娜", "labels": ["公司", "姓名"], "id": "two"}]
@@ -170,7 +180,7 @@ def test_nothing_of_a_text_is_logged_or_counted(serve: Serve, capfd: pytest.Capt
 
 
 def test_a_token_is_needed_where_others_could_ask(serve: Serve) -> None:
-    served = serve(limits=Limits(token="t" * 24, local_only=False))
+    served = serve(limits=Limits(token="t" * 24))
     for headers in ({}, {"authorization": "Bearer x"}, {"authorization": f"Basic {'t' * 24}"}, {"authorization": "Bearer 令牌".encode()}):
         assert served.http.post("/extract", json=ASK, headers=headers).status_code == 401  # type: ignore[arg-type]
         assert served.http.get("/metrics", headers=headers).status_code == 401  # type: ignore[arg-type]
@@ -193,7 +203,7 @@ def test_pages_elsewhere_cannot_ask_a_server_on_this_machine(serve: Serve) -> No
 @pytest.mark.parametrize("examples", [pytest.param(8, id="sample"), pytest.param(300, id="whole", marks=pytest.mark.full)])
 def test_nothing_that_its_own_description_allows_gives_a_500(serve: Serve, examples: int) -> None:
     served = serve(seconds=2.0)
-    app = Guard(create_app(served.service, type(served.metrics)(())), Limits(local_only=False))
+    app = Guard(create_app(served.service, type(served.metrics)(())), Limits(names=()))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     asked = set()
     for operation in schema.get_all_operations():

@@ -1,0 +1,121 @@
+"""Whom `serve` and `studio` answer to, by the address they were given and the token: what they would run is asked, no port is opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import Mock
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
+
+from seqgpt_lab.apps.serving import running
+from seqgpt_lab.apps.serving.guard import Guard
+from seqgpt_lab.extraction.extractor import Extractor
+from tests.apps.conftest import Invoke, ScriptedEngine
+
+TOKEN = "0123456789abcdef"
+OPEN = {"serve": {"/health"}, "studio": {"/", "/studio.js", "/health"}}
+Check = Callable[[Guard], None]
+Served = Callable[..., None]
+
+
+@pytest.fixture
+def served(scripted: ScriptedEngine, random_model: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Runs a command with these words, and a check on what it would serve while it does."""
+
+    def run(check: Check, *words: str) -> None:
+        ran: list[Guard] = []
+
+        def run_server(guard: Guard, *_: object) -> None:
+            ran.append(guard)
+            check(guard)
+
+        monkeypatch.setattr(running, "run_server", run_server)
+        result = invoke(*words, "--model", random_model)
+        assert (result.exit_code, len(ran)) == (0, 1), result.output
+
+    return run
+
+
+def status(app: ASGIApp, method: str, path: str, host: str = "localhost", token: str = "", body: dict[str, str] | None = None) -> int:
+    """Of the answer to a request. host: the name it is asked by."""
+
+    async def ask() -> int:
+        headers = {"host": host, "x-visitor": "0" * 32, **({"authorization": f"Bearer {token}"} if token else {})}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
+            return (await http.request(method, path, headers=headers, json=body)).status_code
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("command", ["serve", "studio"])
+def test_with_a_token_any_name_is_answered_so_that_a_proxy_may_pass_it_on(served: Served, tmp_path: Path, command: str) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+
+    def check(guard: Guard) -> None:
+        for host in ("localhost:8000", "lab.example.org", "evil.example:8000"):
+            assert status(guard, "GET", "/health", host) == 200
+            assert status(guard, "POST", "/extract" if command == "serve" else "/api/act", host, TOKEN) == 422, "it was read, and is empty"
+
+    served(check, command, "--token-file", str(tmp_path / "token"))
+
+
+@pytest.mark.parametrize("command", ["serve", "studio"])
+def test_with_a_token_nothing_that_knows_a_text_is_answered_without_it(served: Served, tmp_path: Path, command: str) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+
+    def check(guard: Guard) -> None:
+        routes = [(method, route.path) for route in guard.app.routes if isinstance(route, APIRoute) for method in route.methods]  # type: ignore[attr-defined]
+        others = [("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/health/"), ("GET", "/nowhere")]
+        answers = {path: status(guard, method, path, "lab.example.org") for method, path in [*routes, *others]}
+        assert len(routes) > 3 and {path for path, answer in answers.items() if answer != 401} == OPEN[command]
+
+    served(check, command, "--token-file", str(tmp_path / "token"))
+
+
+@pytest.mark.parametrize("command", ["serve", "studio"])
+def test_without_a_token_only_names_of_this_machine_and_the_address_given_are_answered(served: Served, command: str) -> None:
+    def check(guard: Guard) -> None:
+        names = ("localhost", "127.0.0.1:8000", "[::1]:8000", "127.0.0.2:8000", "127.0.0.3", "lab.example.org", "127.0.0.2.example.org")
+        assert [name for name in names if status(guard, "GET", "/health", name) == 200] == list(names[:4])
+        assert status(guard, "GET", "/health", "lab.example.org") == 400
+
+    served(check, command, "--host", "127.0.0.2")
+
+
+@pytest.fixture
+def telemetry(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Keeps what an application tells the world's providers of traces, counts and logs, as if somebody had set some up."""
+    pytest.importorskip("fastapi.telemetry", reason="this FastAPI has no telemetry of its own")
+    world = Mock()
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: world.traces)
+    monkeypatch.setattr("opentelemetry.metrics.get_meter_provider", lambda: world.counts)
+    monkeypatch.setattr("opentelemetry._logs.get_logger_provider", lambda: world.logs)
+    monkeypatch.setattr("opentelemetry._logs.get_logger", world.logs.get_logger)
+    return world
+
+
+@pytest.mark.parametrize("command", ["serve", "studio"])
+def test_nothing_is_told_to_a_telemetry_that_is_set_up(
+    served: Served, telemetry: Mock, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **_options: object) -> None:
+        raise RuntimeError("张伟 is in this message")
+
+    def check(guard: Guard) -> None:
+        path, more = ("/extract", {}) if command == "serve" else ("/api/act", {"action": "run"})
+        body = {"text": "张伟", "labels": "姓名", **more}
+        answers = [status(guard, "GET", "/health?text=张伟"), status(guard, "GET", "/nowhere/张伟"), status(guard, "POST", path, body=body)]
+        assert not telemetry.mock_calls
+        assert answers == [200, 404, 500]
+
+    monkeypatch.setattr(Extractor, "prepare", broken)
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    served(check, command)
+    status(FastAPI(), "GET", "/nowhere/张伟")
+    assert "/nowhere/张伟" in str(telemetry.mock_calls), "a FastAPI that is not told to be silent tells it"

@@ -140,7 +140,7 @@ def test_frame_and_dict_hold_every_label_in_the_users_order(make_pair: Make) -> 
 
 def test_pairs_that_do_not_belong_together_are_refused(make_pair: Make) -> None:
     document, extraction = make_pair("甲乙", {}, {})
-    with pytest.raises(DocumentError, match="⟪b⟫.*⟪a⟫"):
+    with pytest.raises(DocumentError, match=r"⟪b⟫.*⟪a⟫"):
         Scores.from_pairs([(document, replace(extraction, document_id="b"))], ["A"])
     with pytest.raises(DocumentError, match="another text"):
         Scores.from_pairs([(document, replace(extraction, text="甲"))], ["A"])

@@ -183,17 +183,17 @@ def compare_readers(readers: Sequence[Reader], sets: Sequence[RealSet], progress
     """`label_rows` of every reader and set with labels; for readers after the first also p, of their F1 differing from its (paired)."""
     frames = []
     for real in (each for each in sets if each.labels):
-        first, *others = [score(reader, real, progress) for reader in readers]
-        frames.append(label_rows(real, first))
+        ours, *others = [score(reader, real, progress) for reader in readers]
+        frames.append(label_rows(real, ours))
         for other in others:
             frame = label_rows(real, other)
-            frame["p"] = [_p(first, other, place) for place in range(len(real.labels))]
+            frame["p"] = [_p(ours, other, place) for place in range(len(real.labels))]
             frames.append(frame[frame["label"].isin(_read_by(other, real))])
     return pandas.concat(frames, ignore_index=True)
 
 
-def _p(first: Outcomes, other: Outcomes, place: int) -> float:
-    alone = [Outcomes(each.name, each.ids, (each.labels[place],), each.counts[:, place : place + 1]) for each in (first, other)]
+def _p(ours: Outcomes, other: Outcomes, place: int) -> float:
+    alone = [Outcomes(each.name, each.ids, (each.labels[place],), each.counts[:, place : place + 1]) for each in (ours, other)]
     return judge(alone[0], alone[1]).p_value
 
 

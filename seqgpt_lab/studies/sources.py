@@ -99,8 +99,9 @@ def source_table(sources: Iterable[Source], limit: int = 0) -> pandas.DataFrame:
 def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
     """What is about to be evaluated, and whether it was made up, in sentences. limit as in `source_table`, whose errors it raises."""
     loaded = {source.kind: source.load() for source in sources}
-    gold = {kind: sum(len(document.gold) for document in first(documents, limit)) for kind, documents in loaded.items()}
-    used, there = sum(len(first(documents, limit)) for documents in loaded.values()), sum(map(len, loaded.values()))
+    taken = {kind: first(documents, limit) for kind, documents in loaded.items()}
+    gold = {kind: sum(len(document.gold) for document in documents) for kind, documents in taken.items()}
+    used, there = (sum(map(len, each.values())) for each in (taken, loaded))
     if used == there:
         which = counted(there, "document")
     elif len(loaded) == 1:

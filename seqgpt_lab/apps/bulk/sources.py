@@ -76,7 +76,7 @@ class Source:
         below = _below(path)
         self._unread = dict(below.unread)
         self.files, self.linked = sorted([*below.files, *self._unread]), below.links
-        self._sizes = [_size_of(file) for file in self.files]
+        self._sizes = [_size(file) for file in self.files]
         self.bytes = sum(self._sizes)
 
     def items(self, skip: int = 0) -> Iterator[Item]:
@@ -117,11 +117,12 @@ def _read_file(file: Path, name: str, columns: Columns, unread: str) -> Iterator
     """The rows of one file; whatever stops the reading is the last row. unread: why a folder in its place could not be looked into."""
     suffix = file.suffix.lower()
     try:
-        if name and not unread:  # a pipe that is given by itself is read
-            check_plain(file)
         if unread:
-            yield _Found(None, "" if name else file.name, None, f"cannot read the folder: {unread}")
-        elif suffix in (".jsonl", ".ndjson"):
+            yield _failed(file, name, f"cannot read the folder: {unread}")
+            return
+        if name:  # a pipe that is given by itself is read
+            check_plain(file)
+        if suffix in (".jsonl", ".ndjson"):
             yield from _read_jsonl(file)
         elif suffix in (".csv", ".tsv"):
             yield from _read_csv(file, columns, "\t" if suffix == ".tsv" else ",")
@@ -130,22 +131,25 @@ def _read_file(file: Path, name: str, columns: Columns, unread: str) -> Iterator
         elif suffix == ".txt":
             yield _read_text(file, columns)
         else:
-            yield _Found(
-                None, "" if name else file.name, None, f"cannot read {suffix or 'a file without a suffix'}; wanted txt, jsonl, csv, parquet"
-            )
+            yield _failed(file, name, f"cannot read {suffix or 'a file without a suffix'}; wanted txt, jsonl, csv, parquet")
     except OSError as error:
-        yield _Found(None, "" if name else file.name, None, f"cannot read the file: {error.strerror or error}")
+        yield _failed(file, name, f"cannot read the file: {error.strerror or error}")
     except (DocumentError, UnicodeError) as error:
-        yield _Found(None, "" if name else file.name, None, f"cannot read it: {error}")
+        yield _failed(file, name, f"cannot read it: {error}")
+
+
+def _failed(file: Path, name: str, why: str) -> _Found:
+    """The row of a file, or of a folder in its place, from which nothing can be read, or nothing more."""
+    return _Found(None, "" if name else file.name, None, why)
 
 
 def _read_text(file: Path, columns: Columns) -> _Found:
     encoding, note = _encoding(file, columns)
-    if _size_of(file) > LARGEST_ROW:
-        raise DocumentError(f"the file has {_size_of(file):,} bytes, the most is {LARGEST_ROW:,}; split it")
+    if _size(file) > LARGEST_ROW:
+        raise DocumentError(f"the file has {_size(file):,} bytes, the most is {LARGEST_ROW:,}; split it")
     with open(file, encoding=encoding, newline="") as stream:
         text = stream.read()
-    return _Found(None, "", text.removesuffix("\n").removesuffix("\r"), note=note, at=_size_of(file))
+    return _Found(None, "", text.removesuffix("\n").removesuffix("\r"), note=note, at=_size(file))
 
 
 def _read_jsonl(file: Path) -> Iterator[_Found]:
@@ -202,7 +206,7 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
             if columns.text not in names:
                 raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
             wanted = [name for name in (columns.id, columns.text) if name in names]
-            rows, size, number = max(1, table.metadata.num_rows), _size_of(file), 0
+            rows, size, number = max(1, table.metadata.num_rows), _size(file), 0
             for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
                 for row in batch.to_pylist():
                     number += 1
@@ -243,7 +247,7 @@ def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
     return iter(lambda: stream.read(_READ), b"")
 
 
-def _size_of(file: Path) -> int:
+def _size(file: Path) -> int:
     """In bytes; 0 for what is not there, as a link to nothing: told when its turn comes."""
     try:
         return file.stat().st_size

@@ -163,10 +163,11 @@ class Session:
         return trial
 
     def compare(self, collection: str, limit: int, progress: Progress) -> Contest:
-        """A against B on the first `limit` documents of a collection (0: all). Raises as `run` and `compare_on_documents` do."""
-        documents = self._collection(collection).documents
-        first, second = self.design.label_set(), self.design.label_set(rival=True)
-        return compare_on_documents(self.extractor, documents[: limit or None], first, second, progress)
+        """A against B on the first `limit` documents of a collection (0: all). Raises as `run`, `first` and `compare_on_documents` do."""
+        from seqgpt_lab.studies.sources import first
+
+        documents = first(self._collection(collection).documents, limit)
+        return compare_on_documents(self.extractor, documents, self.design.label_set(), self.design.label_set(rival=True), progress)
 
     def _drafts(self, rival: bool) -> tuple[Draft, ...]:
         return self.design.rival if rival else self.design.labels

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 import nbformat
 import papermill
+from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_path
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -31,8 +31,6 @@ _START_SECONDS = 120
 # papermill fails a cell whose last outputs come later than this after its reply; its own 4 s are too few on a loaded machine.
 _LATE_OUTPUT_SECONDS = 60
 _LONGEST_SOCKET_PATH = 100
-# Jupyter interrupts a kernel before it asks it to leave; one that had a message in hand just then says so, which is no crash.
-_SHUT_DOWN = re.compile(rb"^.*KeyboardInterrupt caught in kernel\.?\s*$", re.M)
 
 
 class StoppedError(Exception):
@@ -138,7 +136,7 @@ class Session:
             if self.notebook is not None:
                 # papermill's own remarks on an error would shift the cells' places, and the page has a banner.
                 self.notebook.cells = [cell for cell in self.notebook.cells if not has_tag(cell, _REMARK)]
-            if self.log.exists() and not _SHUT_DOWN.sub(b"", self.log.read_bytes()).strip():
+            if self.log.exists() and not self.log.read_bytes().strip():
                 self.log.unlink()
 
     def _cell_started(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
@@ -148,6 +146,25 @@ class Session:
         self.save()
         if self.progress is not None and self.notebook is not None and cell.cell_type == "code" and not has_tag(cell, _INJECTED):
             self.progress.cell_started(*place_of(self.notebook, cell_index))
+
+
+class QuietManager(AsyncKernelManager):
+    """Asks its kernel to leave, and ends it where it does not. Jupyter's own interrupts it first, whereupon one that still had a message
+    in hand, such as the last cell's, logs an error as a crash report.
+    """
+
+    async def shutdown_kernel(  # type: ignore[override]  # the manager it is of declares it as its blocking twin does
+        self, now: bool = False, restart: bool = False
+    ) -> None:
+        """End the kernel, which runs no cell; `now` and `restart` are Jupyter's, which end it as before."""
+        if now or restart:
+            await super().shutdown_kernel(now=now, restart=restart)
+            return
+        self.shutting_down = True
+        self.stop_restarter()
+        await self.request_shutdown()
+        await self.finish_shutdown()
+        await self.cleanup_resources()
 
 
 class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
@@ -165,6 +182,7 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no
         client = PapermillNotebookClient(
             nb_man,
             kernel_name=kernel_name,
+            kernel_manager_class=QuietManager,
             startup_timeout=start_timeout,
             iopub_timeout=_LATE_OUTPUT_SECONDS,
             coalesce_streams=True,

@@ -49,6 +49,11 @@ def output_text(notebook: nbformat.NotebookNode) -> str:
     return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
+def kernel_log(run: Run) -> str:
+    path = run.folder / "kernel.log"
+    return path.read_text() if path.exists() else ""
+
+
 def is_alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
@@ -62,6 +67,7 @@ def test_a_run_completes_with_its_parameters(make_notebook: MakeNotebook, tmp_pa
     run = run_notebook(path, {"name": name}, tmp_path / "runs {y}", progress=TextProgress(stream))
     notebook, page = result(run, status="completed")
     assert run.error is None
+    assert kernel_log(run) == ""
     assert output_text(notebook) == f"{name} 3\n50%\n{run.folder}\n"
     assert set(cell_statuses(notebook)) == {"completed"}
     assert (dict(run.parameters), run.given, run.artifacts) == ({"name": name, "limit": 3}, ("name",), ("out.ipynb", "report.html"))
@@ -76,7 +82,7 @@ def test_a_run_needs_no_home_and_has_an_ipython_folder_of_its_own(
     monkeypatch.setenv("HOME", str(tmp_path / "no" / "home"))
     run = run_notebook(make_notebook("import os; print(os.environ.get('IPYTHONDIR', '/'))"), runs_dir=tmp_path / "runs")
     notebook, _ = result(run, status="completed")
-    assert run.artifacts == ("out.ipynb", "report.html")
+    assert "IPython" not in kernel_log(run)
     assert not Path(output_text(notebook).strip()).parent.exists()
     assert not [one for one in recwarn if "IPython" in str(one.message)]
 
@@ -89,6 +95,15 @@ def test_a_run_uses_the_ipython_folder_that_the_user_names(
     (startup / "first.py").write_text("mine = 1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "mine"))
     assert run_notebook(make_notebook("mine"), runs_dir=tmp_path / "runs").ok
+
+
+def test_a_kernel_that_has_done_its_work_is_asked_to_leave_without_an_interrupt(make_notebook: MakeNotebook, tmp_path: Path) -> None:
+    keep = "get_ipython().kernel.post_handler_hook = get_ipython().kernel.pre_handler_hook = lambda: None"
+    mark = "import pathlib, signal; signal.signal(signal.SIGINT, lambda *_: pathlib.Path(run_dir, 'interrupted').touch())"
+    leave = "import atexit; atexit.register(pathlib.Path(run_dir, 'left').touch)"
+    run = run_notebook(make_notebook(f"{keep}\n{mark}\n{leave}"), runs_dir=tmp_path / "runs")
+    result(run, status="completed")
+    assert run.artifacts == ("left", "out.ipynb", "report.html")
 
 
 def test_a_run_goes_on_when_nobody_watches_any_more(make_notebook: MakeNotebook, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -162,6 +163,7 @@ def _fast_dtype(device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
+@cache  # two trainers of one process must not differ because the machine was busy
 def _product_seconds(dtype: torch.dtype) -> float:
     """The shortest of some products of training's size. An Intel server without AMX takes twice as long in bfloat16, an AMD one a third."""
     left, right = torch.ones(2048, 256, dtype=dtype), torch.ones(1024, 256, dtype=dtype)

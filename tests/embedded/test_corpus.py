@@ -125,3 +125,19 @@ def test_answers_say_none_for_what_is_absent() -> None:
     kind = KINDS[0]
     document = Document("d", "张伟", (Entity("姓名", 0, 2, "张伟"),))
     assert answer(["姓名", "年龄"], document, kind) == "姓名: 张伟\n年龄: None\n"
+
+
+def test_other_numbers_are_asked_of_a_text_that_has_one_but_none_that_could_be_the_same() -> None:
+    """A delivery's number is no identity number; a letter's identity number may be what a loan form calls 公民身份号码."""
+    kinds = {kind.name: kind for kind in TRAINED_KINDS}
+    random = Random(3)
+
+    def asked(name: str, field: str, value: str) -> set[str]:
+        document = Document("d", value, (Entity(field, 0, len(value), value),))
+        drawn = [ask(document, kinds[name], TRAINED_KINDS, random) for _ in range(1500)]
+        assert not [question for question in drawn if f"身份证号: {value}" in question.answer and field != "身份证号"]
+        return {label for question in drawn for label in question.labels}
+
+    of_a_delivery = " ".join(asked("delivery_form", "快递单号", "SF1234567890"))
+    assert all(other in of_a_delivery for other in ("身份证", "银行", "合同"))
+    assert not {"公民身份号码", "证件号码"} & asked("business_prose", "身份证号", "11010519800101123X")

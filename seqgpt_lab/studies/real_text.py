@@ -35,7 +35,8 @@ from seqgpt_lab.studies.display import Prose, counted, plain
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source, first, record_inputs
 
-PROSE = "business_prose"
+# Written by hand for the lab: of the second, whose texts hold many other numbers, only contacts are asked.
+PROSE, CONTACTS = "business_prose", "business_contacts"
 # Parts of the annotated sets that were kept out of training.
 _HELD_OUT: Mapping[str, Split] = {"dev": "dev", "test": "test"}
 _MOST_LABELS = 12  # a set with more labels is asked, text by text, only for those that the text has
@@ -82,7 +83,7 @@ class RealSet:
 
 
 def held_out(directory: str | Path = "", split: str = "test", limit: int = 0) -> list[RealSet]:
-    """The bundled hand-written prose, and the held-out part of every annotated set under `directory` (none when empty), there labels of
+    """The bundled hand-written texts, and the held-out part of every annotated set under `directory` (none when empty), there labels of
     ten values or more; a set may have none.
 
     limit: the first so many texts of each; 0: all. Raises OptionError for a negative limit and for a split that was not held out,
@@ -90,19 +91,18 @@ def held_out(directory: str | Path = "", split: str = "test", limit: int = 0) ->
     """
     if split not in _HELD_OUT:
         raise OptionError(f"split is {split!r}; of the annotated sets, dev and test were held out when the embedded model was trained")
-    prose = _prose()
-    sets = [RealSet(PROSE, tuple(first(prose.load(), limit)), LabelSet.load(prose.labels).names, True)]
+    sets = [RealSet(one.kind, tuple(first(one.load(), limit)), LabelSet.load(one.labels).names, True) for one in _written_by_hand()]
     annotated = AnnotatedSets.load(Path(directory), _HELD_OUT[split]).sets if directory else ()
     return [*sets, *(_real_set(each, limit) for each in annotated)]
 
 
 def record_read(run_dir: str | Path, engine: Engine, directory: str | Path = "") -> None:
-    """Note which model and which files `held_out` reads, as `record_inputs` does, and which values of the prose are personal."""
-    record_inputs(run_dir, engine, [_prose()], annotated_files(Path(directory)) if directory else ())
+    """Note which model and which files `held_out` reads, as `record_inputs` does, and which values of the bundled texts are personal."""
+    record_inputs(run_dir, engine, _written_by_hand(), annotated_files(Path(directory)) if directory else ())
 
 
-def _prose() -> Source:
-    return Source(PROSE, bundled("prose", f"{PROSE}.jsonl"), bundled("prose", f"{PROSE}.yaml"))
+def _written_by_hand() -> list[Source]:
+    return [Source(name, bundled("prose", f"{name}.jsonl"), bundled("prose", f"{name}.yaml")) for name in (PROSE, CONTACTS)]
 
 
 def _real_set(annotated: AnnotatedSet, limit: int) -> RealSet:
@@ -213,8 +213,8 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
     text += "not trained on by the embedded model"
     if find_checkpoint(model).directory.resolve() != find_checkpoint("tiny").directory.resolve():
         text += f"; whether {plain(model)} was, is not known"
-    if len(sets) == 1:
-        text += ". No folder of annotated sets was given, so only the bundled prose is read"
+    if all(real.name in (PROSE, CONTACTS) for real in sets):
+        text += ". No folder of annotated sets was given, so only the texts that come with the lab are read"
     if left_out:
         names = ", ".join(f"{plain(real.name)} ({counted(len(real.documents), 'text')})" for real in left_out)
         text += f". Not scored, for none of their labels has {_FEWEST_VALUES} values in the texts read: {names}"

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.embedded.corpus.numbers import id_check
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.lac_peer import LacReader
 from seqgpt_lab.studies.real_text import (
+    PROSE,
     RealSet,
     Values,
     about_scores,
@@ -93,12 +96,24 @@ def test_a_peer_is_compared_where_it_reads_something(tmp_path: Path) -> None:
     assert [row["f1"] for row in json.loads((tmp_path / "metrics.json").read_text())["labels"]] == pytest.approx([1, 1, 2 / 3], abs=1e-6)
 
 
-def test_the_bundled_prose_is_there_and_marks_every_contact() -> None:
-    (prose,) = held_out()
+def test_the_bundled_texts_are_there_and_mark_every_contact() -> None:
+    prose, contacts = held_out()
     assert len(prose.documents) >= 40 and {"姓名", "公司", "职位", "手机号", "邮箱", "身份证号"} == set(prose.labels)
-    assert sum(document.text.count("@") for document in prose.documents) == sum(
-        entity.label == "邮箱" for document in prose.documents for entity in document.gold
-    )
+    assert len(contacts.documents) >= 80 and {"手机号", "邮箱", "身份证号"} == set(contacts.labels)
+    for real in (prose, contacts):
+        marks = {label: "".join(gold.text for text in real.documents for gold in text.gold if gold.label == label) for label in real.labels}
+        everything = "".join(document.text for document in real.documents)
+        assert everything.count("@") == marks["邮箱"].count("@")
+        mobile, identity = r"(?<!\d)1[3-9]\d{9}(?!\d)", r"(?<!\d)[1-8]\d{5}(?:19|20)\d{2}[01]\d[0-3]\d{4}[\dX](?!\d)"
+        for pattern, label in ((mobile, "手机号"), (identity, "身份证号")):
+            assert len(re.findall(pattern, everything)) == sum(
+                bool(re.search(pattern, gold.text)) for text in real.documents for gold in text.gold if gold.label == label
+            )
+
+
+def test_no_bundled_text_written_by_hand_holds_an_identity_number_that_could_be_somebodys() -> None:
+    numbers = [gold.text for real in held_out() for text in real.documents for gold in text.gold if gold.label == "身份证号"]
+    assert len(numbers) > 20 and not [number for number in numbers if id_check(number[:17]) == number[17]]
 
 
 def test_an_annotated_set_is_asked_with_words_and_only_for_labels_it_has_enough_of(tmp_path: Path) -> None:
@@ -118,14 +133,15 @@ def test_an_annotated_set_is_asked_with_words_and_only_for_labels_it_has_enough_
         record_read(tmp_path, engine, tmp_path)
         record_read("", engine)
     inputs = json.loads((tmp_path / "inputs.json").read_text(encoding="utf-8"))
-    read = ["business_prose.jsonl", "business_prose.yaml", "test_base.jsonl", "test_trans.jsonl", "annotated.yaml"]
+    bundled_texts = [f"business_{name}.{kind}" for name in ("prose", "contacts") for kind in ("jsonl", "yaml")]
+    read = [*bundled_texts, "test_base.jsonl", "test_trans.jsonl", "annotated.yaml"]
     assert inputs["model"]["directory"] == str(model) and [Path(one["path"]).name for one in inputs["data"]] == read
     personal = json.loads((tmp_path / "personal.json").read_text(encoding="utf-8"))
     assert len(personal["姓名"]) > 20 and len(personal["手机号"]) > 5
-    _, real = held_out(tmp_path)
+    *_, real = held_out(tmp_path)
     found = {entity.text for document in real.documents for entity in document.gold if entity.label == "收购方"}
     assert real.labels == ("收购方",) and found == {"甲方"} and 15 < len(real.documents) < 70
-    assert [(each.name, each.labels) for each in held_out(tmp_path, limit=9)[1:]] == [("fewfc_finance_event", ())]
+    assert [(each.name, each.labels) for each in held_out(tmp_path, limit=9)[2:]] == [("fewfc_finance_event", ())]
 
 
 def test_only_parts_that_were_held_out_are_read() -> None:
@@ -139,10 +155,11 @@ def test_a_set_without_a_label_of_enough_values_is_not_scored_and_named(tmp_path
     assert set(frame["set"]) == {"s"}
     told = "2 texts of 1 source, not trained on by the embedded model"
     assert str(about_sets(sets, "tiny")) == f"{told}. Not scored, for none of their labels has 10 values in the texts read: few (1 text)."
-    alone = f"{told}. No folder of annotated sets was given, so only the bundled prose is read."
-    assert str(about_sets(sets[:1], "tiny")) == str(about_sets(sets[:1], bundled("models", "seqgpt-tiny"))) == alone
+    alone = f"{told}. No folder of annotated sets was given, so only the texts that come with the lab are read."
+    bundled_ones = [replace(sets[0], name=PROSE)]
+    assert str(about_sets(bundled_ones, "tiny")) == str(about_sets(bundled_ones, bundled("models", "seqgpt-tiny"))) == alone
     other = write_random_checkpoint(tmp_path / "other")
-    assert re.search(f"{told}; whether .*other was, is not known\\. No folder", str(about_sets(sets[:1], other)))
+    assert re.search(f"{told}; whether .*other was, is not known\\. No folder", str(about_sets(bundled_ones, other)))
 
 
 def test_lac_reads_people_and_organisations_and_nothing_else() -> None:

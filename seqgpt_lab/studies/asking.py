@@ -55,8 +55,11 @@ class Variant:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """The prompts' labels, split as an extractor splits them; only field and phrase are kept, for nothing else is asked."""
-        by_phrase = {label.phrase: Label(label.field, label.phrase) for label in self.labels.labels}
+        """The prompts' labels, split as an extractor splits them.
+
+        Only what an answer rests on is kept: field, phrase, and whether the label takes one value, of which all others are dropped.
+        """
+        by_phrase = {label.phrase: _asked(label.field, label.phrase, label.multiple) for label in self.labels.labels}
         groups = split_evenly(self.labels.phrases, self.labels_per_prompt)
         return tuple(tuple(by_phrase[phrase] for phrase in phrases) for phrases in groups)
 
@@ -137,6 +140,11 @@ def check_gold(documents: Sequence[Document], labels: LabelSet) -> list[str]:
     return notes + ([f"No label asks for {'、'.join(unasked)}, so the gold for it counts nowhere."] if unasked else [])
 
 
+def _asked(field: str, phrase: str, multiple: bool | None = None) -> Label:
+    """A label as far as its answer goes: one that may have several values is answered as one of which nobody said."""
+    return Label(field, phrase, multiple=False if multiple is False else None)
+
+
 def _finished(prepared: Prepared[Extraction], completions: Iterator[Any]) -> Extraction:
     return prepared.finish([next(completions) for _ in prepared.requests])
 
@@ -157,7 +165,10 @@ def _fingerprint(documents: Sequence[Document]) -> str:
 
 
 def _write(path: Path, made_with: Mapping[str, Any], counts: dict[Question, Counts]) -> None:
-    answers = [{"labels": [[label.field, label.phrase] for label in question], "counts": one.tolist()} for question, one in counts.items()]
+    answers = [
+        {"labels": [[label.field, label.phrase, label.multiple] for label in question], "counts": one.tolist()}
+        for question, one in counts.items()
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({"made_with": made_with, "answers": answers}, ensure_ascii=False))
 
@@ -166,9 +177,7 @@ def _read(path: Path, made_with: Mapping[str, Any]) -> dict[Question, Counts]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         differing, answers = differences(found["made_with"], made_with), found["answers"]
-        counts = {
-            tuple(Label(field, phrase) for field, phrase in one["labels"]): np.array(one["counts"], dtype=np.int64) for one in answers
-        }
+        counts = {tuple(_asked(*label) for label in one["labels"]): np.array(one["counts"], dtype=np.int64) for one in answers}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabelError(f"the journal {path} cannot be read ({error!r}); delete it, or name another") from error
     if differing:

@@ -86,6 +86,20 @@ def test_a_comparison_scores_as_evaluate_does_and_judges_against_the_first(check
     assert fields.loc[("vague", "合同金额"), "phrase"] == "钱" and fields.loc[("vague", "合同金额"), "support"] == 40
 
 
+def test_a_label_that_takes_one_value_is_scored_on_the_one_that_is_kept(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    def names_two(text: str, phrase: str, phrases: Sequence[str]) -> list[str]:
+        return ["云智", "35元"]
+
+    extractor, asked, journal = Extractor(RuledEngine(checkpoint, names_two)), documents(3, "a"), tmp_path / "answers.json"
+    one, several = (Variant("x", LabelSet((Label("供应商", multiple=multiple),))) for multiple in (False, True))
+    for variant in (one, several, replace(one, labels=LabelSet((Label("供应商"),)))):
+        found = Ledger(extractor, asked, journal).outcomes(variant).score("micro_f1")
+        assert found == evaluate(extractor, asked, variant.labels).scores.strict.micro.f1 == (1.0 if variant is one else 2 / 3)
+    # Kept answers are told apart in the same way, and a label of which nobody said is answered like one that may have several.
+    again = Ledger(extractor, asked, journal)
+    assert [again.outcomes(variant).score("micro_f1") for variant in (one, several)] == [1.0, 2 / 3] and again.made == 0
+
+
 def test_all_questions_about_a_text_are_asked_next_to_one_another(checkpoint: Checkpoint) -> None:
     engine = RuledEngine(checkpoint, by_skill)
     compare(Extractor(engine), documents(5, "a"), [Variant("a", vague(), 2), Variant("b", numbered(""), 1)], settings=QUICK)

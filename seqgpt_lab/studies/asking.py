@@ -74,8 +74,7 @@ class Ledger:
     """
 
     def __init__(self, extractor: Extractor, documents: Sequence[Document], journal: Path | None = None) -> None:
-        if len(documents) < 2 or len({document.id for document in documents}) < len(documents):
-            raise DocumentError(f"there are {len(documents)} documents; wanted at least 2, each with an id of its own")
+        check_documents(documents)
         self.extractor, self.documents, self.journal = copy(extractor), tuple(documents), journal
         self.asked = self.made = 0
         self._counts: dict[Question, Counts] = {}
@@ -126,17 +125,26 @@ class Ledger:
         return [np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)]
 
 
-def check_gold(documents: Sequence[Document], labels: LabelSet) -> list[str]:
+def check_documents(documents: Sequence[Document]) -> None:
+    """Raise DocumentError for fewer than two documents, which nothing can be compared on, and for repeated ids."""
+    if len(documents) < 2 or len({document.id for document in documents}) < len(documents):
+        raise DocumentError(f"there are {len(documents)} documents; wanted at least 2, each with an id of its own")
+
+
+def check_gold(documents: Sequence[Document], labels: LabelSet, which: str = "") -> list[str]:
     """What a score cannot show, in sentences: fields asked for that no document has, and gold that no field asks for.
 
-    Raises LabelError when no gold value is asked for at all.
+    which: of the documents, such as `test`, where there are others too. Raises LabelError when no gold value is asked for at all.
     """
+    some = f"{which} documents".strip()
     marked = {entity.label for document in documents for entity in document.gold}
     unmarked = [name for name in labels.names if name not in marked]
     unasked = sorted(marked - set(labels.names))
+    if not marked:
+        raise LabelError(f"none of the {len(documents)} {some} has gold, so nothing can be scored; mark values of {list(labels.names)}")
     if len(unmarked) == len(labels.names):
-        raise LabelError(f"the documents have gold for {unasked}, the labels ask for {unmarked}; give the fields the gold's names")
-    notes = [f"No document has gold for {'、'.join(unmarked)}: every value given there counts as wrong."] if unmarked else []
+        raise LabelError(f"the {some} have gold for {unasked}, the labels ask for {unmarked}; give the fields the gold's names")
+    notes = [f"None of the {some} has gold for {'、'.join(unmarked)}: every value given there counts as wrong."] if unmarked else []
     return notes + ([f"No label asks for {'、'.join(unasked)}, so the gold for it counts nowhere."] if unasked else [])
 
 

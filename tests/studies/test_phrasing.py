@@ -199,6 +199,19 @@ def test_a_search_that_finds_nothing_says_to_keep_what_is_there(checkpoint: Chec
     assert any("No label asks for 交货期" in note for note in found.test.notes)
 
 
+def test_a_search_is_held_to_gold_of_its_own_documents(checkpoint: Checkpoint) -> None:
+    """Where only the test documents are marked, every wording scores nothing on dev, and what is found there says nothing."""
+    extractor, test = Extractor(RuledEngine(checkpoint, by_skill)), documents(4, "t")
+    partly = [replace(one, gold=one.gold[:1]) for one in documents(4, "d")]
+    told = str(search(extractor, Variant("x", vague()), partly, test, settings=QUICK).about())
+    assert "None of the development documents has gold for 合同金额、交货期: every value given there counts as wrong" in told.replace(
+        "\\", ""
+    )
+    others = [replace(one, gold=(Entity("日期", 0, 1, "d"),)) for one in documents(4, "d")]
+    with pytest.raises(LabelError, match=r"the development documents have gold for .'日期'., the labels ask for"):
+        search(extractor, Variant("x", vague()), others, test, settings=QUICK)
+
+
 def test_what_is_asked_first_stays_unless_it_does_clearly_worse() -> None:
     def right(name: str, first: int, last: int) -> Outcomes:
         hits = (np.arange(40) >= first) & (np.arange(40) < last)
@@ -311,8 +324,18 @@ def test_bad_input_is_refused_before_the_model_is_asked(checkpoint: Checkpoint) 
         compare(extractor, some, [Variant("x", LabelSet.of("公司")), Variant("y", LabelSet.of("单位"))])
     with pytest.raises(OptionError, match="the labels as given alone take 4"):
         search(extractor, variant, some, documents(4, "b"), Plan(budget=3))
-    with pytest.raises(OptionError, match="at least two"):
-        compare(extractor, some, [])
+    for too_few in ([], [variant]):
+        with pytest.raises(OptionError, match="at least two"):
+            compare(extractor, some, too_few)
+    with pytest.raises(OptionError, match=r"'x'.* given twice"):
+        compare(extractor, some, [variant, replace(variant, labels=numbered(""))])
+    with pytest.raises(LabelError, match=r"'x' asks for the fields .*'供应商', '合同金额', '交货期'.*'one' for .*'供应商'"):
+        compare(extractor, some, [variant, Variant("one", LabelSet.of("供应商"))])
+    bare = [replace(one, gold=()) for one in documents(4, "b")]
+    with pytest.raises(LabelError, match="none of the 4 test documents has gold"):
+        search(extractor, variant, some, bare)
+    with pytest.raises(DocumentError, match="there are 1 documents"):
+        search(extractor, variant, some, documents(1, "b"))
     with pytest.raises(OptionError, match="budget 0"):
         Plan(budget=0)
     with pytest.raises(OptionError, match="at least 1 is needed"):

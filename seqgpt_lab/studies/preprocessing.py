@@ -26,7 +26,7 @@ from seqgpt_lab.extraction.cleaning import restored
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.preprocess import WHAT_STEPS_DO, check_steps, clean
-from seqgpt_lab.studies.asking import Progress
+from seqgpt_lab.studies.asking import Progress, check_documents, check_gold
 from seqgpt_lab.studies.display import Prose, counted, plain
 
 Combination = tuple[str, ...]
@@ -37,7 +37,7 @@ AS_IT_IS = "as it is"
 class PreprocessingStudy:
     """The text as it is against combinations of steps: evaluations by combination, () first, and a verdict on each other one.
 
-    changed: in how many documents a combination changes the text. read: texts that reached the model.
+    changed: in how many documents a combination changes the text. read: texts that reached the model. notes: what scores do not show.
     """
 
     evaluations: Mapping[Combination, Evaluation]
@@ -45,6 +45,7 @@ class PreprocessingStudy:
     changed: Mapping[Combination, int]
     read: int
     metric: Metric
+    notes: tuple[str, ...] = ()
 
     def frame(self) -> pandas.DataFrame:
         """One row a combination: steps, changed (documents), micro_f1, exact_record_rate, mistakes, and against the text as it is
@@ -89,7 +90,8 @@ class PreprocessingStudy:
         return pandas.DataFrame(rows[:limit], columns=["document", "mistake", "label", "gold", "predicted"])
 
     def about(self) -> Prose:
-        """What the verdicts say, worst first, with the kind of mistake that each real loss adds most of, in sentences."""
+        """What the verdicts say, worst first, with the kind of mistake that each real loss adds most of, and what the scores do not
+        show, in sentences."""
         real = sorted((one.difference, steps) for steps, one in self.verdicts.items() if one.real)
         sentences = [f"{plain(self.verdicts[steps].sentence())}{self._most_added(steps) if loss < 0 else ''}" for loss, steps in real]
         quiet = len(self.verdicts) - len(real)
@@ -99,7 +101,7 @@ class PreprocessingStudy:
             sentences.append(
                 f"For {quiet} of {counted(len(self.verdicts), 'combination')} there is no real difference in {name} on {documents}."
             )
-        return Prose("\n\n".join(sentences))
+        return Prose("\n\n".join([*sentences, *map(plain, self.notes)]))
 
     @property
     def costliest(self) -> Combination:
@@ -111,9 +113,10 @@ class PreprocessingStudy:
         return Prose(plain(self.verdicts[self.costliest].sentence()) + self._most_added(self.costliest))
 
     def to_dict(self) -> dict[str, Any]:
-        """Scores, mistakes by kind and verdicts of every combination, JSON-ready."""
+        """Scores, mistakes by kind and verdicts of every combination, and the notes, JSON-ready."""
         return {
             "metric": self.metric,
+            "notes": list(self.notes),
             "texts_read": self.read,
             "combinations": [
                 {
@@ -147,13 +150,16 @@ def study_preprocessing(
 ) -> PreprocessingStudy:
     """Read every document as it is and after each combination of steps, all versions of a text together, and judge the differences.
 
-    progress: called with ("read", prompts done, prompts in all). Raises OptionError for no or unknown or repeated combinations,
-    DocumentError for fewer than two documents, and what `evaluate` raises.
+    progress: called with ("read", prompts done, prompts in all). Raises, before anything is read, OptionError for no or unknown or
+    repeated combinations, DocumentError for fewer than two documents and repeated ids, LabelError where no document has gold for any of
+    the labels: whatever a step did, nothing would differ.
     """
     for combination in combinations:
         check_steps(combination)
     if not combinations or len(set(combinations)) < len(combinations) or () in combinations:
         raise OptionError(f"combinations are {list(combinations)}; wanted at least one, none empty and none twice")
+    check_documents(documents)
+    notes = check_gold(documents, labels)
     every = [(), *combinations]
     cleaned = {(document.id, steps): clean(document.text, steps) for document in documents for steps in every}
     texts = list(dict.fromkeys((document.id, cleaned[document.id, steps].text) for document in documents for steps in every))
@@ -170,7 +176,7 @@ def study_preprocessing(
     outcomes = {steps: _outcomes(steps, evaluation, labels) for steps, evaluation in evaluations.items()}
     verdicts = judge_all(outcomes[()], [outcomes[steps] for steps in combinations], metric, settings)
     changed = {steps: sum(cleaned[one.id, steps].text != one.text for one in documents) for steps in every}
-    return PreprocessingStudy(evaluations, dict(zip(combinations, verdicts, strict=True)), changed, len(texts), metric)
+    return PreprocessingStudy(evaluations, dict(zip(combinations, verdicts, strict=True)), changed, len(texts), metric, tuple(notes))
 
 
 def combine(steps: Sequence[str], together: int = 1) -> list[Combination]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from seqgpt_lab.documents import Document, Entity
 from seqgpt_lab.embedded.corpus.noise import apply
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
-from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.evaluation.evaluate import evaluate
 from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extractor import Extractor
@@ -98,9 +99,22 @@ def test_bad_input_is_refused_before_the_model_is_asked(checkpoint: Checkpoint) 
         combine(["simplified"], together=0)
     with pytest.raises(OptionError, match="there are none, half_width"):
         with_noise(documents(2), "smudge")
+    for too_few in ([], documents(1)):
+        with pytest.raises(DocumentError, match="wanted at least 2"):
+            study_preprocessing(Extractor(engine), too_few, LABELS, [("simplified",)])
+    # Nothing could differ where no value counts, and the study would say that no step matters.
+    with pytest.raises(LabelError, match=r"have gold for .*公司.* the labels ask for"):
+        study_preprocessing(Extractor(engine), documents(3), LabelSet.of("单位"), [("simplified",)])
+    with pytest.raises(LabelError, match="none of the 3 documents has gold"):
+        study_preprocessing(Extractor(engine), [replace(one, gold=()) for one in documents(3)], LABELS, [("simplified",)])
     assert not engine.asked
-    with pytest.raises(DocumentError):
-        study_preprocessing(Extractor(engine), [], LABELS, [("simplified",)])
+
+
+def test_gold_that_is_not_asked_for_and_fields_without_gold_are_told(checkpoint: Checkpoint) -> None:
+    extractor = Extractor(RuledEngine(checkpoint, reads_brackets))
+    study = study_preprocessing(extractor, documents(3), LabelSet.of("公司,日期"), [("simplified",)], settings=QUICK)
+    assert "gold for 日期: every value given there counts as wrong" in str(study.about()).replace("\\", "")
+    assert "No label asks for 金额" in study.to_dict()["notes"][1]
 
 
 @pytest.mark.parametrize("noise", [name for name in NOISE_NAMES if name != "ocr"])

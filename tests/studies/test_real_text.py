@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.engine.engine import Engine
@@ -78,6 +79,24 @@ def test_an_interval_holds_the_score_and_narrows_with_more_texts() -> None:
     narrow = f1_interval(np.tile(few, (20, 1)))
     assert high - low > 2 * (narrow[1] - narrow[0])
     assert f1_interval(few[:1]) == (0.0, 1.0)
+
+
+def test_an_interval_of_texts_that_score_alike_is_no_point() -> None:
+    right, wrong, half = (np.array([row] * 12) for row in ([2, 0, 0], [0, 1, 2], [1, 1, 1]))
+    few = 1 - 0.025 ** (1 / 12)  # of so many texts at most, none is met among twelve with a probability of 2.5% or more
+    assert f1_interval(right) == pytest.approx((1 - few, 1.0)) and f1_interval(wrong) == pytest.approx((0.0, few))
+    assert f1_interval(half) == pytest.approx((0.5 - few / 2, 0.5 + few / 2))
+    assert f1_interval(right[:2])[0] < 0.2 < 0.9 < f1_interval(np.tile(right, (5, 1)))[0]
+
+
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.98])
+def test_an_interval_mostly_holds_the_true_score_though_few_texts_are_wrong(share: float) -> None:
+    """Texts are right as a whole or not at all, so F1 is the share of right ones, and every case that can occur is counted."""
+    holds = 0.0
+    for right in range(13):
+        low, high = f1_interval(np.array([[1, 0, 0]] * right + [[0, 1, 1]] * (12 - right)))
+        holds += (low <= share <= high) * binom.pmf(right, 12, share)
+    assert holds > 0.9
 
 
 def test_a_peer_is_compared_where_it_reads_something(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def _read_by(outcomes: Outcomes, real: RealSet) -> list[str]:
 
 
 def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
-    """How many texts of how many sources, whether the model was trained on them, and what is not scored and why, in sentences.
+    """How many texts of how many sources, whether the model was trained on them, what is asked, and what is not scored, in sentences.
 
     Raises CheckpointError for a model that cannot be used.
     """
@@ -224,6 +224,11 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
         text += f"; whether {plain(model)} was, is not known"
     if len(sets) == 1:
         text += ". No folder of annotated sets was given, so only the bundled prose is read"
+    lacking = [plain(real.name) for real in scored if not real.whole]
+    if lacking:
+        text += (
+            f". Texts of {', '.join(lacking)} are asked only for labels that they have: values given where there are none are not counted"
+        )
     if left_out:
         names = ", ".join(f"{plain(real.name)} ({counted(len(real.documents), 'text')})" for real in left_out)
         text += f". Not scored, for none of their labels has {_FEWEST_VALUES} values in the texts read: {names}"
@@ -231,13 +236,10 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
 
 
 def about_scores(frame: pandas.DataFrame) -> Prose:
-    """Where the first reader is best and worst, and on how many labels it is ahead of the others beyond chance."""
-    mine = frame[frame["reader"] == frame["reader"].iloc[0]].sort_values("f1")
-    worst, best = mine.iloc[0], mine.iloc[-1]
-    text = (
-        f"Best: {plain(best['label'])} in {plain(best['set'])}, F1 {best['f1']:.2f}; "
-        f"worst: {plain(worst['label'])} in {plain(worst['set'])}, {worst['f1']:.2f}."
-    )
+    """Where the first reader is best and worst, of the labels that have values in the texts, and on how many labels it is ahead of the
+    others beyond chance."""
+    mine = frame[frame["reader"] == frame["reader"].iloc[0]]
+    text = _extremes(mine[mine["support"] > 0].sort_values("f1", kind="stable"))
     others = frame[frame["reader"] != mine["reader"].iloc[0]]
     for name, rows in others.groupby("reader", sort=False):
         both = rows.merge(mine, on=["set", "label"], suffixes=("", "_mine"))
@@ -248,6 +250,19 @@ def about_scores(frame: pandas.DataFrame) -> Prose:
             f"no difference beyond chance (p above {_ALPHA}, each label by itself) on {len(both) - len(real)}."
         )
     return Prose(text)
+
+
+def _extremes(rows: pandas.DataFrame) -> str:
+    """rows: by F1, lowest first. Labels without values are none of them: their F1 is 1 where nothing was given either, and says nothing."""
+    if rows.empty:
+        return "No label has a value in these texts, so no score says how well it is read."
+    worst, best = rows.iloc[0], rows.iloc[-1]
+    if worst["f1"] == best["f1"]:
+        return f"On {counted(len(rows), 'label')} with values in these texts: F1 {best['f1']:.2f}."
+    return (
+        f"Best: {plain(best['label'])} in {plain(best['set'])}, F1 {best['f1']:.2f}; "
+        f"worst: {plain(worst['label'])} in {plain(worst['set'])}, {worst['f1']:.2f}."
+    )
 
 
 def write_metrics(run_dir: str | Path, frame: pandas.DataFrame) -> None:

@@ -164,6 +164,27 @@ def test_a_set_without_a_label_of_enough_values_is_not_scored_and_named(tmp_path
     assert re.search(f"{told}; whether .*other was, is not known\\. No folder", str(about_sets(sets[:1], other)))
 
 
+def test_labels_without_values_are_neither_the_best_nor_the_worst() -> None:
+    documents = tuple(Document(f"d{at}", TEXT, GOLD) for at in range(3))
+    reader = Scripted("x", {"人名": frozenset({"王芳"}), "地点": frozenset({"苏州"})})
+    frame = compare_readers([reader], [RealSet("s", documents, ("公司", "人名", "地点"), True)])
+    assert frame["f1"].tolist() == pytest.approx([1, 2 / 3, 1]) and frame["support"].tolist() == [0, 6, 3]
+    assert str(about_scores(frame)) == "Best: 地点 in s, F1 1.00; worst: 人名 in s, 0.67."
+    assert str(about_scores(frame[:2])) == "On 1 label with values in these texts: F1 0.67."
+    assert str(about_scores(frame[:1])).startswith("No label has a value in these texts")
+
+
+def test_a_single_text_is_scored_and_tells_no_readers_apart() -> None:
+    readers = [Scripted("x", {"人名": frozenset({"王芳", "李雷"})}), Scripted("y", {"人名": frozenset({"王芳"})})]
+    frame = compare_readers(readers, [RealSet("s", (Document("a", TEXT, GOLD),), ("人名",), True)])
+    assert frame["p"].tolist()[1] == 1.0 and "no difference beyond chance" in str(about_scores(frame))
+
+
+def test_that_texts_are_asked_only_for_what_they_have_is_told() -> None:
+    told = "Texts of s are asked only for labels that they have: values given where there are none are not counted"
+    assert told in str(about_sets([real_set(whole=False)], "tiny")) and "asked" not in str(about_sets([real_set()], "tiny"))
+
+
 def test_lac_reads_people_and_organisations_and_nothing_else() -> None:
     (found,) = LacReader().read([Document("a", "欧阳静在上海云智科技有限公司任总经理")], ["姓名", "公司", "手机号"])
     assert found["姓名"] == {"欧阳静"} and found["公司"] == {"上海云智科技有限公司"} and "手机号" not in found

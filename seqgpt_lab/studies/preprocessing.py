@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations as choose
 from operator import itemgetter
@@ -20,7 +20,7 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.evaluate import Evaluation, score
 from seqgpt_lab.evaluation.mistakes import KINDS
 from seqgpt_lab.evaluation.resampling import Metric, Outcomes
-from seqgpt_lab.evaluation.significance import judge_all
+from seqgpt_lab.evaluation.significance import judge_all, judge_pairs
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.cleaning import restored
 from seqgpt_lab.extraction.extractor import Extractor
@@ -173,10 +173,30 @@ def study_preprocessing(
         )
         for steps in every
     }
-    outcomes = {steps: _outcomes(steps, evaluation, labels) for steps, evaluation in evaluations.items()}
+    outcomes = {steps: _outcomes(steps, evaluation, labels.names) for steps, evaluation in evaluations.items()}
     verdicts = judge_all(outcomes[()], [outcomes[steps] for steps in combinations], metric, settings)
     changed = {steps: sum(cleaned[one.id, steps].text != one.text for one in documents) for steps in every}
     return PreprocessingStudy(evaluations, dict(zip(combinations, verdicts, strict=True)), changed, len(texts), metric, tuple(notes))
+
+
+def judged_together(studies: Mapping[str, PreprocessingStudy]) -> dict[str, PreprocessingStudy]:
+    """The studies by name, their verdicts corrected for how many there are in all of them.
+
+    Whoever studies the same documents under several noises and looks for the differences called real meets one by chance more often than
+    in a single study. Nothing is read again. Raises OptionError for studies by different metrics or settings.
+    """
+    tests = {(verdict.metric, verdict.settings) for study in studies.values() for verdict in study.verdicts.values()}
+    if not tests:
+        return {}
+    if len(tests) > 1:
+        raise OptionError(f"the studies are by {sorted({metric for metric, _ in tests})}, or by several settings; give all the same")
+    ((metric, settings),) = tests
+    pairs = []
+    for study in studies.values():
+        first, *others = (_outcomes(steps, one, tuple(one.scores.strict.per_label)) for steps, one in study.evaluations.items())
+        pairs += [(first, other) for other in others]
+    verdicts = iter(judge_pairs(pairs, metric, settings))
+    return {name: replace(study, verdicts={steps: next(verdicts) for steps in study.verdicts}) for name, study in studies.items()}
 
 
 def combine(steps: Sequence[str], together: int = 1) -> list[Combination]:
@@ -206,8 +226,8 @@ def named(combination: Combination) -> str:
     return " + ".join(combination) or AS_IT_IS
 
 
-def _outcomes(combination: Combination, evaluation: Evaluation, labels: LabelSet) -> Outcomes:
-    return Outcomes.from_pairs(named(combination), zip(evaluation.documents, evaluation.extractions, strict=True), labels.names)
+def _outcomes(combination: Combination, evaluation: Evaluation, labels: Sequence[str]) -> Outcomes:
+    return Outcomes.from_pairs(named(combination), zip(evaluation.documents, evaluation.extractions, strict=True), labels)
 
 
 def _written(spans: Sequence[Any]) -> tuple[str, ...]:

@@ -15,11 +15,12 @@ from seqgpt_lab.embedded.corpus.noise import apply
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.evaluation.evaluate import evaluate
+from seqgpt_lab.evaluation.significance import holm
 from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.studies.noisy import NOISE_NAMES, carried, read_pages, with_noise
-from seqgpt_lab.studies.preprocessing import combine, study_preprocessing
+from seqgpt_lab.studies.preprocessing import combine, judged_together, study_preprocessing
 from tests.checkpoints import write_random_checkpoint
 from tests.studies.scripted import RuledEngine
 
@@ -77,6 +78,27 @@ def test_without_steps_the_scores_are_those_of_evaluate(checkpoint: Checkpoint) 
     extractor, asked = Extractor(RuledEngine(checkpoint, reads_brackets)), documents(3)
     study = study_preprocessing(extractor, asked, LABELS, [("full_width",)], settings=QUICK)
     assert study.evaluations[()].scores == evaluate(extractor, asked, LABELS).scores
+
+
+def test_studies_of_the_same_documents_under_several_noises_are_corrected_together(checkpoint: Checkpoint) -> None:
+    engine = RuledEngine(checkpoint, reads_brackets)
+    steps = combine(["join_lines", "remove_brackets"])
+    apart = {
+        noise: study_preprocessing(Extractor(engine), with_noise(documents(8), noise), LABELS, steps, settings=QUICK)
+        for noise in ("none", "half_width")
+    }
+    asked = len(engine.asked)
+    found = judged_together(apart)
+    assert len(engine.asked) == asked and judged_together({}) == {}
+    verdicts = [(noise, steps, verdict) for noise, study in found.items() for steps, verdict in study.verdicts.items()]
+    assert [verdict.comparisons for _, _, verdict in verdicts] == [6] * 6
+    alone = [apart[noise].verdicts[steps] for noise, steps, _ in verdicts]
+    assert [verdict.adjusted_p for _, _, verdict in verdicts] == list(holm([one.p_value for one in alone]))
+    assert [one.comparisons for one in alone] == [3] * 6 and found["none"].evaluations is apart["none"].evaluations
+    assert "correction for 6 comparisons" in str(found["none"].about_costliest())
+    other = study_preprocessing(Extractor(engine), documents(8), LABELS, steps, metric="macro_f1", settings=QUICK)
+    with pytest.raises(OptionError, match="'macro_f1', 'micro_f1'"):
+        judged_together({"a": apart["none"], "b": other})
 
 
 def test_combinations_are_each_alone_some_together_and_all() -> None:

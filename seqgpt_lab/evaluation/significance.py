@@ -149,7 +149,12 @@ def _verdict(baseline: Outcomes, variant: Outcomes, metric: Metric, settings: Se
     low, high = np.quantile(differences, [settings.alpha / 2, 1 - settings.alpha / 2])
     baseline_score, variant_score = baseline.score(metric), variant.score(metric)
     deviation = float(differences.std(ddof=1)) * math.sqrt(documents)
-    strictest = replace(settings, alpha=settings.alpha / comparisons)
+    # Without a document that differs there is no difference either, whatever the share is said to be.
+    share, strictest = changed / documents or 1.0, replace(settings, alpha=settings.alpha / comparisons)
+    needed = documents_needed(deviation, variant_score - baseline_score, strictest, share)
+    if needed is not None and adjusted > settings.alpha:
+        # On a handful of documents the normal approximation may ask for no more than there are, and these were not enough.
+        needed = max(needed, documents + 1)
     return Verdict(
         baseline=baseline.name,
         variant=variant.name,
@@ -163,8 +168,7 @@ def _verdict(baseline: Outcomes, variant: Outcomes, metric: Metric, settings: Se
         comparisons=comparisons,
         documents=documents,
         changed=changed,
-        # Without a document that differs there is no difference either, whatever the share is said to be.
-        documents_needed=documents_needed(deviation, variant_score - baseline_score, strictest, changed / documents or 1.0),
+        documents_needed=needed,
         settings=settings,
     )
 

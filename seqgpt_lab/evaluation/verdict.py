@@ -42,7 +42,7 @@ class Verdict:
     p_value: of this comparison alone; adjusted_p: after Holm's correction for `comparisons`. changed: documents whose counts
     (for the exact-record rate: whose exactness) differ.
     documents_needed: how many documents like these would tell a true difference of this size apart with the settings' power at
-    alpha / comparisons, None when the scores are the same.
+    alpha / comparisons, more than these where they did not; None when the scores are the same.
     """
 
     baseline: str

@@ -151,9 +151,12 @@ def _narrow(text: str) -> Iterator[Edit]:
 
 
 def _mended_ocr(text: str) -> Iterator[Edit]:
-    """What scanners misread where the neighbours leave no doubt: O and l between digits, 曰 and 未 in dates, blanks in numbers."""
+    """What scanners misread where the neighbours leave no doubt: O and l between digits, 曰 and 未 in dates, blanks in numbers.
+
+    Several O or l in a row are mended together, or the first alone would be, and half a number is worse than none.
+    """
     for pattern, new in _OCR:
-        yield from ((found.start(), found.end(), new) for found in pattern.finditer(text))
+        yield from ((found.start(), found.end(), new * len(found.group())) for found in pattern.finditer(text))
 
 
 def _ordered(step: Step) -> Step:
@@ -171,8 +174,8 @@ def _ordered(step: Step) -> Step:
 
 _TO_FULL = {",": "，", ":": "：", ";": "；", "(": "（", ")": "）", "?": "？", "!": "！", "%": "％"}
 _OCR: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?<=[0-9])[OoＯ〇](?=[0-9OoＯ〇]|[年月日元万%％,.]|$)"), "0"),
-    (re.compile(r"(?<=[0-9])[lI|](?=[0-9])"), "1"),
+    (re.compile(r"(?<=[0-9])[OoＯ〇]+(?=[0-9年月日元万%％,.]|$)"), "0"),
+    (re.compile(r"(?<=[0-9])(?:[lI]+|[|])(?=[0-9])"), "1"),
     (re.compile(r"(?<=[0-9])曰"), "日"),
     (re.compile(r"(?<=[年月])未"), "末"),
     (re.compile(r"(?<=[\u4e00-\u9fff])问(?=[:：])"), "间"),
@@ -184,7 +187,7 @@ _LINE_ENDS = r"(?<![ \t])[ \t]*(?:(?:\r\n|[\n\r\u2028\u2029\x0b\x0c\x85])[ \t]*)
 _UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # zero-width spaces and joiners, byte order mark, soft hyphen
 _QUOTING = (
     r"(?m)^[ \t]*>(?:[ \t>])*|"
-    r"^(?:On .{1,200} wrote:|在.{1,200}写道[:：]|-{2,} ?(?:Original Message|原始邮件|原邮件) ?-{2,})[ \t]*(?:\n|\Z)"
+    r"^(?:On .{1,200} wrote:|在.{1,200}写道[:：]|-{2,} ?(?:Original Message|原始邮件|原邮件) ?-{2,})[ \t]*(?:\r?\n|\Z)"
 )
 
 STEPS: dict[str, Step] = {

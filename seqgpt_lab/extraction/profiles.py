@@ -72,10 +72,12 @@ class Experience:
         self._answers[phrase] = (*self._answers.pop(phrase, ()), tuple(answer))[-_ANSWERS:]
         self._profiles.pop(phrase, None)
         if len(self._answers) > _LABELS:
-            self._answers.pop(next(iter(self._answers)))
+            oldest = next(iter(self._answers))
+            del self._answers[oldest]
+            self._profiles.pop(oldest, None)
 
     def profile(self, phrase: str) -> Profile | None:
-        """What is known about a label; None before its first answer."""
+        """What is known about a label; None before its first answer, and where it is no longer remembered."""
         if phrase not in self._profiles and phrase in self._answers:
             self._profiles[phrase] = Profile.of(self._answers[phrase])
         return self._profiles.get(phrase)

@@ -55,8 +55,11 @@ class Variant:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """The prompts' labels, split as an extractor splits them; only field and phrase are kept, for nothing else is asked."""
-        by_phrase = {label.phrase: Label(label.field, label.phrase) for label in self.labels.labels}
+        """The prompts' labels, split as an extractor splits them.
+
+        Only what an answer rests on is kept: field, phrase, and whether the label takes one value, of which all others are dropped.
+        """
+        by_phrase = {label.phrase: _asked(label.field, label.phrase, label.multiple) for label in self.labels.labels}
         groups = split_evenly(self.labels.phrases, self.labels_per_prompt)
         return tuple(tuple(by_phrase[phrase] for phrase in phrases) for phrases in groups)
 
@@ -71,8 +74,7 @@ class Ledger:
     """
 
     def __init__(self, extractor: Extractor, documents: Sequence[Document], journal: Path | None = None) -> None:
-        if len(documents) < 2 or len({document.id for document in documents}) < len(documents):
-            raise DocumentError(f"there are {len(documents)} documents; wanted at least 2, each with an id of its own")
+        check_documents(documents)
         self.extractor, self.documents, self.journal = copy(extractor), tuple(documents), journal
         self.asked = self.made = 0
         self._counts: dict[Question, Counts] = {}
@@ -123,18 +125,32 @@ class Ledger:
         return [np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)]
 
 
-def check_gold(documents: Sequence[Document], labels: LabelSet) -> list[str]:
+def check_documents(documents: Sequence[Document]) -> None:
+    """Raise DocumentError for fewer than two documents, which nothing can be compared on, and for repeated ids."""
+    if len(documents) < 2 or len({document.id for document in documents}) < len(documents):
+        raise DocumentError(f"there are {len(documents)} documents; wanted at least 2, each with an id of its own")
+
+
+def check_gold(documents: Sequence[Document], labels: LabelSet, which: str = "") -> list[str]:
     """What a score cannot show, in sentences: fields asked for that no document has, and gold that no field asks for.
 
-    Raises LabelError when no gold value is asked for at all.
+    which: of the documents, such as `test`, where there are others too. Raises LabelError when no gold value is asked for at all.
     """
+    some = f"{which} documents".strip()
     marked = {entity.label for document in documents for entity in document.gold}
     unmarked = [name for name in labels.names if name not in marked]
     unasked = sorted(marked - set(labels.names))
+    if not marked:
+        raise LabelError(f"none of the {len(documents)} {some} has gold, so nothing can be scored; mark values of {list(labels.names)}")
     if len(unmarked) == len(labels.names):
-        raise LabelError(f"the documents have gold for {unasked}, the labels ask for {unmarked}; give the fields the gold's names")
-    notes = [f"No document has gold for {'、'.join(unmarked)}: every value given there counts as wrong."] if unmarked else []
+        raise LabelError(f"the {some} have gold for {unasked}, the labels ask for {unmarked}; give the fields the gold's names")
+    notes = [f"None of the {some} has gold for {'、'.join(unmarked)}: every value given there counts as wrong."] if unmarked else []
     return notes + ([f"No label asks for {'、'.join(unasked)}, so the gold for it counts nowhere."] if unasked else [])
+
+
+def _asked(field: str, phrase: str, multiple: bool | None = None) -> Label:
+    """A label as far as its answer goes: one that may have several values is answered as one of which nobody said."""
+    return Label(field, phrase, multiple=False if multiple is False else None)
 
 
 def _finished(prepared: Prepared[Extraction], completions: Iterator[Any]) -> Extraction:
@@ -157,7 +173,10 @@ def _fingerprint(documents: Sequence[Document]) -> str:
 
 
 def _write(path: Path, made_with: Mapping[str, Any], counts: dict[Question, Counts]) -> None:
-    answers = [{"labels": [[label.field, label.phrase] for label in question], "counts": one.tolist()} for question, one in counts.items()]
+    answers = [
+        {"labels": [[label.field, label.phrase, label.multiple] for label in question], "counts": one.tolist()}
+        for question, one in counts.items()
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({"made_with": made_with, "answers": answers}, ensure_ascii=False))
 
@@ -166,9 +185,7 @@ def _read(path: Path, made_with: Mapping[str, Any]) -> dict[Question, Counts]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         differing, answers = differences(found["made_with"], made_with), found["answers"]
-        counts = {
-            tuple(Label(field, phrase) for field, phrase in one["labels"]): np.array(one["counts"], dtype=np.int64) for one in answers
-        }
+        counts = {tuple(_asked(*label) for label in one["labels"]): np.array(one["counts"], dtype=np.int64) for one in answers}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabelError(f"the journal {path} cannot be read ({error!r}); delete it, or name another") from error
     if differing:

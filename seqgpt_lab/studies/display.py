@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Never, TextIO
 
 import pandas
@@ -88,4 +89,5 @@ def counted(number: int, one: str, several: str = "") -> str:
 
 def short(number: float) -> str:
     """Three digits or all before the point, never an exponent: `0.0123`, `4.57`, `1,235`."""
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+    digits = f"{number:.3g}"
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{Decimal(digits):f}" if "e" in digits else digits

@@ -28,7 +28,7 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.display import Html, Prose, counted, plain
+from seqgpt_lab.studies.display import Html, Prose, counted, plain, short
 from seqgpt_lab.studies.models import answered_with
 from seqgpt_lab.studies.personal import record_personal
 from seqgpt_lab.studies.sources import Source, first
@@ -119,25 +119,33 @@ class EvaluationStudy:
         by_kind = sorted((evaluation.scores.strict.micro.f1, kind) for kind, evaluation in self.evaluations.items())
         if len(by_kind) > 1:
             (lowest, worst), (highest, best) = by_kind[0], by_kind[-1]
-            text += f" Best: {plain(best)} ({highest:.3f}); worst: {plain(worst)} ({lowest:.3f})."
+            told = f"Best: {plain(best)} ({highest:.3f}); worst: {plain(worst)} ({lowest:.3f})."
+            text += f" {told if highest > lowest else 'It is the same for every kind.'}"
         return Prose(text + _faults([evaluation.scores for evaluation in self.evaluations.values()]))
 
     def _rate(self) -> str:
         """How quickly this run read, of what it read itself; nothing where it took everything over."""
         read = self.documents - self.taken_over
         rest = f" ({counted(self.taken_over, 'document')} had been read before)" if self.taken_over else ""
-        return f", at {read / self.seconds:.3g} documents/s{rest}" if read else ""
+        return f", at {short(read / self.seconds)} documents/s{rest}" if read else ""
 
     def about_labels(self, below: float = 0.9) -> Prose:
-        """Which labels score under `below`, the lowest ten by name, in sentences."""
-        frame = self.label_scores()
+        """Which labels score under `below`, the lowest ten by name, in sentences. Those of no value wanted or given are no evidence."""
+        every = self.label_scores()
+        frame = every[every["support"] + every["false_positives"] > 0]
+        idle = len(every) - len(frame)
+        left_out = f" Left out, for no value was to be found or was given: {counted(idle, 'label')}." if idle else ""
+        if frame.empty:
+            return Prose(f"No label can be judged.{left_out}")
         weak = frame[frame["f1"] < below].sort_values("f1")
         if weak.empty:
-            return Prose(f"All {counted(len(frame), 'label')} reach a strict F1 of {below:g}.")
+            return Prose(f"All {counted(len(frame), 'label')} reach a strict F1 of {below:g}.{left_out}")
         lowest = weak.head(_NAMED_LABELS)
         names = [f"{plain(row['kind'])} · {plain(row['label'])} ({row['f1']:.3f}, n = {row['support']})" for _, row in lowest.iterrows()]
         rest = f", and {len(weak) - len(names)} more" if len(weak) > len(names) else ""
-        return Prose(f"{len(weak)} of {counted(len(frame), 'label')} stay under a strict F1 of {below:g}: {', '.join(names)}{rest}.")
+        return Prose(
+            f"{len(weak)} of {counted(len(frame), 'label')} stay under a strict F1 of {below:g}: {', '.join(names)}{rest}.{left_out}"
+        )
 
     def about_mistakes(self, shown: int | None = None) -> Prose:
         """How many mistakes there are and of which kinds, in sentences; shown: how many a table beside it lists."""
@@ -278,11 +286,11 @@ def _faults(scores: Sequence[Scores]) -> str:
     """A sentence on answers that no score shows by itself."""
     faults = [
         (sum(one.invented for one in scores), "value that is not in the text", "values that are not in the text"),
-        (sum(one.malformed for one in scores), "answer that could not be parsed", "answers that could not be parsed"),
-        (sum(one.truncated for one in scores), "document that was cut", "documents that were cut"),
+        (sum(one.malformed for one in scores), "document with an unreadable answer", "documents with an unreadable answer"),
+        (sum(one.truncated for one in scores), "document of which text or answer was cut", "documents of which text or answer was cut"),
     ]
     met = [counted(number, one, several) for number, one, several in faults if number]
-    text = f" Among the answers: {', '.join(met)}." if met else " No value was invented, no answer malformed, no document cut."
+    text = f" Faults: {', '.join(met)}." if met else " No value was invented, no answer was unreadable, nothing was cut."
     unasked = sum(number for one in scores for number in one.gold_not_asked.values())
     return text + (f" Not counted: {counted(unasked, 'gold value')} of labels that no label set asks for." if unasked else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 import pandas
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.errors import LabelError, OptionError
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.resampling import Metric, Outcomes
 from seqgpt_lab.evaluation.significance import judge_all
@@ -84,12 +85,13 @@ def compare(
 ) -> Comparison:
     """Ask every variant of every document and hold each against the first one, Holm-corrected.
 
-    journal: a file that keeps the answers, so that a comparison that was killed goes on where it was. Raises OptionError for fewer
-    than two variants, LabelError for variants that do not ask for the same fields and for gold that none asks for, DocumentError for
-    fewer than two documents, and what `Ledger` raises.
+    journal: a file that keeps the answers, so that a comparison that was killed goes on where it was. Raises, before anything is
+    asked, OptionError for fewer than two variants and for a name used twice, LabelError for variants that do not ask for the same
+    fields and for gold that none asks for, DocumentError for fewer than two documents, and what `Ledger` raises.
     """
     ledger = Ledger(extractor, documents, journal)
     notes = [note for variant in variants[:1] for note in check_gold(documents, variant.labels)]
+    _check_variants(variants)
     ledger.ask([question for variant in variants for question in variant.questions], progress and partial(progress, "compare"))
     return judged(ledger, variants, metric, settings, notes)
 
@@ -97,9 +99,7 @@ def compare(
 def judged(
     ledger: Ledger, variants: Sequence[Variant], metric: Metric, settings: Settings | None = None, notes: Sequence[str] = ()
 ) -> Comparison:
-    """The comparison of variants on a ledger's documents. Raises as `compare` does."""
-    if len(variants) < 2:
-        raise OptionError(f"there is nothing to compare among {len(variants)} variants; give at least two")
+    """The comparison of at least two variants, of which `compare` would refuse none, on a ledger's documents."""
     outcomes = tuple(ledger.outcomes(variant) for variant in variants)
     verdicts = judge_all(outcomes[0], outcomes[1:], metric, settings)
     return Comparison(tuple(variants), outcomes, verdicts, metric, ledger.made, tuple(notes))
@@ -133,6 +133,21 @@ def lint_frame(variants: Sequence[Variant]) -> pandas.DataFrame:
 def field_counts(outcomes: Outcomes) -> list[Counts]:
     """Counts of all documents, a field each, in the outcomes' order."""
     return [Counts(*map(int, row)) for row in np.asarray(outcomes.counts).sum(axis=0)]
+
+
+def _check_variants(variants: Sequence[Variant]) -> None:
+    if len(variants) < 2:
+        raise OptionError(f"there is nothing to compare among {len(variants)} variants; give at least two")
+    repeated = [name for name, times in Counter(variant.name for variant in variants).items() if times > 1]
+    if repeated:
+        raise OptionError(f"the variants {repeated} are given twice; give each wording once, or no verdict says which it means")
+    first = variants[0]
+    for other in variants[1:]:
+        if set(other.labels.names) != set(first.labels.names):
+            raise LabelError(
+                f"{first.name!r} asks for the fields {list(first.labels.names)}, {other.name!r} for {list(other.labels.names)}; "
+                "give ways of asking for the same fields"
+            )
 
 
 def _row(variant: Variant, outcomes: Outcomes) -> dict[str, object]:

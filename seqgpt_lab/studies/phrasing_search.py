@@ -95,8 +95,9 @@ def search(
     """Find a better way of asking for `start`'s fields on dev documents, and hold it against `start` on test documents, once.
 
     journal: a folder that keeps all answers, so that a search that was killed comes to the same end without asking again. progress:
-    called with ("search", calls done, budget), then ("test", prompts done, prompts in all). Raises OptionError when the budget does not
-    even suffice for `start`, DocumentError for a text that is in dev and in test, and what `compare` raises.
+    called with ("search", calls done, budget), then ("test", prompts done, prompts in all). Raises, before anything is asked, OptionError
+    when the budget does not even suffice for `start`, DocumentError for a text that is in dev and in test, LabelError where dev or test
+    has no gold for any of the fields, and what `Ledger` raises.
     """
     plan = plan or Plan()
     shared = {document.text for document in dev} & {document.text for document in test}
@@ -104,14 +105,15 @@ def search(
         raise DocumentError(
             f"{len(shared)} texts are both development and test documents; a choice cannot be tested on what it was made on"
         )
-    notes = check_gold([*dev, *test], start.labels)
-    climb = Climb(Ledger(extractor, dev, journal and journal / "dev.json"), replace(start, name=FOUND), plan, progress)
+    searching, testing = (Ledger(extractor, some, journal and journal / f"{name}.json") for some, name in ((dev, "dev"), (test, "test")))
+    # Each by itself: a search on documents that have no gold would choose the words that find least.
+    notes = list(dict.fromkeys([*check_gold(dev, start.labels, "development"), *check_gold(test, start.labels, "test")]))
+    climb = Climb(searching, replace(start, name=FOUND), plan, progress)
     start_score = climb.begin()
     climb.run()
-    ledger = Ledger(extractor, test, journal and journal / "test.json")
     pair = [replace(start, name=START), climb.best]
-    ledger.ask([question for one in pair for question in one.questions], progress and partial(progress, "test"))
-    compared = judged(ledger, pair, plan.metric, settings, notes)
+    testing.ask([question for one in pair for question in one.questions], progress and partial(progress, "test"))
+    compared = judged(testing, pair, plan.metric, settings, notes)
     history = pandas.DataFrame(climb.history, columns=["step", "tried", "calls", "score", "change"])
     return Search(pair[0], climb.best, start_score, climb.score, compared, history, climb.ledger.asked, plan, climb.spent)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations as choose
 from operator import itemgetter
@@ -20,13 +20,13 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.evaluate import Evaluation, score
 from seqgpt_lab.evaluation.mistakes import KINDS
 from seqgpt_lab.evaluation.resampling import Metric, Outcomes
-from seqgpt_lab.evaluation.significance import judge_all
+from seqgpt_lab.evaluation.significance import judge_all, judge_pairs
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.cleaning import restored
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.preprocess import WHAT_STEPS_DO, check_steps, clean
-from seqgpt_lab.studies.asking import Progress
+from seqgpt_lab.studies.asking import Progress, check_documents, check_gold
 from seqgpt_lab.studies.display import Prose, counted, plain
 
 Combination = tuple[str, ...]
@@ -37,7 +37,7 @@ AS_IT_IS = "as it is"
 class PreprocessingStudy:
     """The text as it is against combinations of steps: evaluations by combination, () first, and a verdict on each other one.
 
-    changed: in how many documents a combination changes the text. read: texts that reached the model.
+    changed: in how many documents a combination changes the text. read: texts that reached the model. notes: what scores do not show.
     """
 
     evaluations: Mapping[Combination, Evaluation]
@@ -45,6 +45,7 @@ class PreprocessingStudy:
     changed: Mapping[Combination, int]
     read: int
     metric: Metric
+    notes: tuple[str, ...] = ()
 
     def frame(self) -> pandas.DataFrame:
         """One row a combination: steps, changed (documents), micro_f1, exact_record_rate, mistakes, and against the text as it is
@@ -89,7 +90,8 @@ class PreprocessingStudy:
         return pandas.DataFrame(rows[:limit], columns=["document", "mistake", "label", "gold", "predicted"])
 
     def about(self) -> Prose:
-        """What the verdicts say, worst first, with the kind of mistake that each real loss adds most of, in sentences."""
+        """What the verdicts say, worst first, with the kind of mistake that each real loss adds most of, and what the scores do not
+        show, in sentences."""
         real = sorted((one.difference, steps) for steps, one in self.verdicts.items() if one.real)
         sentences = [f"{plain(self.verdicts[steps].sentence())}{self._most_added(steps) if loss < 0 else ''}" for loss, steps in real]
         quiet = len(self.verdicts) - len(real)
@@ -99,7 +101,7 @@ class PreprocessingStudy:
             sentences.append(
                 f"For {quiet} of {counted(len(self.verdicts), 'combination')} there is no real difference in {name} on {documents}."
             )
-        return Prose("\n\n".join(sentences))
+        return Prose("\n\n".join([*sentences, *map(plain, self.notes)]))
 
     @property
     def costliest(self) -> Combination:
@@ -111,9 +113,10 @@ class PreprocessingStudy:
         return Prose(plain(self.verdicts[self.costliest].sentence()) + self._most_added(self.costliest))
 
     def to_dict(self) -> dict[str, Any]:
-        """Scores, mistakes by kind and verdicts of every combination, JSON-ready."""
+        """Scores, mistakes by kind and verdicts of every combination, and the notes, JSON-ready."""
         return {
             "metric": self.metric,
+            "notes": list(self.notes),
             "texts_read": self.read,
             "combinations": [
                 {
@@ -147,13 +150,16 @@ def study_preprocessing(
 ) -> PreprocessingStudy:
     """Read every document as it is and after each combination of steps, all versions of a text together, and judge the differences.
 
-    progress: called with ("read", prompts done, prompts in all). Raises OptionError for no or unknown or repeated combinations,
-    DocumentError for fewer than two documents, and what `evaluate` raises.
+    progress: called with ("read", prompts done, prompts in all). Raises, before anything is read, OptionError for no or unknown or
+    repeated combinations, DocumentError for fewer than two documents and repeated ids, LabelError where no document has gold for any of
+    the labels: whatever a step did, nothing would differ.
     """
     for combination in combinations:
         check_steps(combination)
     if not combinations or len(set(combinations)) < len(combinations) or () in combinations:
         raise OptionError(f"combinations are {list(combinations)}; wanted at least one, none empty and none twice")
+    check_documents(documents)
+    notes = check_gold(documents, labels)
     every = [(), *combinations]
     cleaned = {(document.id, steps): clean(document.text, steps) for document in documents for steps in every}
     texts = list(dict.fromkeys((document.id, cleaned[document.id, steps].text) for document in documents for steps in every))
@@ -167,10 +173,30 @@ def study_preprocessing(
         )
         for steps in every
     }
-    outcomes = {steps: _outcomes(steps, evaluation, labels) for steps, evaluation in evaluations.items()}
+    outcomes = {steps: _outcomes(steps, evaluation, labels.names) for steps, evaluation in evaluations.items()}
     verdicts = judge_all(outcomes[()], [outcomes[steps] for steps in combinations], metric, settings)
     changed = {steps: sum(cleaned[one.id, steps].text != one.text for one in documents) for steps in every}
-    return PreprocessingStudy(evaluations, dict(zip(combinations, verdicts, strict=True)), changed, len(texts), metric)
+    return PreprocessingStudy(evaluations, dict(zip(combinations, verdicts, strict=True)), changed, len(texts), metric, tuple(notes))
+
+
+def judged_together(studies: Mapping[str, PreprocessingStudy]) -> dict[str, PreprocessingStudy]:
+    """The studies by name, their verdicts corrected for how many there are in all of them.
+
+    Whoever studies the same documents under several noises and looks for the differences called real meets one by chance more often than
+    in a single study. Nothing is read again. Raises OptionError for studies by different metrics or settings.
+    """
+    tests = {(verdict.metric, verdict.settings) for study in studies.values() for verdict in study.verdicts.values()}
+    if not tests:
+        return {}
+    if len(tests) > 1:
+        raise OptionError(f"the studies are by {sorted({metric for metric, _ in tests})}, or by several settings; give all the same")
+    ((metric, settings),) = tests
+    pairs = []
+    for study in studies.values():
+        first, *others = (_outcomes(steps, one, tuple(one.scores.strict.per_label)) for steps, one in study.evaluations.items())
+        pairs += [(first, other) for other in others]
+    verdicts = iter(judge_pairs(pairs, metric, settings))
+    return {name: replace(study, verdicts={steps: next(verdicts) for steps in study.verdicts}) for name, study in studies.items()}
 
 
 def combine(steps: Sequence[str], together: int = 1) -> list[Combination]:
@@ -200,8 +226,8 @@ def named(combination: Combination) -> str:
     return " + ".join(combination) or AS_IT_IS
 
 
-def _outcomes(combination: Combination, evaluation: Evaluation, labels: LabelSet) -> Outcomes:
-    return Outcomes.from_pairs(named(combination), zip(evaluation.documents, evaluation.extractions, strict=True), labels.names)
+def _outcomes(combination: Combination, evaluation: Evaluation, labels: Sequence[str]) -> Outcomes:
+    return Outcomes.from_pairs(named(combination), zip(evaluation.documents, evaluation.extractions, strict=True), labels)
 
 
 def _written(spans: Sequence[Any]) -> tuple[str, ...]:

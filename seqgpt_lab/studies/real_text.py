@@ -26,7 +26,7 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.resampling import Outcomes
-from seqgpt_lab.evaluation.significance import judge
+from seqgpt_lab.evaluation.significance import TIE, p_value
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import write_json
@@ -151,7 +151,7 @@ def _counts(document: Document, found: Values, labels: Sequence[str], asked: Seq
 
 
 def label_rows(real: RealSet, outcomes: Outcomes) -> pandas.DataFrame:
-    """One row a label: set, label, reader, support, precision, recall, f1, low, high (95% bootstrap interval of F1 over texts)."""
+    """One row a label: set, label, reader, support, precision, recall, f1, low, high (`f1_interval`)."""
     rows = []
     for place, label in enumerate(real.labels):
         counts = outcomes.counts[:, place]
@@ -163,14 +163,23 @@ def label_rows(real: RealSet, outcomes: Outcomes) -> pandas.DataFrame:
 
 
 def f1_interval(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """95% percentile bootstrap interval of the micro F1 over texts. counts: [texts, 3]; texts that count nothing are left out."""
+    """95% percentile bootstrap interval of the micro F1 over texts. counts: [texts, 3]; texts that count nothing are left out.
+
+    Where all texts score alike, as where all are right, draws from them know no other score and the bootstrap's interval is a point.
+    Then the share of other texts is bounded as Clopper and Pearson (1934) bound a share of which nothing was met in n, with
+    probability 97.5% under 1 - 0.025^(1/n), and these may score 0, or 1. The whole range for fewer than two texts.
+    """
     counts = counts[counts.any(axis=1)]
     if len(counts) < 2:
         return (0.0, 1.0)
     resampled = bootstrap(
         tuple(counts.T.astype(float)), _f1, paired=True, vectorized=True, n_resamples=_RESAMPLES, method="percentile", rng=0
     )
-    return float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)
+    low, high = float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)
+    if high - low > TIE:
+        return low, high
+    like_these = (_ALPHA / 2) ** (1 / len(counts))
+    return low * like_these, 1 - (1 - high) * like_these
 
 
 def _f1(right: NDArray[np.float64], wrong: NDArray[np.float64], missed: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
@@ -194,7 +203,7 @@ def compare_readers(readers: Sequence[Reader], sets: Sequence[RealSet], progress
 
 def _p(ours: Outcomes, other: Outcomes, place: int) -> float:
     alone = [Outcomes(each.name, each.ids, (each.labels[place],), each.counts[:, place : place + 1]) for each in (ours, other)]
-    return judge(alone[0], alone[1]).p_value
+    return p_value(alone[0], alone[1])
 
 
 def _read_by(outcomes: Outcomes, real: RealSet) -> list[str]:
@@ -204,7 +213,7 @@ def _read_by(outcomes: Outcomes, real: RealSet) -> list[str]:
 
 
 def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
-    """How many texts of how many sources, whether the model was trained on them, and what is not scored and why, in sentences.
+    """How many texts of how many sources, whether the model was trained on them, what is asked, and what is not scored, in sentences.
 
     Raises CheckpointError for a model that cannot be used.
     """
@@ -215,6 +224,11 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
         text += f"; whether {plain(model)} was, is not known"
     if all(real.name in (PROSE, CONTACTS) for real in sets):
         text += ". No folder of annotated sets was given, so only the texts that come with the lab are read"
+    lacking = [plain(real.name) for real in scored if not real.whole]
+    if lacking:
+        text += (
+            f". Texts of {', '.join(lacking)} are asked only for labels that they have: values given where there are none are not counted"
+        )
     if left_out:
         names = ", ".join(f"{plain(real.name)} ({counted(len(real.documents), 'text')})" for real in left_out)
         text += f". Not scored, for none of their labels has {_FEWEST_VALUES} values in the texts read: {names}"
@@ -222,13 +236,10 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
 
 
 def about_scores(frame: pandas.DataFrame) -> Prose:
-    """Where the first reader is best and worst, and on how many labels it is ahead of the others beyond chance."""
-    mine = frame[frame["reader"] == frame["reader"].iloc[0]].sort_values("f1")
-    worst, best = mine.iloc[0], mine.iloc[-1]
-    text = (
-        f"Best: {plain(best['label'])} in {plain(best['set'])}, F1 {best['f1']:.2f}; "
-        f"worst: {plain(worst['label'])} in {plain(worst['set'])}, {worst['f1']:.2f}."
-    )
+    """Where the first reader is best and worst, of the labels that have values in the texts, and on how many labels it is ahead of the
+    others beyond chance."""
+    mine = frame[frame["reader"] == frame["reader"].iloc[0]]
+    text = _extremes(mine[mine["support"] > 0].sort_values("f1", kind="stable"))
     others = frame[frame["reader"] != mine["reader"].iloc[0]]
     for name, rows in others.groupby("reader", sort=False):
         both = rows.merge(mine, on=["set", "label"], suffixes=("", "_mine"))
@@ -239,6 +250,19 @@ def about_scores(frame: pandas.DataFrame) -> Prose:
             f"no difference beyond chance (p above {_ALPHA}, each label by itself) on {len(both) - len(real)}."
         )
     return Prose(text)
+
+
+def _extremes(rows: pandas.DataFrame) -> str:
+    """rows: by F1, lowest first. Labels without values are none of them: their F1 is 1 where nothing was given either, and says nothing."""
+    if rows.empty:
+        return "No label has a value in these texts, so no score says how well it is read."
+    worst, best = rows.iloc[0], rows.iloc[-1]
+    if worst["f1"] == best["f1"]:
+        return f"On {counted(len(rows), 'label')} with values in these texts: F1 {best['f1']:.2f}."
+    return (
+        f"Best: {plain(best['label'])} in {plain(best['set'])}, F1 {best['f1']:.2f}; "
+        f"worst: {plain(worst['label'])} in {plain(worst['set'])}, {worst['f1']:.2f}."
+    )
 
 
 def write_metrics(run_dir: str | Path, frame: pandas.DataFrame) -> None:

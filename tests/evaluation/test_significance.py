@@ -227,6 +227,15 @@ def test_too_few_changed_documents_can_never_be_enough() -> None:
     assert documents_needed(0.0, 0.5) == 6
 
 
+def test_more_documents_are_asked_for_than_were_not_enough() -> None:
+    # Five of six documents read much better and one a little worse: by the normal approximation, six would do.
+    old = np.array([[0, 0, 4]] * 5 + [[2, 0, 0]])[:, None]
+    new = np.array([[4, 0, 0]] * 5 + [[1, 0, 1]])[:, None]
+    verdict = judge(*(Outcomes(name, tuple("123456"), ("A",), counts) for name, counts in (("old", old), ("new", new))))
+    assert not verdict.real and verdict.documents_needed == 7
+    assert "on 6 documents" in verdict.sentence() and "about 7 such documents" in verdict.sentence()
+
+
 # the verdict
 
 

@@ -143,6 +143,7 @@ def test_experience_is_bounded_and_what_it_gave_out_stays() -> None:
     for number in range(1000):
         experience.add("姓名", [])
         experience.add(f"标签{number}", [])
+        assert experience.profile(f"标签{number}")
     latest = experience.profile("姓名")
     assert latest and latest.present == 0.0 and first.present == 1.0
     assert experience.profile("标签0") is None and len(pickle.dumps(experience)) < 200_000

@@ -35,9 +35,11 @@ COMBINATIONS = st.lists(st.sampled_from(sorted(STEPS)), max_size=6)
         ("traditional", "联系电话：后天", "聯繫電話：後天"),
         ("ocr_correction", "2O24年5月9曰，合同10O00元，月未，时问：1l8，OK", "2024年5月9日，合同10000元，月末，时间：118，OK"),
         ("ocr_correction", "1, 280元，35 万元", "1,280元，35万元"),
+        ("ocr_correction", "1OO元，3OOO，2o〇8年，1ll8，1||8，5Oo", "100元，3OOO，2008年，1118，1||8，500"),
         ("remove_punctuation", "【贷款】5,000.00元（含税）_张·伟", "贷款500000元含税张伟"),
         ("remove_brackets", "【贷款】〔2024〕5号（含税）", "贷款20245号含税"),
         ("drop_garbage", "张\ufffd伟\u200b□\x00，138****1234", "张伟，138****1234"),
+        ("email_quoting", "> 电话 138\r\nOn Monday, Li wrote:\r\n> 好", "电话 138\r\n好"),
         ("email_quoting", "> > 你好\n>电话 138\n在 2024年，张伟 写道：\n好 > 坏", "你好\n电话 138\n好 > 坏"),
     ],
 )

@@ -54,7 +54,7 @@ def test_the_wording_notebook_compares_searches_and_keeps_a_journal(model: Path,
 
 
 def test_the_preprocessing_notebook_shows_each_step_and_its_mistakes(model: Path, tmp_path: Path) -> None:
-    given = {"model": str(model), "limit": 2, "noises": ["none"], "steps": ["join_lines", "remove_brackets"], "dtype": "fp32"}
+    given = {"model": str(model), "limit": 2, "noises": ["none", "spaced"], "steps": ["join_lines", "remove_brackets"], "dtype": "fp32"}
     run = run_notebook(bundled_notebook(PREPROCESSING), given, tmp_path / "runs")
     assert run.status == "completed", run.error
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
@@ -64,5 +64,7 @@ def test_the_preprocessing_notebook_shows_each_step_and_its_mistakes(model: Path
         ["remove_brackets"],
         ["join_lines", "remove_brackets"],
     ]
+    verdicts = [one["verdict"] for noise in ("none", "spaced") for one in metrics[noise]["combinations"][1:]]
+    assert [verdict["comparisons"] for verdict in verdicts] == [6] * 6
     page = BeautifulSoup((run.folder / "report.html").read_text(encoding="utf-8"), "html.parser")
-    assert len(page.select("main figure svg")) == 1 and "takes brackets out" in page.get_text()
+    assert len(page.select("main figure svg")) == 2 and "takes brackets out" in page.get_text()

@@ -45,3 +45,4 @@ def test_counts_read_as_english() -> None:
 
 def test_short_numbers_have_three_digits_and_no_exponent() -> None:
     assert [short(number) for number in (0.01234, 4.567, 99.96, 2617.0, 1e6)] == ["0.0123", "4.57", "100", "2,617", "1,000,000"]
+    assert [short(number) for number in (0.0000123, -2e-9, 0.0)] == ["0.0000123", "-0.000000002", "0"]

@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, OptionError
-from seqgpt_lab.evaluation.evaluate import Progress, evaluate
+from seqgpt_lab.evaluation.evaluate import Progress, evaluate, score
 from seqgpt_lab.evaluation.outcome_file import read_outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
@@ -114,6 +114,21 @@ def test_the_sentences_follow_from_the_numbers(study: EvaluationStudy) -> None:
     assert "All 3 labels reach" in str(study.about_labels(below=0.0))
     assert str(study.about_mistakes(shown=1)) == "2 mistakes: 1 missed, 1 too long. The table shows the first 1."
     assert str(study.about_examples(2)) == "Shown: 2 of 3 documents; 1 document of them all have mistakes."
+
+
+def test_what_was_neither_wanted_nor_given_and_what_is_alike_is_called_neither_good_nor_best(study: EvaluationStudy) -> None:
+    right = evaluate(Scripted({"n1": {"日期": [(0, 2)]}}), [document("n1", "周五开会", ("日期", 0, 2))], LabelSet.of("日期,地点"))
+    alike = EvaluationStudy({"a": right, "b": right}, 0.001)
+    assert "It is the same for every kind." in str(alike.about_summary()) and "Best" not in str(alike.about_summary())
+    assert "at 2,000 documents/s" in str(alike.about_summary())
+    left_out = "Left out, for no value was to be found or was given: 2 labels."
+    assert str(alike.about_labels()) == f"All 2 labels reach a strict F1 of 0.9. {left_out}"
+    empty = evaluate(Scripted({"n1": {}}), [document("n1", "周五开会")], LabelSet.of("日期,地点"))
+    assert str(EvaluationStudy({"a": empty}, 1.0).about_labels()) == f"No label can be judged. {left_out}"
+    # One document, however many of its answers are unreadable.
+    odd = replace(right.extractions[0], problems=("parse: x", "parse: y"))
+    told = str(EvaluationStudy({"a": score(right.documents, [odd], ["日期"])}, 1.0).about_summary())
+    assert "Faults: 1 document with an unreadable answer." in told
 
 
 def test_metrics_are_written_whole_and_hold_the_scores(study: EvaluationStudy, tmp_path: Path) -> None:

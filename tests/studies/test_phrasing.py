@@ -86,6 +86,20 @@ def test_a_comparison_scores_as_evaluate_does_and_judges_against_the_first(check
     assert fields.loc[("vague", "合同金额"), "phrase"] == "钱" and fields.loc[("vague", "合同金额"), "support"] == 40
 
 
+def test_a_label_that_takes_one_value_is_scored_on_the_one_that_is_kept(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    def names_two(text: str, phrase: str, phrases: Sequence[str]) -> list[str]:
+        return ["云智", "35元"]
+
+    extractor, asked, journal = Extractor(RuledEngine(checkpoint, names_two)), documents(3, "a"), tmp_path / "answers.json"
+    one, several = (Variant("x", LabelSet((Label("供应商", multiple=multiple),))) for multiple in (False, True))
+    for variant in (one, several, replace(one, labels=LabelSet((Label("供应商"),)))):
+        found = Ledger(extractor, asked, journal).outcomes(variant).score("micro_f1")
+        assert found == evaluate(extractor, asked, variant.labels).scores.strict.micro.f1 == (1.0 if variant is one else 2 / 3)
+    # Kept answers are told apart in the same way, and a label of which nobody said is answered like one that may have several.
+    again = Ledger(extractor, asked, journal)
+    assert [again.outcomes(variant).score("micro_f1") for variant in (one, several)] == [1.0, 2 / 3] and again.made == 0
+
+
 def test_all_questions_about_a_text_are_asked_next_to_one_another(checkpoint: Checkpoint) -> None:
     engine = RuledEngine(checkpoint, by_skill)
     compare(Extractor(engine), documents(5, "a"), [Variant("a", vague(), 2), Variant("b", numbered(""), 1)], settings=QUICK)
@@ -183,6 +197,19 @@ def test_a_search_that_finds_nothing_says_to_keep_what_is_there(checkpoint: Chec
     assert found.best.labels.phrases == labels.phrases and not found.verdict.real
     assert found.recommended is found.start and "Keep the labels as given" in str(found.about())
     assert any("No label asks for 交货期" in note for note in found.test.notes)
+
+
+def test_a_search_is_held_to_gold_of_its_own_documents(checkpoint: Checkpoint) -> None:
+    """Where only the test documents are marked, every wording scores nothing on dev, and what is found there says nothing."""
+    extractor, test = Extractor(RuledEngine(checkpoint, by_skill)), documents(4, "t")
+    partly = [replace(one, gold=one.gold[:1]) for one in documents(4, "d")]
+    told = str(search(extractor, Variant("x", vague()), partly, test, settings=QUICK).about())
+    assert "None of the development documents has gold for 合同金额、交货期: every value given there counts as wrong" in told.replace(
+        "\\", ""
+    )
+    others = [replace(one, gold=(Entity("日期", 0, 1, "d"),)) for one in documents(4, "d")]
+    with pytest.raises(LabelError, match=r"the development documents have gold for .'日期'., the labels ask for"):
+        search(extractor, Variant("x", vague()), others, test, settings=QUICK)
 
 
 def test_what_is_asked_first_stays_unless_it_does_clearly_worse() -> None:
@@ -297,8 +324,18 @@ def test_bad_input_is_refused_before_the_model_is_asked(checkpoint: Checkpoint) 
         compare(extractor, some, [Variant("x", LabelSet.of("公司")), Variant("y", LabelSet.of("单位"))])
     with pytest.raises(OptionError, match="the labels as given alone take 4"):
         search(extractor, variant, some, documents(4, "b"), Plan(budget=3))
-    with pytest.raises(OptionError, match="at least two"):
-        compare(extractor, some, [])
+    for too_few in ([], [variant]):
+        with pytest.raises(OptionError, match="at least two"):
+            compare(extractor, some, too_few)
+    with pytest.raises(OptionError, match=r"'x'.* given twice"):
+        compare(extractor, some, [variant, replace(variant, labels=numbered(""))])
+    with pytest.raises(LabelError, match=r"'x' asks for the fields .*'供应商', '合同金额', '交货期'.*'one' for .*'供应商'"):
+        compare(extractor, some, [variant, Variant("one", LabelSet.of("供应商"))])
+    bare = [replace(one, gold=()) for one in documents(4, "b")]
+    with pytest.raises(LabelError, match="none of the 4 test documents has gold"):
+        search(extractor, variant, some, bare)
+    with pytest.raises(DocumentError, match="there are 1 documents"):
+        search(extractor, variant, some, documents(1, "b"))
     with pytest.raises(OptionError, match="budget 0"):
         Plan(budget=0)
     with pytest.raises(OptionError, match="at least 1 is needed"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from seqgpt_lab.documents import Document, Entity
 from seqgpt_lab.embedded.corpus.noise import apply
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
-from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.evaluation.evaluate import evaluate
+from seqgpt_lab.evaluation.significance import holm
 from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.studies.noisy import NOISE_NAMES, carried, read_pages, with_noise
-from seqgpt_lab.studies.preprocessing import combine, study_preprocessing
+from seqgpt_lab.studies.preprocessing import combine, judged_together, study_preprocessing
 from tests.checkpoints import write_random_checkpoint
 from tests.studies.scripted import RuledEngine
 
@@ -78,6 +80,27 @@ def test_without_steps_the_scores_are_those_of_evaluate(checkpoint: Checkpoint) 
     assert study.evaluations[()].scores == evaluate(extractor, asked, LABELS).scores
 
 
+def test_studies_of_the_same_documents_under_several_noises_are_corrected_together(checkpoint: Checkpoint) -> None:
+    engine = RuledEngine(checkpoint, reads_brackets)
+    steps = combine(["join_lines", "remove_brackets"])
+    apart = {
+        noise: study_preprocessing(Extractor(engine), with_noise(documents(8), noise), LABELS, steps, settings=QUICK)
+        for noise in ("none", "half_width")
+    }
+    asked = len(engine.asked)
+    found = judged_together(apart)
+    assert len(engine.asked) == asked and judged_together({}) == {}
+    verdicts = [(noise, steps, verdict) for noise, study in found.items() for steps, verdict in study.verdicts.items()]
+    assert [verdict.comparisons for _, _, verdict in verdicts] == [6] * 6
+    alone = [apart[noise].verdicts[steps] for noise, steps, _ in verdicts]
+    assert [verdict.adjusted_p for _, _, verdict in verdicts] == list(holm([one.p_value for one in alone]))
+    assert [one.comparisons for one in alone] == [3] * 6 and found["none"].evaluations is apart["none"].evaluations
+    assert "correction for 6 comparisons" in str(found["none"].about_costliest())
+    other = study_preprocessing(Extractor(engine), documents(8), LABELS, steps, metric="macro_f1", settings=QUICK)
+    with pytest.raises(OptionError, match="'macro_f1', 'micro_f1'"):
+        judged_together({"a": apart["none"], "b": other})
+
+
 def test_combinations_are_each_alone_some_together_and_all() -> None:
     assert combine(["join_lines", "simplified", "half_width"]) == [
         ("join_lines",),
@@ -98,9 +121,22 @@ def test_bad_input_is_refused_before_the_model_is_asked(checkpoint: Checkpoint) 
         combine(["simplified"], together=0)
     with pytest.raises(OptionError, match="there are none, half_width"):
         with_noise(documents(2), "smudge")
+    for too_few in ([], documents(1)):
+        with pytest.raises(DocumentError, match="wanted at least 2"):
+            study_preprocessing(Extractor(engine), too_few, LABELS, [("simplified",)])
+    # Nothing could differ where no value counts, and the study would say that no step matters.
+    with pytest.raises(LabelError, match=r"have gold for .*公司.* the labels ask for"):
+        study_preprocessing(Extractor(engine), documents(3), LabelSet.of("单位"), [("simplified",)])
+    with pytest.raises(LabelError, match="none of the 3 documents has gold"):
+        study_preprocessing(Extractor(engine), [replace(one, gold=()) for one in documents(3)], LABELS, [("simplified",)])
     assert not engine.asked
-    with pytest.raises(DocumentError):
-        study_preprocessing(Extractor(engine), [], LABELS, [("simplified",)])
+
+
+def test_gold_that_is_not_asked_for_and_fields_without_gold_are_told(checkpoint: Checkpoint) -> None:
+    extractor = Extractor(RuledEngine(checkpoint, reads_brackets))
+    study = study_preprocessing(extractor, documents(3), LabelSet.of("公司,日期"), [("simplified",)], settings=QUICK)
+    assert "gold for 日期: every value given there counts as wrong" in str(study.about()).replace("\\", "")
+    assert "No label asks for 金额" in study.to_dict()["notes"][1]
 
 
 @pytest.mark.parametrize("noise", [name for name in NOISE_NAMES if name != "ocr"])

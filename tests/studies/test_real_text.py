@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.corpus.numbers import id_check
@@ -81,6 +82,24 @@ def test_an_interval_holds_the_score_and_narrows_with_more_texts() -> None:
     narrow = f1_interval(np.tile(few, (20, 1)))
     assert high - low > 2 * (narrow[1] - narrow[0])
     assert f1_interval(few[:1]) == (0.0, 1.0)
+
+
+def test_an_interval_of_texts_that_score_alike_is_no_point() -> None:
+    right, wrong, half = (np.array([row] * 12) for row in ([2, 0, 0], [0, 1, 2], [1, 1, 1]))
+    few = 1 - 0.025 ** (1 / 12)  # of so many texts at most, none is met among twelve with a probability of 2.5% or more
+    assert f1_interval(right) == pytest.approx((1 - few, 1.0)) and f1_interval(wrong) == pytest.approx((0.0, few))
+    assert f1_interval(half) == pytest.approx((0.5 - few / 2, 0.5 + few / 2))
+    assert f1_interval(right[:2])[0] < 0.2 < 0.9 < f1_interval(np.tile(right, (5, 1)))[0]
+
+
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.98])
+def test_an_interval_mostly_holds_the_true_score_though_few_texts_are_wrong(share: float) -> None:
+    """Texts are right as a whole or not at all, so F1 is the share of right ones, and every case that can occur is counted."""
+    holds = 0.0
+    for right in range(13):
+        low, high = f1_interval(np.array([[1, 0, 0]] * right + [[0, 1, 1]] * (12 - right)))
+        holds += (low <= share <= high) * binom.pmf(right, 12, share)
+    assert holds > 0.9
 
 
 def test_a_peer_is_compared_where_it_reads_something(tmp_path: Path) -> None:
@@ -160,6 +179,27 @@ def test_a_set_without_a_label_of_enough_values_is_not_scored_and_named(tmp_path
     assert str(about_sets(bundled_ones, "tiny")) == str(about_sets(bundled_ones, bundled("models", "seqgpt-tiny"))) == alone
     other = write_random_checkpoint(tmp_path / "other")
     assert re.search(f"{told}; whether .*other was, is not known\\. No folder", str(about_sets(bundled_ones, other)))
+
+
+def test_labels_without_values_are_neither_the_best_nor_the_worst() -> None:
+    documents = tuple(Document(f"d{at}", TEXT, GOLD) for at in range(3))
+    reader = Scripted("x", {"人名": frozenset({"王芳"}), "地点": frozenset({"苏州"})})
+    frame = compare_readers([reader], [RealSet("s", documents, ("公司", "人名", "地点"), True)])
+    assert frame["f1"].tolist() == pytest.approx([1, 2 / 3, 1]) and frame["support"].tolist() == [0, 6, 3]
+    assert str(about_scores(frame)) == "Best: 地点 in s, F1 1.00; worst: 人名 in s, 0.67."
+    assert str(about_scores(frame[:2])) == "On 1 label with values in these texts: F1 0.67."
+    assert str(about_scores(frame[:1])).startswith("No label has a value in these texts")
+
+
+def test_a_single_text_is_scored_and_tells_no_readers_apart() -> None:
+    readers = [Scripted("x", {"人名": frozenset({"王芳", "李雷"})}), Scripted("y", {"人名": frozenset({"王芳"})})]
+    frame = compare_readers(readers, [RealSet("s", (Document("a", TEXT, GOLD),), ("人名",), True)])
+    assert frame["p"].tolist()[1] == 1.0 and "no difference beyond chance" in str(about_scores(frame))
+
+
+def test_that_texts_are_asked_only_for_what_they_have_is_told() -> None:
+    told = "Texts of s are asked only for labels that they have: values given where there are none are not counted"
+    assert told in str(about_sets([real_set(whole=False)], "tiny")) and "asked" not in str(about_sets([real_set()], "tiny"))
 
 
 def test_lac_reads_people_and_organisations_and_nothing_else() -> None:

@@ -144,3 +144,12 @@ def test_what_was_typed_is_never_markup(visitors: tuple[Page, Page]) -> None:
     ask(page, f"张伟{HOSTILE}", "姓名")
     expect(page.locator("#marks mark")).to_have_count(1)
     assert page.title() == "SeqGPT Studio" and page.locator("main img").count() == 0
+
+
+def test_what_cannot_be_taken_stays_where_it_was_typed(visitors: tuple[Page, Page]) -> None:
+    page, many = visitors[0], "，".join(f"标签{number}" for number in range(201))
+    ask(page, "张伟", many)
+    expect(page.locator("#error [role=alert]")).to_contain_text("201 labels")
+    expect(page.locator("#labels")).to_have_value(many)
+    ask(page, "张伟", "姓名")
+    expect(page.locator("#marks mark")).to_have_count(1)

@@ -32,9 +32,9 @@ async function send(action, more) {
   if (reply.ok) show(answer, typed);
 }
 
-// A field that was typed in meanwhile is left alone.
+// A field that was typed in meanwhile is left alone, and so are all where there was an error: what could not be taken can be mended there.
 function show(state, typed) {
-  for (const name of ["text", "labels", "rival"]) if (at(name).value === typed[name]) at(name).value = state[name];
+  for (const name of ["text", "labels", "rival"]) if (!state.error && at(name).value === typed[name]) at(name).value = state[name];
   for (const name of ["error", "marks", "values", "raw"]) at(name).innerHTML = state[name];
   at("undo").disabled = !state.can_undo;
   at("redo").disabled = !state.can_redo;

@@ -69,6 +69,24 @@ def visitors(address: str, browser: Browser) -> Iterator[tuple[Page, Page]]:
         context.close()
 
 
+@pytest.mark.parametrize("wrong", ["0123456789abcdeX", "不是这个令牌"])
+def test_a_wrong_token_is_told_and_the_right_one_enters_by_keyboard(address: str, browser: Browser, wrong: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator("#token")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_empty()
+    page.fill("#token", wrong)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This is not the token of this server.")
+    expect(page.locator("#main")).to_be_hidden()
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_visible()
+    assert page.url == address, "the token is in no address"
+    context.close()
+
+
 def ask(page: Page, text: str, labels: str) -> None:
     page.fill("#text", text)
     page.fill("#labels", labels)

@@ -171,3 +171,17 @@ def test_what_cannot_be_taken_stays_where_it_was_typed(visitors: tuple[Page, Pag
     expect(page.locator("#labels")).to_have_value(many)
     ask(page, "张伟", "姓名")
     expect(page.locator("#marks mark")).to_have_count(1)
+
+
+def test_a_pasted_column_of_labels_is_as_many_labels(visitors: tuple[Page, Page]) -> None:
+    page = visitors[0]
+    page.fill("#text", "name\njob title\nage")
+    page.focus("#text")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Control+C")
+    for box in ("#labels", "#rival"):
+        page.fill(box, "")
+        page.focus(box)
+        page.keyboard.press("Control+V")
+        page.keyboard.press("Tab")
+        expect(page.locator(box)).to_have_value("name，job title，age")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import ipywidgets
@@ -35,7 +36,7 @@ class ExportBox:
         buttons = [ipywidgets.Button(description=name, tooltip=f"{name}: the file named on the left") for name in actions]
         for button, (name, action) in zip(buttons, actions.items(), strict=True):
             button.layout.width, button.layout.flex = "auto", "0 0 auto"
-            button.on_click(safely(action))
+            button.on_click(safely(partial(self._do, action)))
             button.add_class(f"seqgpt-{name.split()[0].lower()}")
         row = ipywidgets.HBox([buttons[0], self.path, *buttons[1:], self.link], layout={"flex_flow": "row wrap"})
         self.box = ipywidgets.VBox([self.format, row, self.told, self.content])
@@ -44,6 +45,11 @@ class ExportBox:
     def show(self, trial: Trial) -> None:
         """Take this trial as the one to export."""
         self._trial = trial
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """What was told of the action before is not of this one, which may fail."""
+        self.told.value = ""
+        action()
 
     def _choose(self) -> None:
         self.path.value = _FORMATS[self.format.value]

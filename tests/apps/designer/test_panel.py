@@ -127,6 +127,23 @@ def test_an_error_is_shown_and_the_page_goes_on(designer: Designer, extractor: K
     assert "fields found" in click(designer, "Run")
 
 
+def test_an_error_is_gone_once_something_else_is_done(designer: Designer, tmp_path: Path) -> None:
+    export = designer.export
+    export.path.value = str(tmp_path / "a.yaml")
+    assert not click(designer, "Save") and "saved as" in export.told.value
+    export.path.value = str(tmp_path / "b.yaml")
+    assert "cannot be read" in click(designer, "Load label set") and not export.told.value
+    export.path.value = str(tmp_path / "a.yaml")
+    assert not click(designer, "Load label set") and "label set A is now" in export.told.value
+    designer.labels.line.value = "，".join(map(str, range(201)))
+    assert "201 labels" in designer.status.value
+    designer.labels.line.value = "姓名"
+    assert not designer.status.value
+    assert "of 1 fields found" in click(designer, "Run")
+    designer.labels.line.value = "姓名，年龄"
+    assert "of 1 fields found" in designer.status.value, "only errors go away"
+
+
 def test_every_button_either_does_something_or_says_why_not() -> None:
     """On an empty session: no text, no labels, no samples, nothing run."""
     designer = Designer(Session(KnownValues()))

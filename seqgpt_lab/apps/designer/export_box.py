@@ -27,6 +27,7 @@ class ExportBox:
     def __init__(self, session: Session, safely: Safely) -> None:
         self._session = session
         self._trial: Trial | None = None
+        self._replaceable: set[Path] = set()  # saved or loaded here, or told to be there
         self.format = ipywidgets.ToggleButtons(options=list(_FORMATS))
         self.content = ipywidgets.Textarea(rows=12, disabled=True, layout={"width": "auto"})
         self.path = ipywidgets.Text(value=_FORMATS[_YAML], description="File")
@@ -61,17 +62,26 @@ class ExportBox:
         self.link.value = download(_FORMATS[self.format.value], content)
 
     def _save(self) -> None:
-        content = self._made()
-        path = Path(os.path.expanduser(self.path.value))
+        """Raises OptionError the first time that a file would be replaced which was neither saved nor loaded here."""
+        content, path = self._made(), self._named()
+        if path.is_file() and path.resolve() not in self._replaceable:
+            self._replaceable.add(path.resolve())
+            raise OptionError(f"{path} is there already; press Save once more to replace it, or name another file")
         try:
             write_atomically(path, content)
         except OSError as error:
             raise OptionError(f"cannot write {path}: {error.strerror}; name a file in a folder that exists") from error
+        self._replaceable.add(path.resolve())
         self.content.value, self.told.value = content, note(f"saved as {path.resolve()}")
 
     def _load(self) -> None:
-        self._session.load(self.path.value)
-        self.told.value = note(f"label set A is now that of {self.path.value}")
+        path = self._named()
+        self._session.load(path)
+        self._replaceable.add(path.resolve())
+        self.told.value = note(f"label set A is now that of {path}")
+
+    def _named(self) -> Path:
+        return Path(os.path.expanduser(self.path.value))
 
     def _made(self) -> str:
         if self.format.value == _YAML:

@@ -223,6 +223,27 @@ def test_exports_are_shown_saved_and_loaded_again(designer: Designer, tmp_path: 
         assert str(path) in click(designer, name)
 
 
+def test_a_file_of_someone_else_is_replaced_only_when_save_is_pressed_again(designer: Designer, tmp_path: Path) -> None:
+    theirs = tmp_path / "labels.yaml"
+    theirs.write_text("fields: [甲]", encoding="utf-8")
+    designer.export.path.value = str(theirs)
+    assert "is there already" in click(designer, "Save") and theirs.read_text(encoding="utf-8") == "fields: [甲]"
+    assert not click(designer, "Save") and LabelSet.load(theirs).names == ("姓名", "年龄")
+    designer.labels.line.value = "公司"
+    assert not click(designer, "Save") and LabelSet.load(theirs).names == ("公司",)
+
+
+def test_a_file_is_found_again_under_the_name_that_it_was_saved_with(
+    designer: Designer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    designer.export.path.value = "~/a.yaml"
+    assert not click(designer, "Save") and (tmp_path / "a.yaml").exists()
+    designer.labels.line.value = "公司"
+    assert not click(designer, "Load label set") and designer.labels.line.value == "姓名，年龄"
+    assert not click(designer, "Save"), "what was loaded is worked on"
+
+
 def test_code_is_exported_as_the_session_s_extractor_was_made(random_model: Path) -> None:
     with Engine.load(random_model) as engine:
         designer = Designer(Session(Extractor(engine, max_new_tokens=3, grounded=True), design=Design(TEXT, drafts_of("姓名"))))

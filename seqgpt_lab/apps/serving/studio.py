@@ -22,7 +22,7 @@ from seqgpt_lab.apps.designer.design import Design
 from seqgpt_lab.apps.designer.samples import Collection
 from seqgpt_lab.apps.designer.session import Session
 from seqgpt_lab.apps.serving.batcher import Batcher
-from seqgpt_lab.apps.serving.guard import NO_TELEMETRY
+from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault
 from seqgpt_lab.apps.serving.limit import Limit, TimeUpError
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, SeqGPTLabError
@@ -124,6 +124,7 @@ class Visitors:
 def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collection]) -> FastAPI:
     """The page's application, without its guard. extractor: shared by all visitors, so it must bear several threads."""
     app = FastAPI(openapi_url=None, telemetry=NO_TELEMETRY)
+    app.add_exception_handler(Exception, explain_fault)
     visitors = Visitors(extractor, collections)
 
     @app.get("/")

@@ -66,3 +66,10 @@ def test_a_page_that_is_older_than_its_session_keeps_what_it_shows(act: Callable
 def test_labels_that_cannot_be_taken_do_not_begin_a_session(act: Callable[..., dict[str, Any]]) -> None:
     assert "201 labels" in act("look", text="张伟", labels="，".join(map(str, range(201))))["error"]
     assert act("undo", text="张伟", labels="姓名")["labels"] == "姓名"
+
+
+def test_a_fault_is_told_as_one_and_not_as_a_server_that_is_gone() -> None:
+    client = TestClient(create_studio(KnownValues(raises=ZeroDivisionError("张伟")), ()), raise_server_exceptions=False)
+    typed = {"action": "run", "text": "张伟", "labels": "姓名"}
+    reply = client.post("/api/act", json=typed, headers={"x-visitor": "0" * 32})
+    assert reply.status_code == 500 and reply.json() == {"detail": "this is a fault of the server; its log says where"}

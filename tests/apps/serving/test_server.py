@@ -212,6 +212,7 @@ def test_pages_elsewhere_cannot_ask_a_server_on_this_machine(serve: Serve) -> No
     assert served.http.get("/health", headers={"host": "evil.example"}).status_code == 400
     reply = served.http.post("/extract", content=json.dumps(ASK), headers={"content-type": "text/plain", "origin": "http://evil.example"})
     assert reply.status_code == 422 and "access-control-allow-origin" not in reply.headers
+    assert "content-type: application/json" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize("examples", [pytest.param(8, id="sample"), pytest.param(300, id="whole", marks=pytest.mark.full)])

@@ -69,6 +69,24 @@ def visitors(address: str, browser: Browser) -> Iterator[tuple[Page, Page]]:
         context.close()
 
 
+@pytest.mark.parametrize("wrong", ["0123456789abcdeX", "不是这个令牌"])
+def test_a_wrong_token_is_told_and_the_right_one_enters_by_keyboard(address: str, browser: Browser, wrong: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator("#token")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_empty()
+    page.fill("#token", wrong)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This is not the token of this server.")
+    expect(page.locator("#main")).to_be_hidden()
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_visible()
+    assert page.url == address, "the token is in no address"
+    context.close()
+
+
 def ask(page: Page, text: str, labels: str) -> None:
     page.fill("#text", text)
     page.fill("#labels", labels)
@@ -144,3 +162,26 @@ def test_what_was_typed_is_never_markup(visitors: tuple[Page, Page]) -> None:
     ask(page, f"张伟{HOSTILE}", "姓名")
     expect(page.locator("#marks mark")).to_have_count(1)
     assert page.title() == "SeqGPT Studio" and page.locator("main img").count() == 0
+
+
+def test_what_cannot_be_taken_stays_where_it_was_typed(visitors: tuple[Page, Page]) -> None:
+    page, many = visitors[0], "，".join(f"标签{number}" for number in range(201))
+    ask(page, "张伟", many)
+    expect(page.locator("#error [role=alert]")).to_contain_text("201 labels")
+    expect(page.locator("#labels")).to_have_value(many)
+    ask(page, "张伟", "姓名")
+    expect(page.locator("#marks mark")).to_have_count(1)
+
+
+def test_a_pasted_column_of_labels_is_as_many_labels(visitors: tuple[Page, Page]) -> None:
+    page = visitors[0]
+    page.fill("#text", "name\njob title\nage")
+    page.focus("#text")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Control+C")
+    for box in ("#labels", "#rival"):
+        page.fill(box, "")
+        page.focus(box)
+        page.keyboard.press("Control+V")
+        page.keyboard.press("Tab")
+        expect(page.locator(box)).to_have_value("name，job title，age")

@@ -121,8 +121,15 @@ class Parts:
                 tally = self._write_parquet(stream, labels) if self.out.suffix.lower() == ".parquet" else self._write_jsonl(stream)
         except OSError as error:
             raise self._cannot_write(error) from error
-        shutil.rmtree(self.folder)
+        self._remove()
         return tally
+
+    def _remove(self) -> None:
+        """Parts first, the last of them before the others, and then what says whose they are: a kill leaves no parts to another job."""
+        for path in sorted(self.folder.glob("part-*"), reverse=True):
+            path.unlink()
+        self._joining.unlink()
+        shutil.rmtree(self.folder)
 
     def _write_jsonl(self, stream: IO[bytes]) -> Tally:
         rows = failed = problems = 0

@@ -25,7 +25,10 @@ Queue = Annotated[
         help="Most prompts that wait; a request of more is refused, one that finds no room is told when to come back.",
     ),
 ]
-Seconds = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a request may take, preparing and waiting included.")]
+# A day at most: what ends the server waits as long, and neither clocks nor a wait for a thread can be told of infinity.
+Seconds = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=86_400, help="Seconds a request may take, preparing and waiting included.")
+]
 HalfPrecision = Annotated[bool, typer.Option("--fp16", help="The same as --dtype fp16.")]
 Flash = Annotated[bool, typer.Option("--use-flash-attention", "--use_flash_attention", help="The same as --attention flash.")]
 

@@ -61,13 +61,19 @@ def compare_on_documents(
 def _extract(
     extractor: Extracts[LabelSet], documents: Sequence[Document], labels: LabelSet, progress: Callable[[int, int], None]
 ) -> list[tuple[Document, Extraction]]:
-    """A few documents at a time, so that progress is seen and a stop is heard between them."""
+    """A few documents at a time; progress is told, and a stop heard, between them and between the prompts of each few."""
     extractions: list[Extraction] = []
     progress(0, len(documents))
     for start in range(0, len(documents), _TOGETHER):
-        extractions += extractor.extract(documents[start : start + _TOGETHER], labels)
+        some = documents[start : start + _TOGETHER]
+        extractions += extractor.extract(some, labels, progress=partial(_count, progress, start, len(some), len(documents)))
         progress(len(extractions), len(documents))
     return list(zip(documents, extractions, strict=True))
+
+
+def _count(progress: Callable[[int, int], None], before: int, some: int, documents: int, done: int, total: int) -> None:
+    """Documents done, from how many prompts of some of them are."""
+    progress(before + some * done // total, documents)
 
 
 def _left_out(first: LabelSet, second: LabelSet, gold: Sequence[str]) -> tuple[str, ...]:

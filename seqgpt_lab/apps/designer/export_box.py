@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import ipywidgets
@@ -26,6 +27,7 @@ class ExportBox:
     def __init__(self, session: Session, safely: Safely) -> None:
         self._session = session
         self._trial: Trial | None = None
+        self._replaceable: set[Path] = set()  # saved or loaded here, or told to be there
         self.format = ipywidgets.ToggleButtons(options=list(_FORMATS))
         self.content = ipywidgets.Textarea(rows=12, disabled=True, layout={"width": "auto"})
         self.path = ipywidgets.Text(value=_FORMATS[_YAML], description="File")
@@ -35,7 +37,7 @@ class ExportBox:
         buttons = [ipywidgets.Button(description=name, tooltip=f"{name}: the file named on the left") for name in actions]
         for button, (name, action) in zip(buttons, actions.items(), strict=True):
             button.layout.width, button.layout.flex = "auto", "0 0 auto"
-            button.on_click(safely(action))
+            button.on_click(safely(partial(self._do, action)))
             button.add_class(f"seqgpt-{name.split()[0].lower()}")
         row = ipywidgets.HBox([buttons[0], self.path, *buttons[1:], self.link], layout={"flex_flow": "row wrap"})
         self.box = ipywidgets.VBox([self.format, row, self.told, self.content])
@@ -44,6 +46,11 @@ class ExportBox:
     def show(self, trial: Trial) -> None:
         """Take this trial as the one to export."""
         self._trial = trial
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """What was told of the action before is not of this one, which may fail."""
+        self.told.value = ""
+        action()
 
     def _choose(self) -> None:
         self.path.value = _FORMATS[self.format.value]
@@ -55,17 +62,26 @@ class ExportBox:
         self.link.value = download(_FORMATS[self.format.value], content)
 
     def _save(self) -> None:
-        content = self._made()
-        path = Path(os.path.expanduser(self.path.value))
+        """Raises OptionError the first time that a file would be replaced which was neither saved nor loaded here."""
+        content, path = self._made(), self._named()
+        if path.is_file() and path.resolve() not in self._replaceable:
+            self._replaceable.add(path.resolve())
+            raise OptionError(f"{path} is there already; press Save once more to replace it, or name another file")
         try:
             write_atomically(path, content)
         except OSError as error:
             raise OptionError(f"cannot write {path}: {error.strerror}; name a file in a folder that exists") from error
+        self._replaceable.add(path.resolve())
         self.content.value, self.told.value = content, note(f"saved as {path.resolve()}")
 
     def _load(self) -> None:
-        self._session.load(self.path.value)
-        self.told.value = note(f"label set A is now that of {self.path.value}")
+        path = self._named()
+        self._session.load(path)
+        self._replaceable.add(path.resolve())
+        self.told.value = note(f"label set A is now that of {path}")
+
+    def _named(self) -> Path:
+        return Path(os.path.expanduser(self.path.value))
 
     def _made(self) -> str:
         if self.format.value == _YAML:

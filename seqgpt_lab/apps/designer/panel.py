@@ -35,7 +35,7 @@ class Designer:
 
     def __init__(self, session: Session) -> None:
         self.session, self.worker = session, Worker(self._told)
-        self._showing = False
+        self._showing = self._failed = False
         self._build_inputs()
         self._build_buttons()
         self._build_results()
@@ -93,11 +93,16 @@ class Designer:
         return ipywidgets.VBox([self.rival.box, row, self.contest])
 
     def safely(self, action: Callable[[], None], when_shown: bool = True) -> Callable[[object], None]:
-        """A handler that does the action, then shows the design as it is now, or the error. when_shown: also while we set widgets."""
+        """A handler that does the action, then shows the design as it is now, or the error. when_shown: also while we set widgets.
+
+        An error of before goes away first: whoever does something else has read it, and would take it for this action's.
+        """
 
         def handler(_event: object) -> None:
             if self._showing and not when_shown:
                 return
+            if self._failed:
+                self._tell("")
             try:
                 action()
             except Exception as error:
@@ -128,7 +133,7 @@ class Designer:
 
     def _sample(self) -> None:
         document = self.session.next_document(self.collection.value or "")
-        self.status.value = fragments.note(f"sample {document.id}")
+        self._tell(fragments.note(f"sample {document.id}"))
 
     def _take_labels(self) -> None:
         self.session.use_labels_of(self.collection.value or "")
@@ -139,7 +144,7 @@ class Designer:
         trial = self.session.trials[self.history.index]
         self.session.return_to(trial)
         self._draw(trial)
-        self.status.value = fragments.note(f"back at trial {len(self.session.trials) - self.history.index}; Undo leads forth again")
+        self._tell(fragments.note(f"back at trial {len(self.session.trials) - self.history.index}; Undo leads forth again"))
 
     def _show_trial(self, trial: Trial) -> None:
         self._draw(trial)
@@ -150,7 +155,7 @@ class Designer:
             self.results.selected_index = 0
         found = sum(bool(field.spans) for field in trial.extractions[0].fields)
         took = " and ".join(f"{seconds:.2f} s" for seconds in trial.seconds)
-        self.status.value = fragments.note(f"{found} of {len(trial.extractions[0].fields)} fields found in {took}")
+        self._tell(fragments.note(f"{found} of {len(trial.extractions[0].fields)} fields found in {took}"))
 
     def _draw(self, trial: Trial) -> None:
         document = self.session.document_of(trial.design)
@@ -162,7 +167,7 @@ class Designer:
 
     def _show_contest(self, contest: Contest) -> None:
         self.contest.value = fragments.contest(contest)
-        self.status.value = fragments.note("compared; the verdict is under A/B")
+        self._tell(fragments.note("compared; the verdict is under A/B"))
         self.results.selected_index = _A_B
 
     def _show_design(self) -> None:
@@ -178,8 +183,14 @@ class Designer:
             self._showing = False
 
     def _fail(self, error: Exception) -> None:
-        self.status.value = fragments.note("stopped; nothing was changed") if isinstance(error, Stopped) else fragments.failure(error)
+        if isinstance(error, Stopped):
+            self._tell(fragments.note("stopped; nothing was changed"))
+        else:
+            self._tell(fragments.failure(error), failed=True)
         self._set_busy(self.worker.at_work)
+
+    def _tell(self, fragment: str, failed: bool = False) -> None:
+        self.status.value, self._failed = fragment, failed
 
     def _told(self, task: str, done: int, total: int) -> None:
         self.bar.max, self.bar.value, self.bar.description = total, done, task

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from seqgpt_lab.apps.designer.contest import Contest, Progress, compare_on_documents
@@ -144,20 +145,19 @@ class Session:
     def run(self, progress: Progress, with_rival: bool = False) -> Trial:
         """Ask the text with label set A, and with B too where wanted; the trial joins the history, newest first.
 
-        progress: told before each and after the last; may raise Stopped. Raises DocumentError for an empty text, LabelError for
-        labels that cannot be asked, and what the extractor raises.
+        progress: told how many of a label set's prompts are done, before the first and whenever some are; may raise Stopped. Raises
+        DocumentError for an empty text, LabelError for labels that cannot be asked, and what the extractor raises.
         """
         if not self.design.text.strip():
             raise DocumentError("the text is empty; paste one, or press Sample for a bundled document")
         design, document = self.design, self.document_of(self.design)
         label_sets = [design.label_set(), *([design.label_set(rival=True)] if with_rival else [])]
         extractions, seconds = [], []
-        for number, labels in enumerate(label_sets):
-            progress("extract", number, len(label_sets))
+        for name, labels in zip(("label set A", "label set B"), label_sets, strict=False):
+            progress(name, 0, 1)
             begun = time.perf_counter()
-            extractions += self.extractor.extract([document], labels)
+            extractions += self.extractor.extract([document], labels, progress=partial(progress, name))
             seconds.append(time.perf_counter() - begun)
-        progress("extract", len(label_sets), len(label_sets))
         trial = Trial(design, tuple(extractions), tuple(seconds))
         self.trials = (trial, *self.trials)[:_KEPT_TRIALS]
         return trial

@@ -99,10 +99,9 @@ class Guard:
             elif body is not None:
                 await self.app(scope, _replay(body, receive), note_status)
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            _LOG.error("%s in %s:%s while answering %s", type(error).__name__, where.filename, where.lineno, scope["path"].split("/")[1:2])
+            log_fault(error, scope["path"])
             if not status:
-                await _refuse(500, "this is a fault of the server; its log says where")(scope, receive, note_status)
+                await (await explain_fault(scope, error))(scope, receive, note_status)
         finally:
             self._seen(scope["path"], status, time.perf_counter() - begun)
 
@@ -121,6 +120,17 @@ class Guard:
     def _knows_token(self, headers: Headers) -> bool:
         given = headers.get("authorization", "")
         return hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {self.limits.token}".encode())
+
+
+def log_fault(error: Exception, path: str) -> None:
+    """Log what was raised and where, without its words: these may hold a text, and so may a path beyond its first part."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    _LOG.error("%s in %s:%s while answering %s", type(error).__name__, where.filename, where.lineno, path.split("/")[1:2])
+
+
+async def explain_fault(_request: object, _error: Exception) -> Response:
+    """The answer to a fault. For an application's `Exception` too: it would answer in words that are no JSON, and pass the fault on."""
+    return _refuse(500, "this is a fault of the server; its log says where")
 
 
 def _host_name(host: str) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.serving.batcher import Batcher, BusyError, ClosedError, TooLargeError
-from seqgpt_lab.apps.serving.guard import NO_TELEMETRY
+from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault, log_fault
 from seqgpt_lab.apps.serving.limit import Limit, Prepare, TimeUpError
 from seqgpt_lab.apps.serving.metrics import CONTENT_TYPE, Metrics
 from seqgpt_lab.apps.serving.schemas import (
@@ -97,6 +97,7 @@ def create_app(service: Service, metrics: Metrics) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _explain_invalid)
     app.add_exception_handler(HTTPException, _explain_http)
     app.add_exception_handler(SeqGPTLabError, _explain_error)
+    app.add_exception_handler(Exception, explain_fault)
     metrics.watch_queue(lambda: service.batcher.waiting)
 
     def fields(ask: Ask) -> Prepare:
@@ -141,9 +142,11 @@ def _json(value: object, status: int = 200, headers: dict[str, str] | None = Non
     return Response(json_line(value), status, headers, "application/json")
 
 
-async def _explain_invalid(_request: Request, error: Exception) -> Response:
+async def _explain_invalid(request: Request, error: Exception) -> Response:
     """What is wrong and where, without what was sent."""
     assert isinstance(error, RequestValidationError)
+    if "json" not in request.headers.get("content-type", ""):  # then it was not even looked whether the body is JSON
+        return _json({"detail": "body: it is read as JSON only with the header content-type: application/json; send that"}, 422)
     found = [f"{'.'.join(map(str, one['loc'][1:4])) or 'body'}: {one['msg']}"[:200] for one in error.errors()[:5]]
     return _json({"detail": "; ".join(found)}, 422)
 
@@ -153,11 +156,12 @@ async def _explain_http(_request: Request, error: Exception) -> Response:
     return _json({"detail": error.detail}, error.status_code, dict(error.headers or {}))
 
 
-async def _explain_error(_request: Request, error: Exception) -> Response:
+async def _explain_error(request: Request, error: Exception) -> Response:
     """Errors of the library: those about labels and options are the client's, the rest are the server's state."""
     if isinstance(error, BusyError):
         return _json({"detail": str(error)}, 429, {"retry-after": str(error.retry_after)})
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
     if status is None:
+        log_fault(error, request.url.path)
         return _json({"detail": f"the engine failed ({type(error).__name__}); try again"}, 503)
     return _json({"detail": str(error)[:500]}, status)

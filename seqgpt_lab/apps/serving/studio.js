@@ -11,8 +11,13 @@ function act(action, more = {}) {
   turn = turn.then(() => send(action, more));
 }
 
+// Said below the buttons and at the gate: one of the two is seen.
+function tell(words) {
+  for (const id of ["status", "refused"]) at(id).textContent = words;
+}
+
 async function send(action, more) {
-  at("status").textContent = "…";
+  tell("…");
   const typed = { text: at("text").value, labels: at("labels").value, rival: at("rival").value };
   let reply, answer;
   try {
@@ -23,18 +28,19 @@ async function send(action, more) {
     });
     answer = await reply.json();
   } catch {
-    at("status").textContent = "The server does not answer; is it still running?";
+    tell("The server does not answer; is it still running?");
     return;
   }
   at("gate").hidden = reply.status !== 401;
   at("main").hidden = reply.status === 401;
-  at("status").textContent = reply.ok ? "" : answer.detail;
+  if (reply.status !== 401) tell(reply.ok ? "" : answer.detail);
+  else tell(token ? "This is not the token of this server." : "");
   if (reply.ok) show(answer, typed);
 }
 
-// A field that was typed in meanwhile is left alone.
+// A field that was typed in meanwhile is left alone, and so are all where there was an error: what could not be taken can be mended there.
 function show(state, typed) {
-  for (const name of ["text", "labels", "rival"]) if (at(name).value === typed[name]) at(name).value = state[name];
+  for (const name of ["text", "labels", "rival"]) if (!state.error && at(name).value === typed[name]) at(name).value = state[name];
   for (const name of ["error", "marks", "values", "raw"]) at(name).innerHTML = state[name];
   at("undo").disabled = !state.can_undo;
   at("redo").disabled = !state.can_redo;
@@ -63,5 +69,11 @@ function show(state, typed) {
 for (const id of ["run", "both", "undo", "redo"]) at(id).addEventListener("click", () => act(id));
 for (const id of ["sample", "its-labels"]) at(id).addEventListener("click", () => act(id, { collection: at("collection").value }));
 for (const id of ["text", "labels", "rival"]) at(id).addEventListener("change", () => act("write"));
-at("enter").addEventListener("click", () => { token = at("token").value; at("token").value = ""; act("look"); });
+at("gate").addEventListener("submit", (event) => {
+  event.preventDefault();
+  // Tokens are ASCII, and a header takes little else: whatever is not makes a wrong token, which the server then refuses.
+  token = at("token").value.trim().replace(/[^\x21-\x7e]/g, "?");
+  at("token").value = "";
+  act("look");
+});
 act("look");

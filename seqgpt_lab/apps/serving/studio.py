@@ -18,10 +18,11 @@ from starlette.responses import FileResponse, Response
 
 from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.designer import fragments
+from seqgpt_lab.apps.designer.design import Design
 from seqgpt_lab.apps.designer.samples import Collection
 from seqgpt_lab.apps.designer.session import Session
 from seqgpt_lab.apps.serving.batcher import Batcher
-from seqgpt_lab.apps.serving.guard import NO_TELEMETRY
+from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault
 from seqgpt_lab.apps.serving.limit import Limit, TimeUpError
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, SeqGPTLabError
@@ -75,14 +76,19 @@ class Act(BaseModel):
     number: Annotated[int, Field(ge=0)] = 0
     collection: str = ""
 
+    def design(self) -> Design:
+        """What stood in the fields. Raises LabelError as Design.relabelled does."""
+        return Design(self.text).relabelled(self.labels).relabelled(self.rival, rival=True)
+
 
 @dataclass(slots=True)
 class Visit:
-    """A visitor's session, the lock that it is used under, and when it was asked for last."""
+    """A visitor's session, the lock that it is used under, and when it was asked for last. begun: whether it knows what the page shows."""
 
     session: Session
     lock: threading.Lock = field(default_factory=threading.Lock)
     seen: float = 0.0
+    begun: bool = False
 
 
 class Visitors:
@@ -118,6 +124,7 @@ class Visitors:
 def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collection]) -> FastAPI:
     """The page's application, without its guard. extractor: shared by all visitors, so it must bear several threads."""
     app = FastAPI(openapi_url=None, telemetry=NO_TELEMETRY)
+    app.add_exception_handler(Exception, explain_fault)
     visitors = Visitors(extractor, collections)
 
     @app.get("/")
@@ -138,6 +145,7 @@ def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collectio
         with visit.lock:
             error = ""
             try:
+                _begin(visit, done)
                 _do(visit.session, done)
             except SeqGPTLabError as problem:
                 error = fragments.failure(problem)
@@ -148,6 +156,14 @@ def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collectio
         return Response(json_line({"detail": "this cannot be read; load the page again"}), 422, media_type="application/json")
 
     return app
+
+
+def _begin(visit: Visit, done: Act) -> None:
+    """Let a new session begin with what the page shows. The page may be older: its session was forgotten, or the server started again,
+    and an Undo must not lead to an empty page then."""
+    if not visit.begun:
+        visit.session.design = done.design()
+        visit.begun = True
 
 
 def _do(session: Session, done: Act) -> None:

@@ -236,11 +236,28 @@ def test_a_kill_between_the_output_and_the_removal_of_the_parts_is_no_harm(
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
-        patch.setattr("seqgpt_lab.apps.bulk.parts.shutil.rmtree", killed)
+        patch.setattr("seqgpt_lab.apps.bulk.parts.Parts._remove", killed)
         invoke(*WORDS, "out.jsonl")
     before = Path("out.jsonl").read_bytes()
     assert "going on after 61 rows" in invoke(*WORDS, "out.jsonl").stderr
     assert Path("out.jsonl").read_bytes() == before and not Path("out.jsonl.parts").exists()
+
+
+def test_a_kill_while_the_parts_are_removed_leaves_none_of_them_to_another_job(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path) -> None:
+        """A folder's files are removed in any order."""
+        (folder / "job.json").unlink()
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr("seqgpt_lab.apps.bulk.parts.shutil.rmtree", killed)
+        invoke(*WORDS, "out.jsonl")
+    other = ("bulk", "in.jsonl", "out.jsonl", "--labels", "公司", "--batch-size", "2")
+    assert "exists" in invoke(*other).stderr
+    invoke(*other, "--overwrite")
+    assert len(records("out.jsonl")) == 61 and "姓名" not in Path("out.jsonl").read_text(encoding="utf-8")
 
 
 def test_a_disk_without_room_is_told_and_the_job_goes_on_with_room(invoke: Invoke, scripted: ScriptedEngine) -> None:

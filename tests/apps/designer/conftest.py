@@ -33,6 +33,8 @@ class KnownValues:
         if self.raises:
             raise self.raises
         self.asked.append(len(documents))
+        if progress:
+            progress(len(documents), len(documents))
         return [self._extraction(document, labels) for document in documents]
 
     def _extraction(self, document: Document, labels: LabelSet) -> Extraction:

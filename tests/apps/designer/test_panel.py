@@ -127,6 +127,23 @@ def test_an_error_is_shown_and_the_page_goes_on(designer: Designer, extractor: K
     assert "fields found" in click(designer, "Run")
 
 
+def test_an_error_is_gone_once_something_else_is_done(designer: Designer, tmp_path: Path) -> None:
+    export = designer.export
+    export.path.value = str(tmp_path / "a.yaml")
+    assert not click(designer, "Save") and "saved as" in export.told.value
+    export.path.value = str(tmp_path / "b.yaml")
+    assert "cannot be read" in click(designer, "Load label set") and not export.told.value
+    export.path.value = str(tmp_path / "a.yaml")
+    assert not click(designer, "Load label set") and "label set A is now" in export.told.value
+    designer.labels.line.value = "，".join(map(str, range(201)))
+    assert "201 labels" in designer.status.value
+    designer.labels.line.value = "姓名"
+    assert not designer.status.value
+    assert "of 1 fields found" in click(designer, "Run")
+    designer.labels.line.value = "姓名，年龄"
+    assert "of 1 fields found" in designer.status.value, "only errors go away"
+
+
 def test_every_button_either_does_something_or_says_why_not() -> None:
     """On an empty session: no text, no labels, no samples, nothing run."""
     designer = Designer(Session(KnownValues()))
@@ -204,6 +221,27 @@ def test_exports_are_shown_saved_and_loaded_again(designer: Designer, tmp_path: 
     for path, name in ((tmp_path / "no" / "a.yaml", "Save"), (tmp_path / "b.yaml", "Load label set")):
         export.path.value = str(path)
         assert str(path) in click(designer, name)
+
+
+def test_a_file_of_someone_else_is_replaced_only_when_save_is_pressed_again(designer: Designer, tmp_path: Path) -> None:
+    theirs = tmp_path / "labels.yaml"
+    theirs.write_text("fields: [甲]", encoding="utf-8")
+    designer.export.path.value = str(theirs)
+    assert "is there already" in click(designer, "Save") and theirs.read_text(encoding="utf-8") == "fields: [甲]"
+    assert not click(designer, "Save") and LabelSet.load(theirs).names == ("姓名", "年龄")
+    designer.labels.line.value = "公司"
+    assert not click(designer, "Save") and LabelSet.load(theirs).names == ("公司",)
+
+
+def test_a_file_is_found_again_under_the_name_that_it_was_saved_with(
+    designer: Designer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    designer.export.path.value = "~/a.yaml"
+    assert not click(designer, "Save") and (tmp_path / "a.yaml").exists()
+    designer.labels.line.value = "公司"
+    assert not click(designer, "Load label set") and designer.labels.line.value == "姓名，年龄"
+    assert not click(designer, "Save"), "what was loaded is worked on"
 
 
 def test_code_is_exported_as_the_session_s_extractor_was_made(random_model: Path) -> None:

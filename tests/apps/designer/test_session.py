@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from seqgpt_lab.apps.designer.session import Session, Stopped
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError, LabelError
+from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from tests.apps.designer.conftest import TEXT, KnownValues
 
@@ -183,6 +185,38 @@ def test_a_stop_ends_the_work_and_changes_nothing(session: Session, extractor: K
     with pytest.raises(Stopped):
         session.run(stop, with_rival=True)
     assert not session.trials
+
+
+class PromptByPrompt(KnownValues):
+    """A text comes to four prompts."""
+
+    done = 0
+
+    def extract(
+        self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Callable[[int, int], None] | None = None
+    ) -> list[Extraction]:
+        total = 4 * len(documents)
+        for self.done in range(1, total + 1):
+            if progress:
+                progress(self.done, total)
+        return super().extract(documents, labels)
+
+
+@pytest.mark.parametrize("documents", [False, True])
+def test_a_stop_is_heard_between_the_prompts_of_one_text(session: Session, documents: bool) -> None:
+    session.copy_to_rival()
+    session.extractor = extractor = PromptByPrompt()
+
+    def stop(_task: str, _done: int, _total: int) -> None:
+        if extractor.done == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        if documents:
+            session.compare("resume", 2, stop)
+        else:
+            session.run(stop)
+    assert extractor.done == 2 and not session.trials
 
 
 def test_a_label_set_file_is_taken_whole_or_refused(session: Session, tmp_path: Path) -> None:

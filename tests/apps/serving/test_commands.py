@@ -119,3 +119,12 @@ def test_nothing_is_told_to_a_telemetry_that_is_set_up(
     served(check, command)
     status(FastAPI(), "GET", "/nowhere/张伟")
     assert "/nowhere/张伟" in str(telemetry.mock_calls), "a FastAPI that is not told to be silent tells it"
+
+
+@pytest.mark.parametrize("timeout", ["inf", "nan", "1e9"])
+def test_a_time_limit_that_no_clock_can_keep_is_refused_before_anything_is_loaded(
+    scripted: ScriptedEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, timeout: str
+) -> None:
+    monkeypatch.setattr(running, "run_server", Mock())
+    result = invoke("serve", "--timeout", timeout)
+    assert result.exit_code == 2 and "--timeout" in result.output and not scripted.loaded

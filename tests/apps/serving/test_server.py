@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 from seqgpt_lab import Engine, Extractor
 from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address
 from seqgpt_lab.apps.serving.server import create_app
-from seqgpt_lab.errors import CapacityError, OptionError
+from seqgpt_lab.errors import CapacityError, OptionError, WorkerError
 from tests.apps.serving.conftest import Served, free_port, gate, until
 from tests.checkpoints import write_random_checkpoint
 
@@ -174,9 +174,23 @@ def test_nothing_of_a_text_is_logged_or_counted(serve: Serve, capfd: pytest.Capt
     reply = served.http.post("/extract", json=ASK)
     served.http.get("/extract/张伟?text=张伟")
     metrics, log = served.http.get("/metrics").text, capfd.readouterr().err
-    assert reply.status_code == 500 and "RuntimeError in " in log
+    assert reply.status_code == 500 and "its log says where" in reply.json()["detail"] and log.count("RuntimeError in ") == 1
     assert not [seen for seen in (reply.text, metrics, log) if "张伟" in seen or "%E5" in seen]
     assert re.search(r'seqgpt_answers_total\{path="/extract",status="500"\} 1.0', metrics) and 'path="other",status="404"' in metrics
+
+
+def test_what_failed_in_the_engine_is_logged_without_its_words(
+    serve: Serve, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+
+    def fail(*_: object, **_options: object) -> None:
+        raise WorkerError("its worker had 张伟 at work")
+
+    monkeypatch.setattr(served.engine, "generate", fail)
+    assert served.http.post("/extract", json=ASK).status_code == 503
+    log = capfd.readouterr().err
+    assert "WorkerError in " in log and "张伟" not in log
 
 
 def test_a_token_is_needed_where_others_could_ask(serve: Serve) -> None:
@@ -198,6 +212,7 @@ def test_pages_elsewhere_cannot_ask_a_server_on_this_machine(serve: Serve) -> No
     assert served.http.get("/health", headers={"host": "evil.example"}).status_code == 400
     reply = served.http.post("/extract", content=json.dumps(ASK), headers={"content-type": "text/plain", "origin": "http://evil.example"})
     assert reply.status_code == 422 and "access-control-allow-origin" not in reply.headers
+    assert "content-type: application/json" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize("examples", [pytest.param(8, id="sample"), pytest.param(300, id="whole", marks=pytest.mark.full)])

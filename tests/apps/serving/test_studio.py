@@ -1,8 +1,14 @@
-"""Whom the studio remembers, and for how long; what its page shows is tested in a browser."""
+"""Whom the studio remembers, for how long, and what it tells a page; how that looks is tested in a browser."""
 
 from __future__ import annotations
 
-from seqgpt_lab.apps.serving.studio import Visitors
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from seqgpt_lab.apps.serving.studio import Visitors, create_studio
 from tests.apps.designer.conftest import KnownValues
 
 
@@ -34,3 +40,36 @@ def test_of_more_than_200_visitors_the_one_who_was_away_longest_is_forgotten() -
     visitors.of("0")
     visitors.of("new")
     assert visitors.of("0").session.design.text == "text" and visitors.of("1").session.design.text == ""
+
+
+@pytest.fixture
+def act() -> Callable[..., dict[str, Any]]:
+    """Does something as a visitor of a studio that knows nobody yet; gives what the page is told."""
+    client = TestClient(create_studio(KnownValues(), ()))
+
+    def act(action: str, **typed: Any) -> dict[str, Any]:
+        reply = client.post("/api/act", json={"action": action, **typed}, headers={"x-visitor": "0" * 32})
+        found: dict[str, Any] = reply.json()
+        return found
+
+    return act
+
+
+@pytest.mark.parametrize("action", ["look", "undo", "redo", "accept", "return"])
+def test_a_page_that_is_older_than_its_session_keeps_what_it_shows(act: Callable[..., dict[str, Any]], action: str) -> None:
+    """The server was started again, or has forgotten the visitor: what was typed is on the page alone."""
+    told = act(action, text="张伟来了", labels="姓名，年龄", rival="名字")
+    assert (told["text"], told["labels"], told["rival"]) == ("张伟来了", "姓名，年龄", "名字")
+    assert told["can_undo"] is False
+
+
+def test_labels_that_cannot_be_taken_do_not_begin_a_session(act: Callable[..., dict[str, Any]]) -> None:
+    assert "201 labels" in act("look", text="张伟", labels="，".join(map(str, range(201))))["error"]
+    assert act("undo", text="张伟", labels="姓名")["labels"] == "姓名"
+
+
+def test_a_fault_is_told_as_one_and_not_as_a_server_that_is_gone() -> None:
+    client = TestClient(create_studio(KnownValues(raises=ZeroDivisionError("张伟")), ()), raise_server_exceptions=False)
+    typed = {"action": "run", "text": "张伟", "labels": "姓名"}
+    reply = client.post("/api/act", json=typed, headers={"x-visitor": "0" * 32})
+    assert reply.status_code == 500 and reply.json() == {"detail": "this is a fault of the server; its log says where"}

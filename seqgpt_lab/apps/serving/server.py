@@ -141,9 +141,13 @@ def _json(value: object, status: int = 200, headers: dict[str, str] | None = Non
     return Response(json_line(value), status, headers, "application/json")
 
 
-async def _explain_invalid(_request: Request, error: Exception) -> Response:
+async def _explain_invalid(request: Request, error: Exception) -> Response:
     """What is wrong and where, without what was sent."""
     assert isinstance(error, RequestValidationError)
+    as_json = "json" in request.headers.get("content-type", "").lower()
+    if not as_json and any(one["loc"] == ("body",) for one in error.errors()):
+        # FastAPI takes such a body for a string, and would blame its JSON however good that is.
+        return _json({"detail": "body: is read as JSON only with the header content-type: application/json"}, 422)
     found = [f"{'.'.join(map(str, one['loc'][1:4])) or 'body'}: {one['msg']}"[:200] for one in error.errors()[:5]]
     return _json({"detail": "; ".join(found)}, 422)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from seqgpt_lab.errors import SeqGPTLabError
 
 _PACKAGE = Path(__file__).resolve().parent
+_INSTALLED = _PACKAGE / "_bundled"
 
 
 def bundled(*parts: str) -> Path:
@@ -25,10 +26,14 @@ def bundled_notebook(name: str) -> Path:
     return _existing(_root() / "notebooks", (name,))
 
 
+def in_source_tree() -> bool:
+    """Whether this copy is a source tree, with a Makefile and constraints.txt beside the package, and not one installed from a wheel."""
+    return not _INSTALLED.is_dir()
+
+
 def _root() -> Path:
     """Folder that holds `data/` and `notebooks/`: inside the package once installed, beside it in a source tree."""
-    installed = _PACKAGE / "_bundled"
-    return installed if installed.is_dir() else _PACKAGE.parent
+    return _PACKAGE.parent if in_source_tree() else _INSTALLED
 
 
 def _existing(folder: Path, parts: tuple[str, ...]) -> Path:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from seqgpt_lab.errors import SeqGPTLabError
-from seqgpt_lab.resources import bundled, bundled_notebook
+from seqgpt_lab.resources import bundled, bundled_notebook, in_source_tree
 
 ROOT = Path(__file__).resolve().parent.parent
-FIND = "import sys; from seqgpt_lab import resources; print(resources.bundled(*sys.argv[1:]))"
+FIND = "import sys; from seqgpt_lab import resources; print(resources.in_source_tree(), resources.bundled(*sys.argv[1:]))"
 
 
 def shipped_files() -> set[str]:
@@ -34,7 +34,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_source_tree_finds_its_own_data() -> None:
-    assert bundled("documents") == ROOT / "data" / "documents"
+    assert bundled("documents") == ROOT / "data" / "documents" and in_source_tree()
 
 
 def test_a_missing_file_is_named_with_the_place_looked_at() -> None:
@@ -58,7 +58,7 @@ def test_an_installed_copy_finds_its_data_without_the_source_tree(installed: Pat
     environment = {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-c", FIND, *parts]
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
-    assert Path(done.stdout.strip()) == installed.joinpath("seqgpt_lab", "_bundled", "data", *parts)
+    assert done.stdout.strip() == f"False {installed.joinpath('seqgpt_lab', '_bundled', 'data', *parts)}"
 
 
 def test_importing_the_package_loads_no_torch() -> None:

@@ -1,7 +1,7 @@
 """The record of a notebook run and the folder it is kept in; knows nothing of papermill, pages or what the notebook does.
 
 A run is a folder `<runs>/<id>/` with `run.json` (this record), `out.ipynb`, `report.html`, and whatever the notebook itself
-writes, among it `metrics.json` and `inputs.json` (which model and data it read, see `studies.inputs`).
+writes, among it `metrics.json` and `inputs.json` (which model and data it read, see `studies.sources`).
 """
 
 from __future__ import annotations

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from seqgpt_lab.documents.formats import read_documents
+from seqgpt_lab.errors import DocumentError
 from tests.apps.conftest import Invoke, ScriptedEngine
 
 COMMANDS = ("extract", "evaluate", "run", "convert", "train-embedded")
@@ -33,6 +36,14 @@ def test_help_names_every_command(invoke: Invoke) -> None:
 def test_every_command_has_help(invoke: Invoke, command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0 and f" {command} [OPTIONS]" in result.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(("command", "unlabelled"), [("extract", set()), ("evaluate", {".txt"})])
+def test_help_names_every_kind_of_file_that_is_read(invoke: Invoke, command: str, unlabelled: set[str]) -> None:
+    with pytest.raises(DocumentError) as refused:
+        read_documents("letter.docx")
+    wanted = set(re.findall(r"\.[a-z]+", str(refused.value).partition("wanted")[2])) - unlabelled
+    assert {".jsonl", ".xlsx", ".bio"} <= wanted <= set(re.findall(r"\.[a-z]+", invoke(command, "--help").stdout))
 
 
 def test_version(invoke: Invoke) -> None:

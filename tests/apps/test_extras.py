@@ -46,6 +46,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         (("nbformat",), ("run", "toy.ipynb"), "lab"),
         (("starlette", "fastapi"), ("serve",), "serve"),
         (("ray",), ("bulk", "in.txt", "out.jsonl", "--labels", "姓名", "--ray"), "ray"),
+        (("ray", "pyarrow"), ("bulk", "in.txt", "out.jsonl", "--labels", "姓名", "--ray"), "ray"),
     ],
 )
 def test_a_command_names_the_extra_that_it_lacks(suite: str, packages: tuple[str, ...], words: tuple[str, ...], extra: str) -> None:

@@ -76,6 +76,22 @@ def test_a_folder_that_cannot_be_made_and_a_notebook_without_parameters_are_wron
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("06_evaluation", "model: str = 'tiny'"),
+        ("06_evaluation.ipynb", "model: str = 'tiny'"),
+        ("toy", "name: str = 'nobody'"),
+        ("toy.ipynb", "name: str = 'nobody'"),
+        ("./toy", "name: str = 'nobody'"),
+    ],
+)
+def test_a_notebook_is_found_by_its_name_with_the_ending_or_without(invoke: Invoke, name: str, parameter: str) -> None:
+    write_notebook(WRITE)
+    result = invoke("run", name, "-p", "no_such", "1")
+    assert (result.exit_code, result.stdout) == (2, "") and parameter in result.stderr
+
+
 def test_a_run_is_repeated_from_its_record_and_goes_on_from_what_it_had(invoke: Invoke) -> None:
     keep = """import pathlib
 folder = pathlib.Path(run_dir, 'journals')

@@ -7,9 +7,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
@@ -18,6 +17,9 @@ from seqgpt_lab.apps.bulk.sources import Item
 from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.options import ModelOptions
 from seqgpt_lab.extraction.labels import LabelSet
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class _Chunks(Datasource):
@@ -34,6 +36,8 @@ class _Chunks(Datasource):
         return [ReadTask(self._tables, BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None))]
 
     def _tables(self) -> Iterator[pyarrow.Table]:
+        import pyarrow  # comes with ray[data]; asked for first, it would name an extra that brings no ray
+
         for chunk in self._plan.chunks():
             yield pyarrow.table({"chunk": [json_line([asdict(item) for item in chunk])]})
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    data: Annotated[str, typer.Argument(metavar="DATA.jsonl", help="Labelled documents; `-` is JSON on standard input.")],
+    data: Annotated[str, typer.Argument(metavar="FILE|-", help="Labelled documents; `-` is JSON on standard input.")],
     labels: Annotated[Path, typer.Option("--labels", metavar="SET.yaml", help="The label set to ask for and to score.")],
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also write the JSON to this file.")] = None,
     journal: Annotated[
@@ -57,6 +57,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a model on labelled documents.
+
+    FILE is .jsonl or .ndjson, .json from doccano or Label Studio, .bio, .bioes, .bmes or .conll, or a table (.csv, .tsv, .xlsx,
+    .xlsm) with a column of values for each field of the label set.
 
     A value counts as right only when its label and its place in the text are right (strict), or its label and its text (string).
     The JSON holds {"data", "labels", "model", "dtype", "device", "scores", "mistake_counts", "mistakes", "unusable_lines"}.

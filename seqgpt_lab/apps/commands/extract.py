@@ -38,7 +38,7 @@ ABSENT = "-"
 
 
 def extract(
-    source: Annotated[str, typer.Argument(metavar="[FILE.jsonl|FILE.txt|-]", help="Documents; `-` is standard input.")] = "-",
+    source: Annotated[str, typer.Argument(metavar="FILE|FOLDER|-", help="Documents; `-` is standard input.")] = "-",
     labels: Annotated[list[str] | None, typer.Option("--labels", metavar="A,B,…", help="Labels to ask for; may be repeated.")] = None,
     label_set: Annotated[Path | None, typer.Option("--label-set", metavar="FILE.yaml", help="A label set to ask for instead.")] = None,
     classify: Annotated[bool, typer.Option("--classify", help="Choose which of the labels fit each text instead of extracting.")] = False,
@@ -56,9 +56,10 @@ def extract(
 ) -> None:
     """Read the labelled fields out of documents.
 
-    A .jsonl file has a document a line, {"text": …} at least; a .txt file is one document. Standard input is JSON, told apart
-    as files are, when it is a JSON list or a line of it is a JSON object with a "text"; otherwise all of it is ONE plain text, the
-    newline at its end left out.
+    A .jsonl or .ndjson file has a document a line, {"text": …} at least; a .txt file is one document, and a folder has one in each
+    of its .txt files. A .csv, .tsv, .xlsx or .xlsm file has one a row, in the column "text". Read as well: .bio, .bioes, .bmes and
+    .conll, and .json from doccano and Label Studio. Standard input is JSON, told apart as files are, when it is a JSON list or a
+    line of it is a JSON object with a "text"; otherwise all of it is ONE plain text, the newline at its end left out.
 
     Results come in the documents' order. With --json, a line each: {"id", "values", "spans", "problems"}, or with --classify
     {"id", "labels", "confidence", "problems"}. Lines that hold no document are named on standard error, the others are used, and

@@ -47,7 +47,7 @@ def join_pairs(words: Sequence[str]) -> list[str]:
 
 def run(
     notebook: Annotated[
-        Path | None, typer.Argument(metavar="NOTEBOOK", help="An .ipynb file, or the name of one that comes with the lab.")
+        Path | None, typer.Argument(metavar="NOTEBOOK", help="An .ipynb file, or the name of one that comes with the lab: 06_evaluation.")
     ] = None,
     parameters: Annotated[
         list[str] | None,
@@ -118,9 +118,11 @@ def _again(earlier: str, runs_dir: Path, timeout: float | None, unmasked: bool, 
 
 
 def _find(notebook: Path) -> Path:
-    """The file itself, or for a bare name that is no file here, the notebook that comes with the lab."""
+    """The file itself, or for a bare name that is no file here, the notebook that comes with the lab; `.ipynb` may be left out."""
     from seqgpt_lab.resources import bundled_notebook
 
+    if not notebook.exists() and not notebook.suffix:
+        notebook = notebook.with_suffix(".ipynb")
     if notebook.exists() or notebook.parent != Path():
         return notebook
     try:

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 
 from seqgpt_lab.apps.doctor.card_checks import version
 from seqgpt_lab.apps.doctor.line import Line
+from seqgpt_lab.resources import in_source_tree
 
 _OWN = "seqgpt-lab"
 _WIDGETS = "@jupyter-widgets/jupyterlab-manager"
@@ -20,7 +21,8 @@ _WIDGETS = "@jupyter-widgets/jupyterlab-manager"
 @dataclass(frozen=True, slots=True)
 class Software:
     """unmet: requirements of the lab that are missing or of another version; absent_extras: of the notebook part. font: a file that
-    draws Chinese, empty without one. lab, widgets: versions, empty where missing; manager: whether JupyterLab has the widgets' half."""
+    draws Chinese, empty without one. lab, widgets: versions, empty where missing; manager: whether JupyterLab has the widgets' half.
+    tree: whether the lab runs from its source tree, where `make` and constraints.txt are."""
 
     python: str
     packages: int
@@ -30,6 +32,7 @@ class Software:
     lab: str
     widgets: str
     manager: bool
+    tree: bool
 
 
 def read_software() -> Software:
@@ -44,6 +47,7 @@ def read_software() -> Software:
         lab=_version("jupyterlab"),
         widgets=_version("ipywidgets"),
         manager=_has_manager(),
+        tree=in_source_tree(),
     )
 
 
@@ -121,10 +125,10 @@ def _python(found: Software) -> Line:
 def _packages(found: Software) -> Line:
     expected = "as pyproject.toml asks"
     if found.unmet:
-        return Line("packages", "failed", _listed(found.unmet), expected, "the lab is tested with these versions", "make setup")
+        return Line("packages", "failed", _listed(found.unmet), expected, "the lab is tested with these versions", _install(found))
     if found.absent_extras:
         why = "the command line works; notebooks, reports or tables in some formats do not"
-        return Line("packages", "warning", _listed(found.absent_extras), expected, why, "pip install -c constraints.txt -e '.[lab]'")
+        return Line("packages", "warning", _listed(found.absent_extras), expected, why, _install(found, "lab"))
     return Line("packages", "ok", f"all {found.packages} that the lab and its notebooks ask for", expected)
 
 
@@ -145,7 +149,7 @@ def _jupyter(found: Software) -> Line:
             f"{missing} missing",
             expected,
             "notebooks cannot be opened here",
-            "pip install -c constraints.txt -e '.[lab]'",
+            _install(found, "lab"),
         )
     shown = f"JupyterLab {found.lab}, ipywidgets {found.widgets}"
     if not found.manager:
@@ -159,6 +163,13 @@ def _jupyter(found: Software) -> Line:
             "pip install --force-reinstall jupyterlab_widgets",
         )
     return Line("jupyter", "ok", shown, expected)
+
+
+def _install(found: Software, extra: str = "") -> str:
+    """What brings the lab's own packages, or those of an extra: from its source tree with the versions it is tested with."""
+    if not found.tree:
+        return f"pip install 'seqgpt-lab[{extra}]'" if extra else "pip install seqgpt-lab"
+    return f"pip install -c constraints.txt -e '.[{extra}]'" if extra else "make setup"
 
 
 def _listed(problems: Sequence[str]) -> str:

@@ -145,7 +145,9 @@ def _json(value: object, status: int = 200, headers: dict[str, str] | None = Non
 async def _explain_invalid(request: Request, error: Exception) -> Response:
     """What is wrong and where, without what was sent."""
     assert isinstance(error, RequestValidationError)
-    if "json" not in request.headers.get("content-type", ""):  # then it was not even looked whether the body is JSON
+    as_json = "json" in request.headers.get("content-type", "").lower()
+    if not as_json and any(one["loc"] == ("body",) for one in error.errors()):
+        # FastAPI takes such a body for a string, and would blame its JSON however good that is.
         return _json({"detail": "body: it is read as JSON only with the header content-type: application/json; send that"}, 422)
     found = [f"{'.'.join(map(str, one['loc'][1:4])) or 'body'}: {one['msg']}"[:200] for one in error.errors()[:5]]
     return _json({"detail": "; ".join(found)}, 422)

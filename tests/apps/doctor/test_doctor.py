@@ -194,9 +194,9 @@ def test_a_container_without_shared_memory_is_only_a_risk_on_one_card_or_none(ri
 
 
 def test_what_software_lacks() -> None:
-    good = Software("3.11.7", 30, (), (), "/usr/share/fonts/wqy.ttc", "4.6.6", "8.1.9", True)
+    good = Software("3.11.7", 30, (), (), "/usr/share/fonts/wqy.ttc", "4.6.6", "8.1.9", True, True)
     assert not wrong(check_software(good))
-    bad = Software("3.10.2", 30, ("torch is 2.1.0, wanted ==2.13.0",), (), "", "4.6.6", "8.1.9", False)
+    bad = Software("3.10.2", 30, ("torch is 2.1.0, wanted ==2.13.0",), (), "", "4.6.6", "8.1.9", False, True)
     found = wrong(check_software(bad))
     assert {name: line.status for name, line in found.items()} == {
         "python": "failed",
@@ -206,6 +206,20 @@ def test_what_software_lacks() -> None:
     }
     assert "torch is 2.1.0" in found["packages"].found
     assert "matplotlib is missing" in wrong(check_software(replace(good, absent_extras=("matplotlib is missing",))))["packages"].found
+
+
+@pytest.mark.parametrize(
+    ("tree", "own", "notebooks"),
+    [
+        (True, "make setup", "pip install -c constraints.txt -e '.[lab]'"),
+        (False, "pip install seqgpt-lab", "pip install 'seqgpt-lab[lab]'"),
+    ],
+    ids=["source tree", "installed"],
+)
+def test_packages_are_brought_from_where_the_lab_came(tree: bool, own: str, notebooks: str) -> None:
+    bare = Software("3.11.7", 30, (), ("matplotlib is missing",), "/usr/share/fonts/wqy.ttc", "", "", False, tree)
+    assert {name: line.fix for name, line in wrong(check_software(bare)).items()} == {"packages": notebooks, "jupyter": notebooks}
+    assert wrong(check_software(replace(bare, unmet=("torch is 2.1.0, wanted ==2.13.0",))))["packages"].fix == own
 
 
 def test_text_names_what_to_do_and_hides_what_is_well() -> None:

@@ -107,6 +107,12 @@ def test_what_cannot_be_asked_is_refused_in_words_that_repeat_no_text(serve: Ser
     assert words in reply.json()["detail"] and len(reply.content) < 1500
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_json_that_is_not_sent_as_json_is_told_which_header_it_lacks(serve: Serve, kind: str) -> None:
+    reply = serve().http.post("/extract", content=json.dumps(ASK), headers={"content-type": kind} if kind else {})
+    assert reply.status_code == 422 and "content-type: application/json" in reply.json()["detail"]
+
+
 def test_a_body_of_50_mb_is_refused_before_it_is_read(serve: Serve) -> None:
     served = serve()
     address = served.http.base_url

@@ -21,7 +21,7 @@ from seqgpt_lab.studies.display import counted
 from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.passes import Workload
 from seqgpt_lab.studies.planner import SEQGPT_560M, plan
-from seqgpt_lab.studies.rigs import Rig
+from seqgpt_lab.studies.rigs import Rig, rig_names
 from seqgpt_lab.studies.sources import find_sources
 from tests.checkpoints import write_random_checkpoint
 
@@ -80,6 +80,26 @@ def test_what_the_hardware_rules_out() -> None:
     assert {verdicts[name].verdict for name in ("throughput", "latency", "determinism")} == {"not testable here"}
     larger = replace(RIG, memory_bytes=80e9)
     assert {finding.verdict for finding in judge(load_claims(), [], larger) if finding.claim.id == "memory"} == {"not testable here"}
+
+
+@pytest.mark.parametrize("name", rig_names())
+def test_every_bundled_machine_can_be_asked_about(name: str) -> None:
+    """Most of them have one card, and the article's two are told of all the same."""
+    rig = Rig.load(name)
+    found = {finding.claim.id: finding for finding in judge(load_claims(), [], rig)}
+    told = found["memory"].prediction
+    assert told and "GB on each of two" in told.text
+    assert (found["memory"].verdict == "physically impossible") == (rig.memory_bytes < 28e9)
+
+
+def test_a_machine_without_cards_rules_out_no_size_of_a_card_and_one_too_small_gets_no_figures() -> None:
+    laptop = replace(RIG, kind="cpu", devices=1, memory_bytes=8e9)
+    found = {finding.claim.id: finding for finding in judge(load_claims(), [], laptop)}
+    assert found["memory"].verdict == "not testable here" and found["memory"].prediction
+    assert "card" not in found["memory"].prediction.text
+    small = {finding.claim.id: finding for finding in judge(load_claims(), [], replace(RIG, memory_bytes=1.5e9))}
+    assert small["throughput"].prediction and "GB too much" in small["throughput"].prediction.text
+    assert small["throughput"].verdict == "not testable here"
 
 
 def test_a_throughput_is_impossible_where_the_most_that_is_published_leaves_no_answer() -> None:

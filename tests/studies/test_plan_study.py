@@ -70,7 +70,12 @@ def test_processor_time_is_the_clock_of_one_thread_only(threads: int, clock: str
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(plan_study, "calibrate", lambda **_: rig)
     monkeypatch.setattr(plan_study, "endless_copy", lambda model, folder: folder)
-    monkeypatch.setattr(plan_study, "check_times", lambda *_, clock, **__: clocks.append(clock) or pandas.DataFrame())
+
+    def check_times(*_: object, clock: str, **__: object) -> pandas.DataFrame:
+        clocks.append(clock)
+        return pandas.DataFrame()
+
+    monkeypatch.setattr(plan_study, "check_times", check_times)
     monkeypatch.setattr(plan_study, "about_times", lambda frame: frame)
     check_here("tiny", "fp32")
     assert clocks == [clock]

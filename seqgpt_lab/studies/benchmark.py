@@ -1,7 +1,7 @@
 """Runs contestants on the same workloads in rounds in which they take turns; times, ratios and equal answers as tables. Draws nothing.
 
 A ratio is the median of the ratios within rounds, so that a machine that slows down slows both sides of each. Every round has texts
-of its own: what a cache remembers from the round before is of no use.
+of its own, and nothing is remembered of the workload before: what a cache holds is of no use but within a round.
 """
 
 from __future__ import annotations
@@ -102,7 +102,11 @@ def run_benchmark(
 def _measure(
     workload: Workload, running: Sequence[Running], kept: Record, before: Mapping[str, Any], progress: Progress | None
 ) -> list[Result]:
-    """before: what the record holds of whole workloads, which is written again after each turn, with the turns of this one."""
+    """before: what the record holds of whole workloads, which is written again after each turn, with the turns of this one.
+
+    Workloads may have texts in common, so every contestant begins each of them knowing none.
+    """
+    running = [one.afresh() for one in running]
     turns = kept.turns_of(workload)
     warm_up, *rounds = workload.rounds
     total, done, last = len(running) * len(workload.rounds), len(turns), ""

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +29,8 @@ METRICS = "metrics.json"
 RECORD = "run.json"
 _RIG_CARD = "RTX 4090"
 # How the benchmark's notebook names what it measures on claims.
-_BENCHMARK_NAMES = {"embedding cache": "embedding-cache", "reuse of a text": "embedding-cache", "dynamic padding": "dynamic-padding"}
-_CLAIMED_WHOLE_BYTES = 28e9
+_REUSE = "reuse of a text"
+_BENCHMARK_NAMES = {"embedding cache": "embedding-cache", _REUSE: "embedding-cache", "dynamic padding": "dynamic-padding"}
 _CLAIMED_FP16_SHARE = 0.7
 _CLAIMED_WORDING_GAP, _CLAIMED_BRACKETS_GAP, _CLAIMED_LONG_F1 = 0.987 - 0.632, 0.994 - 0.81, 0.951
 _BRACKETS_KIND = "loan_form"
@@ -145,34 +144,44 @@ def _as_typed(parameters: Mapping[str, object]) -> str:
 
 
 def _of_benchmark(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
-    """Of notebook 04: the article's scenarios, caching and padding."""
-    found = []
+    """Of notebook 04: the article's scenarios, caching and padding.
+
+    It runs one process on one card, the claims are of two and of FP16: what one card misses decides only where half the time, which is the
+    most that a second card could give, would miss it too.
+    """
+    found, ran = [], metrics.get("machine", {})
+    about = {**about, "applies": about["applies"] and (ran.get("device", "cuda"), ran.get("dtype", "float16")) == ("cuda", "float16")}
     for claim, scenario in zip(("latency", "throughput"), SCENARIOS, strict=False):
         rows = [row for row in metrics.get("table", []) if row["workload"] == cell_name(scenario.batch, scenario.length)]
         if rows:
             best = min(rows, key=lambda row: float(row["seconds_a_batch"]))
             seconds, rate = float(best["seconds_a_batch"]), float(best["documents_a_second"])
             text = f"{best['contestant']}: {seconds * 1000:.3g} ms a batch of {scenario.batch}, {rate:.3g} documents/s"
-            holds = seconds <= (scenario.claimed_seconds or math.inf) and rate >= (scenario.claimed_rate or 0.0)
+            most, least = scenario.claimed_seconds or math.inf, scenario.claimed_rate or 0.0
+            holds = True if seconds <= most and rate >= least else None if seconds / 2 <= most and 2 * rate >= least else False
             found.append(Record(claim, f"{text} at {scenario.length} tokens", **about, holds=holds))
     for row in metrics.get("claims", []):
         claim = _BENCHMARK_NAMES.get(row.get("claim", ""), "")
-        numbers = re.findall(r"\d+(?:\.\d+)?", f"{row.get('measured', '')}"), re.findall(r"\d+(?:\.\d+)?", f"{row.get('article', '')}")
-        if claim and all(numbers):
-            # Half of what is claimed still counts as holding: conditions such as the lengths were not given.
-            holds = float(numbers[0][0]) >= 0.5 * float(numbers[1][0])
+        if claim:
+            # Half of what is claimed still counts as holding: conditions such as the lengths were not given. What is gained by keeping
+            # keys and values stands beside the claim; it is on embeddings, and says nothing of these.
+            judged = row["claim"] != _REUSE and "figure" in row
+            holds = row["figure"] >= 0.5 * row["claimed"] if judged else None
             found.append(Record(claim, f"{row['claim']}: {row['measured']} ({row['how']})", **about, holds=holds))
     return found
 
 
 def _of_precisions(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:
-    """Of notebook 08: what a rank holds of the weights, and what half precision gains."""
+    """Of notebook 08: what a rank holds of the weights, and what half precision gains.
+
+    The weights are not all that a card holds, so their size speaks neither for nor against gigabytes a card.
+    """
     found = []
     for row in metrics.get("arrangements", []):
         if row.get("weight_share", 1.0) < 1.0:
             whole = row["weight_bytes_a_process"] / row["weight_share"]
             text = f"{row['arrangement']} hold {row['weight_share']:.3f} of the weights each; the whole is {whole / 1e9:.3f} GB"
-            found.append(Record("memory", text, **about, holds=abs(whole / _CLAIMED_WHOLE_BYTES - 1) < 0.2))
+            found.append(Record("memory", text, **about, holds=None))
     seconds = {row["dtype"]: row["seconds"] for row in metrics.get("precisions", []) if "seconds" in row}
     for half in ("fp16", "bf16"):
         if "fp32" in seconds and half in seconds:

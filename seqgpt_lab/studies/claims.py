@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import pandas
 import yaml
 
-from seqgpt_lab.errors import ClaimError
+from seqgpt_lab.errors import CapacityError, ClaimError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, Prediction
@@ -78,7 +78,7 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], rig: Rig) -> list[
 
 def _judge(claim: Claim, records: tuple[Record, ...], rig: Rig) -> Finding:
     """What was measured under the claim's conditions decides; else physics may rule it out; else nobody knows yet."""
-    prediction = PREDICTIONS[claim.prediction](rig, claim.claimed) if claim.prediction != "none" else None
+    prediction = _predicted(claim, rig) if claim.prediction != "none" else None
     deciding = [record for record in records if record.applies and record.holds is not None]
     if deciding:
         latest = max(deciding, key=lambda record: record.date)
@@ -90,6 +90,14 @@ def _judge(claim: Claim, records: tuple[Record, ...], rig: Rig) -> Finding:
     return Finding(
         claim, prediction, records, "not testable here", f"nothing was measured under its conditions ({claim.conditions}){other}"
     )
+
+
+def _predicted(claim: Claim, rig: Rig) -> Prediction:
+    """What a rig is too small for is told in place of a figure: that it cannot run the model says nothing of another machine."""
+    try:
+        return PREDICTIONS[claim.prediction](rig, claim.claimed)
+    except CapacityError as error:
+        return Prediction(str(error))
 
 
 def claims_table(findings: Sequence[Finding]) -> pandas.DataFrame:

@@ -71,6 +71,11 @@ class Running:
             engine, max_length=1 << 20, window_length=1 << 20, max_new_tokens=MOST_TOKENS, grounded=contestant.grounded
         )
 
+    def afresh(self) -> Running:
+        """The same contestant on the same weights, that knows no text yet."""
+        engine = self.engine
+        return Running(self.contestant, engine.beside(cache=self.contestant.cache) if isinstance(engine, Engine) else engine)
+
     def run(self, tasks: Sequence[Task], batch: int) -> list[Completion]:
         """Answers in the tasks' order, at most `batch` prompts decoded together; tokenisation and the making of drafts are part of it."""
         requests = self.requests(tasks)
@@ -97,8 +102,7 @@ def started(model: str | Path, contestants: Sequence[Contestant], dtype: str) ->
         for contestant in contestants:
             if contestant.engine not in engines:
                 engines[contestant.engine] = _load(stack, model, contestant.engine, dtype)
-            engine = engines[contestant.engine]
-            running.append(Running(contestant, engine.beside(cache=contestant.cache) if isinstance(engine, Engine) else engine))
+            running.append(Running(contestant, engines[contestant.engine]).afresh())
         yield running
 
 

@@ -189,11 +189,16 @@ def _head(machine: Machine, work: Pass) -> float:
 
 
 def _sums(machine: Machine, tokens: int) -> float:
-    """Two reductions a layer, one after the embedding, one to choose; each waits for the other rank and moves a hidden vector a token."""
+    """Two reductions a layer, one after the embedding, one to choose; each waits for the other ranks and moves a hidden vector a token.
+
+    A rig tells what a sum over two takes. Over more a ring makes ranks - 1 times as many steps, and moves 2 (ranks - 1) / ranks times as
+    much over each link (once for two).
+    """
     if machine.ranks == 1:
         return 0.0
-    once = machine.rig.reduce_seconds + tokens * machine.config.hidden_size * machine.item_bytes / machine.rig.link_bandwidth
-    return (2 * machine.config.layers + 1) * once + machine.rig.reduce_seconds
+    wait, share = machine.rig.reduce_seconds * (machine.ranks - 1), 2 * (machine.ranks - 1) / machine.ranks
+    moved = share * tokens * machine.config.hidden_size * machine.item_bytes / machine.rig.link_bandwidth
+    return (2 * machine.config.layers + 1) * (wait + moved) + wait
 
 
 def interpolate(points: Mapping[int, float], at: float) -> float:

@@ -189,7 +189,8 @@ def compare_lengths(
 
 def about_lengths(frame: pandas.DataFrame) -> Prose:
     """How the cost of a thousand characters differs between lengths."""
-    cost, characters = frame["seconds_a_thousand"], frame["characters"]
+    ordered = frame.sort_values("characters")
+    cost, characters = ordered["seconds_a_thousand"], ordered["characters"]
     return Prose(
         f"From {characters.iloc[0]:,} to {characters.iloc[-1]:,} characters a thousand of them takes {cost.min():.2f} to {cost.max():.2f} "
         f"s, in the longest {cost.iloc[-1] / cost.iloc[0]:.2f} times what it takes in the shortest; 1 is a cost linear in the length."

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas
+import torch
 
 from seqgpt_lab.engine.config import resolve_device, resolve_dtype
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.calibrate import calibrate
-from seqgpt_lab.studies.display import Prose, plain
+from seqgpt_lab.studies.display import Prose, counted, plain
 from seqgpt_lab.studies.passes import Workload
 from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
 from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, best, compare, table
@@ -97,11 +98,19 @@ def _most_throughput(machine: Rig, work: Workload, dtype: str) -> pandas.DataFra
 def about_machines(rigs: Sequence[str]) -> Prose:
     """How much of each machine is estimated, in sentences."""
     loaded = [Rig.load(name) for name in rigs]
-    parts = [
-        f"{plain(rig.name)}: {len(rig.uncertain)} figures are estimates" if rig.uncertain else f"{plain(rig.name)}: measured"
-        for rig in loaded
-    ]
-    return Prose("; ".join(parts) + ". No figure of a GPU on this page was measured by this project.")
+    guessed = [rig for rig in loaded if rig.kind == "cuda" and not _measured(rig)]
+    text = "; ".join(f"{plain(rig.name)}: {_known(rig)}" for rig in loaded) + "."
+    return Prose(f"{text} Of {', '.join(plain(rig.name) for rig in guessed)} nothing was measured by this project." if guessed else text)
+
+
+def _measured(rig: Rig) -> bool:
+    return any(basis.startswith("measured") for basis in rig.basis.values())
+
+
+def _known(rig: Rig) -> str:
+    if rig.uncertain:
+        return f"{counted(len(rig.uncertain), 'figure is an estimate', 'figures are estimates')}"
+    return "measured" if all(basis.startswith("measured") for basis in rig.basis.values()) else "measured or published"
 
 
 def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = None) -> tuple[pandas.DataFrame, Prose]:
@@ -111,7 +120,7 @@ def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = N
     device = resolve_device("auto")
     kind = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}[str(resolve_dtype(dtype, device)).removeprefix("torch.")]
     rig = calibrate(dtypes=(kind,))
-    clock = "processor" if rig.kind == "cpu" and "1 thread(s)" in rig.about else "wall"
+    clock = "processor" if rig.kind == "cpu" and torch.get_num_threads() == 1 else "wall"
     with TemporaryDirectory() as folder:
         cases = grid((1, 8), (64, 256), ("plain", "drafted"), (Arrangement(),))
         frame = check_times(endless_copy(model, Path(folder) / "endless"), rig, cases, dtype=kind, clock=clock, progress=progress)

@@ -77,6 +77,11 @@ class Plan:
         return self.workload.batch * self.arrangement.replicas / self.seconds
 
     @property
+    def held(self) -> float:
+        """Bytes that count against a target of least memory: of a card, or of all workers where they share one machine's memory."""
+        return self.memory.total * (1 if self.machine.rig.kind == "cuda" else self.arrangement.workers)
+
+    @property
     def limit(self) -> str:
         """The part of the work that takes longest."""
         return (self.prompt + self.writing).largest
@@ -211,7 +216,7 @@ def best(plans: list[Plan], target: str) -> tuple[Plan, str]:
     if target == "throughput":
         chosen = max(plans, key=lambda one: one.documents_a_second)
     else:
-        chosen = min(plans, key=lambda one: one.seconds if target == "latency" else one.memory.total)
+        chosen = min(plans, key=lambda one: one.seconds if target == "latency" else one.held)
     return chosen, _why(chosen, plans, target)
 
 
@@ -219,17 +224,27 @@ def _why(chosen: Plan, plans: list[Plan], target: str) -> str:
     figures = {
         "throughput": lambda one: f"{one.documents_a_second:.3g} documents/s",
         "latency": lambda one: f"{one.seconds * 1e3:.3g} ms a batch",
-        "memory": lambda one: f"{one.memory.total / 1e9:.3g} GB a worker",
+        "memory": lambda one: f"{one.held / 1e9:.3g} GB {'a worker' if one.machine.rig.kind == 'cuda' else 'in all'}",
     }
     others = ", ".join(f"{one.arrangement} {figures[target](one)}" for one in plans if one is not chosen)
     text = f"{chosen.arrangement}: {figures[target](chosen)}{f' ({others})' if others else ''}."
     shared = next((one for one in plans if one.arrangement.ranks > 1), None)
     alone = next((one for one in plans if one.arrangement.workers == 1), None)
-    if shared and alone and target != "memory":
-        parts, whole = shared.prompt + shared.writing, alone.prompt + alone.writing
-        saved = whole.total - (parts.total - parts.sums)
-        text += f" Ranks save {saved * 1e3:.3g} ms of work and spend {parts.sums * 1e3:.3g} ms on sums."
-    return text
+    return text + _sharing(shared, alone) if shared and alone and target != "memory" else text
+
+
+def _sharing(shared: Plan, alone: Plan) -> str:
+    """What ranks save of the work, what they spend, and what of it passes while a card waits for operations to be started."""
+    parts, whole = shared.prompt + shared.writing, alone.prompt + alone.writing
+    saved = (whole.total - whole.starts) - (parts.total - parts.starts - parts.sums)
+    text = f" Ranks {'save' if saved >= 0 else 'take'} {abs(saved) * 1e3:.3g} ms {'of' if saved >= 0 else 'more for the'} work"
+    text += f" and spend {parts.sums * 1e3:.3g} ms on sums"
+    waited = whole.starts - parts.starts
+    if not alone.machine.rig.overlap or abs(waited) < 1e-5:
+        return f"{text}."
+    if waited > 0:
+        return f"{text}, {waited * 1e3:.3g} ms of it while the card would wait for operations to be started."
+    return f"{text}; {-waited * 1e3:.3g} ms of what is saved the card waits for operations to be started."
 
 
 def table(plans: list[Plan]) -> pandas.DataFrame:

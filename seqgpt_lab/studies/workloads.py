@@ -103,13 +103,17 @@ class Texts:
         return len(build_prompt(self._tokenizer, task.document.text, task.labels.phrases, max_length=_LONGEST).ids)
 
     def _long(self, kind: int, first: int, tokens: int) -> Task:
-        """Documents from the `first` on, after each other until there is enough, which may take some of them twice."""
+        """Documents from the `first` on, after each other until there is enough, which may take some of them twice.
+
+        Where the documents are used up and it begins with the same ones again, it begins one character later each time: another text.
+        """
         documents, labels = self._documents[kind], self.label_sets[kind]
         empty = Task(Document("", " "), labels)
         room = tokens - self.prompt_tokens(empty)
         if room < 1 or not documents:
             raise OptionError(f"a prompt of {tokens} tokens leaves no room for text beside {len(labels.labels)} labels; give more tokens")
-        text, number = "", first
+        again, at = divmod(first, len(documents))
+        text, number = documents[at].text[again:] + "\n", first + 1
         while len(offsets := self._tokenizer.encode(text).offsets) <= room:
             text, number = text + documents[number % len(documents)].text + "\n", number + 1
         return Task(Document(f"{labels.name}-{first}-{tokens}", text[: offsets[room][0]]), labels)

@@ -12,6 +12,7 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.batch_length import (
     MANY_LABELS,
+    _reuse_rows,
     about_scenarios,
     grid_frame,
     measure_claims,
@@ -64,7 +65,9 @@ def test_a_grid_is_measured_and_laid_out_by_cell(tmp_path: Path) -> None:
         claims = measure_claims(engine, texts, found, batch=2, length=96, repeats=1)
         # The grid has been measured by then: fewer documents than a batch lose nothing.
         assert list(measure_claims(engine, few, found, batch=4, length=96, repeats=1)["claim"]) == list(claims["claim"])
-    assert list(claims["claim"]) == ["embedding cache", "dynamic padding", "reuse of a text"]
+    # What this engine is quicker by than itself without anything is not the reuse of a text.
+    assert list(claims["claim"]) == ["embedding cache", "dynamic padding"]
+    assert f"at most {claims['figure'][0]:.4f}x" == claims["measured"][0] and list(claims["claimed"]) == [3.2, 40.0]
     assert claims["measured"][0].startswith("at most 1.") and "to their longest" in claims["how"][1]
 
 
@@ -88,10 +91,12 @@ def test_a_recommendation_keeps_to_the_target() -> None:
 
 def test_reuse_is_the_ratio_to_the_run_without_it() -> None:
     results = tuple(
-        Result(MANY_LABELS, "", name, 8, 900, 8, 9.0, 1.0, 1.0, 0.0, 0.0, seconds)
-        for name, seconds in (("ours, plain", (4.0,)), ("ours", (1.0,)))
+        Result(MANY_LABELS, "", name, 8, 900, 8, 9.0, 1.0, 1.0, 0.0, 0.0, (seconds,))
+        for name, seconds in (("ours, plain", 12.0), ("ours without prefix", 4.0), ("ours", 1.0))
     )
-    assert Benchmark({}, results).ratio(MANY_LABELS, "ours", "ours, plain") == 4.0
+    (row,) = _reuse_rows(Benchmark({}, results))
+    assert row["figure"] == 4.0 and "'ours' against 'ours without prefix'" in str(row["how"])
+    assert _reuse_rows(Benchmark({}, (results[0], results[2]))) == []
 
 
 @pytest.mark.parametrize("names", ([], ["theirs"]))

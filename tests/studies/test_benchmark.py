@@ -208,6 +208,17 @@ def test_contestants_share_weights_and_no_texts(model: Path, workloads: list[Wor
         assert second.cache_info.hits == 0 and third.cache_info.level == "embedding"
 
 
+def test_nothing_is_remembered_of_the_workload_before(model: Path) -> None:
+    """The documents nearest to a length are the same ones for every batch size; what one of them costs is not for the other to save."""
+    texts = Texts(model, find_sources(kinds=["resume"], split="dev"))
+    alone, together = (texts.near(f"batch {batch}", batch=batch, tokens=115, each=batch, rounds=2) for batch in (2, 4))
+    assert {task.document.id for task in alone.rounds[1]} & {task.document.id for tasks in together.rounds[1:] for task in tasks}
+    assert [result.reused_tokens for result in run_benchmark(model, [alone, together], [Contestant("ours")], dtype="fp32").results] == [
+        0,
+        0,
+    ]
+
+
 def test_a_technique_left_out_leaves_the_requests_without_it(model: Path, workloads: list[Workload]) -> None:
     tasks = workloads[1].rounds[1]
     with Engine.load(model, dtype="fp32", device="cpu") as engine:

@@ -21,7 +21,7 @@ from seqgpt_lab.studies.display import counted
 from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.passes import Workload
 from seqgpt_lab.studies.planner import SEQGPT_560M, plan
-from seqgpt_lab.studies.rigs import Rig
+from seqgpt_lab.studies.rigs import Rig, rig_names
 from seqgpt_lab.studies.sources import find_sources
 from tests.checkpoints import write_random_checkpoint
 
@@ -80,6 +80,26 @@ def test_what_the_hardware_rules_out() -> None:
     assert {verdicts[name].verdict for name in ("throughput", "latency", "determinism")} == {"not testable here"}
     larger = replace(RIG, memory_bytes=80e9)
     assert {finding.verdict for finding in judge(load_claims(), [], larger) if finding.claim.id == "memory"} == {"not testable here"}
+
+
+@pytest.mark.parametrize("name", rig_names())
+def test_every_bundled_machine_can_be_asked_about(name: str) -> None:
+    """Most of them have one card, and the article's two are told of all the same."""
+    rig = Rig.load(name)
+    found = {finding.claim.id: finding for finding in judge(load_claims(), [], rig)}
+    told = found["memory"].prediction
+    assert told and "GB on each of two" in told.text
+    assert (found["memory"].verdict == "physically impossible") == (rig.memory_bytes < 28e9)
+
+
+def test_a_machine_without_cards_rules_out_no_size_of_a_card_and_one_too_small_gets_no_figures() -> None:
+    laptop = replace(RIG, kind="cpu", devices=1, memory_bytes=8e9)
+    found = {finding.claim.id: finding for finding in judge(load_claims(), [], laptop)}
+    assert found["memory"].verdict == "not testable here" and found["memory"].prediction
+    assert "card" not in found["memory"].prediction.text
+    small = {finding.claim.id: finding for finding in judge(load_claims(), [], replace(RIG, memory_bytes=1.5e9))}
+    assert small["throughput"].prediction and "GB too much" in small["throughput"].prediction.text
+    assert small["throughput"].verdict == "not testable here"
 
 
 def test_a_throughput_is_impossible_where_the_most_that_is_published_leaves_no_answer() -> None:
@@ -147,15 +167,58 @@ def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:
             {"arrangement": "one process", "weight_share": 1.0, "weight_bytes_a_process": 1.1e9},
             {"arrangement": "2 ranks", "weight_share": 0.505, "weight_bytes_a_process": 0.56e9},
         ],
-        "claims": [{"claim": "dynamic padding", "article": "40 ms saved", "measured": "12 ms saved", "how": "16 prompts"}],
+        "claims": [
+            {
+                "claim": "dynamic padding",
+                "article": "40 ms saved",
+                "measured": "12 ms saved",
+                "how": "16 prompts",
+                "figure": 12.0,
+                "claimed": 40.0,
+            }
+        ],
     }
     here = load_records([write_run(tmp_path / "cpu", [], SEQGPT, metrics)])[-2:]
     assert [(one.claim, one.applies) for one in here] == [("dynamic-padding", False), ("memory", False)]
     assert all(one.machine.startswith("no GPU") for one in here) and here[0].command.endswith("08.ipynb -p limit 2")
     there = load_records([write_run(tmp_path / "rig", CARDS, SEQGPT, metrics)])
     verdicts = {finding.claim.id: finding.verdict for finding in judge(load_claims(), there, RIG)}
-    assert verdicts["memory"] == verdicts["dynamic-padding"] == "contradicted"
+    # The weights' size is not the card's memory, so the figures of the card go on deciding.
+    assert (verdicts["memory"], verdicts["dynamic-padding"]) == ("physically impossible", "contradicted")
     assert not any(one.applies for one in load_records([write_run(tmp_path / "tiny", CARDS, TINY, metrics)])[-2:])
+
+
+@pytest.mark.parametrize(
+    ("claim", "measured", "figure", "claimed", "holds"),
+    [
+        ("dynamic padding", "1,235 ms saved", 1234.6, 40.0, True),
+        ("dynamic padding", "-25 ms saved", -25.0, 40.0, False),
+        ("embedding cache", "at most 1.0010x", 1.001, 3.2, False),
+        ("reuse of a text", "4.00x", 4.0, 3.2, None),
+    ],
+)
+def test_figures_are_judged_and_not_their_spelling(
+    tmp_path: Path, claim: str, measured: str, figure: float, claimed: float, holds: bool | None
+) -> None:
+    row = {"claim": claim, "article": "a claim", "measured": measured, "how": "so", "figure": figure, "claimed": claimed}
+    found = load_records([write_run(tmp_path / "run", CARDS, SEQGPT, {"claims": [row]})])[-1]
+    assert found.applies and found.holds is holds and measured in found.found
+
+
+@pytest.mark.parametrize(
+    ("rate", "dtype", "applies", "holds"),
+    [
+        (900.0, "float16", True, True),
+        (480.0, "float16", True, None),  # two cards could reach 832
+        (400.0, "float16", True, False),
+        (400.0, "float32", False, False),
+    ],
+)
+def test_what_one_card_misses_is_not_held_against_two(tmp_path: Path, rate: float, dtype: str, applies: bool, holds: bool | None) -> None:
+    cell = {"contestant": "ours", "workload": "batch 16, 512 tokens", "seconds_a_batch": 16 / rate, "documents_a_second": rate}
+    metrics = {"table": [cell], "machine": {"device": "cuda", "dtype": dtype}}
+    found = load_records([write_run(tmp_path / "run", CARDS, SEQGPT, metrics)])[-1]
+    assert (found.claim, found.applies, found.holds) == ("throughput", applies, holds)
 
 
 BRACKETS = [

@@ -93,6 +93,7 @@ def test_cost_by_length_is_told(source: Source, model: Path) -> None:
     assert frame["characters"].tolist() == [pytest.approx(600, abs=40), pytest.approx(2400, abs=40)]
     frame["seconds_a_thousand"] = [0.5, 0.6]
     assert "a thousand of them takes 0.50 to 0.60 s, in the longest 1.20 times" in str(about_lengths(frame))
+    assert str(about_lengths(frame[::-1])) == str(about_lengths(frame)), "in whatever order the lengths were given"
 
 
 def test_the_notebook_runs(model: Path, tmp_path: Path) -> None:

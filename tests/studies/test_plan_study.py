@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
 import pytest
+import torch
 
 from seqgpt_lab.errors import CapacityError, OptionError
-from seqgpt_lab.studies.plan_study import about_targets, compare_machines, plan_grid, write_metrics
+from seqgpt_lab.studies import plan_study
+from seqgpt_lab.studies.plan_study import about_machines, about_targets, check_here, compare_machines, plan_grid, write_metrics
+from seqgpt_lab.studies.rigs import Rig
 
 # Of 24 GB, prompts of 256 tokens and their answers leave room for some eight hundred in fp16.
 HUGE = 1_500
@@ -47,3 +51,31 @@ def test_a_machine_that_a_batch_does_not_fit_has_no_figures(tmp_path: Path) -> N
     write_metrics(tmp_path, small, large, pandas.DataFrame())
     rows = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["machines"]
     assert rows[0]["batch_ms"] is None and rows[2]["batch_ms"] > 0
+
+
+def test_a_card_that_was_calibrated_is_not_called_unmeasured(tmp_path: Path) -> None:
+    """`make rig` puts the card's own figures beside the bundled ones."""
+    bundled = Rig.load("dual-4090")
+    mine = replace(bundled, name="this-rig", basis=dict.fromkeys(bundled.basis, "measured: here"))
+    mine.save(tmp_path / "this-rig.yaml")
+    both = str(about_machines(["dual-4090", str(tmp_path / "this-rig.yaml")]))
+    assert "15 figures are estimates; this\\-rig: measured. Of dual\\-4090 nothing was measured by this project." in both
+    assert str(about_machines([str(tmp_path / "this-rig.yaml")])) == "this\\-rig: measured."
+
+
+@pytest.mark.parametrize(("threads", "clock"), [(1, "processor"), (11, "wall")])
+def test_processor_time_is_the_clock_of_one_thread_only(threads: int, clock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = replace(Rig.load("dual-4090"), kind="cpu", about=f"a processor, {threads} thread(s) of 16 cores")
+    clocks: list[str] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(plan_study, "calibrate", lambda **_: rig)
+    monkeypatch.setattr(plan_study, "endless_copy", lambda model, folder: folder)
+
+    def check_times(*_: object, clock: str, **__: object) -> pandas.DataFrame:
+        clocks.append(clock)
+        return pandas.DataFrame()
+
+    monkeypatch.setattr(plan_study, "check_times", check_times)
+    monkeypatch.setattr(plan_study, "about_times", lambda frame: frame)
+    check_here("tiny", "fp32")
+    assert clocks == [clock]

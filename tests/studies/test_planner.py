@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -128,6 +129,32 @@ def test_two_ranks_lose_and_two_replicas_win_where_sums_cost_more_than_they_save
     # With links that cost nothing, sharing the weights is quicker: the verdict follows the sums.
     free = replace(RIG, reduce_seconds=1e-7, link_bandwidth=1e12, op_seconds=1e-8)
     assert str(best(compare(free, SEQGPT_560M, Workload.of(16, 512, 40), "fp16"), "latency")[0].arrangement) == "2 ranks"
+
+
+def test_what_ranks_save_is_work_and_no_waiting() -> None:
+    """At batch 1 a 4090 waits for operations to be started; sums pass in that time, and nobody has saved it."""
+    plans = compare(RIG, SEQGPT_560M, Workload.of(1, 256, 40), "fp16")
+    _, why = best(plans, "throughput")
+    found = re.search(r"Ranks save ([\d.]+) ms of work and spend ([\d.]+) ms on sums, ([\d.]+) ms of it while the card would wait", why)
+    assert found
+    saved, spent, waited = map(float, found.groups())
+    weights = 41 * 1.118e9 / RIG.bandwidth * 1e3
+    assert 0.4 * weights < saved < 0.6 * weights
+    assert saved - spent + waited == pytest.approx((plans[0].seconds - plans[1].seconds) * 1e3, abs=0.2)
+
+
+def test_least_memory_of_one_machine_is_of_all_its_workers_together() -> None:
+    plans = compare(replace(RIG, kind="cpu", devices=1, share_of_speed=0.5), SEQGPT_560M, Workload.of(4, 256, 40), "fp16")
+    chosen, why = best(plans, "memory")
+    assert str(chosen.arrangement) == "one process" and "GB in all" in why
+    assert plans[1].memory.total < chosen.memory.total < 2 * plans[1].memory.total
+
+
+def test_a_sum_over_more_ranks_takes_longer() -> None:
+    work = Pass((Group(16, 1, 256),), 16, 16)
+    two, four, eight = (pass_seconds(Machine(RIG, SEQGPT_560M, "fp16", ranks), work).sums for ranks in (2, 4, 8))
+    assert two == pytest.approx(50 * RIG.reduce_seconds + 49 * 16 * 1024 * 2 / RIG.link_bandwidth)
+    assert two < four < eight and eight == pytest.approx(7 * 50 * RIG.reduce_seconds + 49 * 1.75 * 16 * 1024 * 2 / RIG.link_bandwidth)
 
 
 def test_drafts_pay_where_starting_and_reading_rule() -> None:

@@ -41,6 +41,11 @@ def test_texts_are_cut_to_length_and_differ_from_round_to_round(texts: Texts, to
     assert len({task.document.text for task in made}) == 9
 
 
+def test_more_texts_than_documents_are_other_texts_all_the_same(texts: Texts) -> None:
+    workload = texts.of_length("many", batch=50, tokens=90, rounds=2)  # of twice thirty documents
+    assert len({task.document.text for turn in workload.rounds for task in turn}) == 150
+
+
 def test_one_text_a_round_is_asked_with_every_label_set(texts: Texts) -> None:
     workload = texts.one_text_many_labels("many", tokens=300, rounds=1)
     for turn in workload.rounds:

@@ -93,7 +93,7 @@ def _in_words(plans: list[Plan], chosen: Plan, verdict: str) -> str:
     parts = sorted(((getattr(spent, name), name) for name in spent.__slots__), reverse=True)
     time = ", ".join(f"{name} {seconds / spent.total:.0%}" for seconds, name in parts if seconds > 0.005 * spent.total)
     memory = ", ".join(f"{name} {getattr(chosen.memory, name) / 1e9:.2f}" for name in chosen.memory.__slots__)
-    estimated = f"Estimates, measured by nobody: {', '.join(rig.uncertain)}." if rig.uncertain else "All figures of this rig are measured."
+    estimated = f"Estimates, measured by nobody: {', '.join(rig.uncertain)}." if rig.uncertain else "No figure of this rig is an estimate."
     return "\n".join(
         [f"{rig.about}; {chosen.machine.dtype}. Predicted:", "", frame, "", verdict, f"Time: {time}.", f"GB a worker: {memory}.", estimated]
     )

@@ -20,13 +20,15 @@ _SHM_LEAST = 64e6
 _SAMPLE_BYTES = 256 * 2**20
 _SAMPLE_SECONDS = 0.5
 _BLOCK = 4 * 2**20
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """ram_bytes: of the machine; limit_bytes: what a container leaves of it, None without a limit. shm_bytes: free in /dev/shm, None
     where there is none. disk: nvme, ssd, hdd, virtual, network, memory or unknown; read_bytes_a_second: of the model's files past the
-    page cache, None when they could not be read so. features: what multiplies half precision in hardware."""
+    page cache, None when they could not be read so. features: what multiplies half precision in hardware.
+    cores: that this process may use, each hardware thread counted. held_threads: the variables that set the number of threads."""
 
     system: str
     ram_bytes: int
@@ -38,6 +40,7 @@ class Host:
     features: tuple[str, ...]
     cores: int
     threads: int
+    held_threads: str = ""
 
 
 def read_host(model: str, shm: Path = Path("/dev/shm"), cgroup: Path = Path("/sys/fs/cgroup")) -> Host:
@@ -57,8 +60,9 @@ def read_host(model: str, shm: Path = Path("/dev/shm"), cgroup: Path = Path("/sy
         read_bytes_a_second=read_speed(weights),
         model=model,
         features=tuple(name for name, has in (("AMX", amx), ("avx512_bf16", avx)) if has),
-        cores=len(os.sched_getaffinity(0)),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,  # Linux alone has it
         threads=torch.get_num_threads(),
+        held_threads=", ".join(f"{name}={os.environ[name]}" for name in _THREAD_VARIABLES if os.environ.get(name)),
     )
 
 
@@ -67,7 +71,7 @@ def check_host(found: Host, rig: Rig | None) -> list[Line]:
     return [_system(found, rig), _ram(found, rig), _shm(found, rig), _disk(found, rig), _processor(found)]
 
 
-def disk_kind(path: Path) -> str:
+def disk_kind(path: Path, blocks: Path = Path("/sys/class/block")) -> str:
     """What holds the file: nvme, ssd, hdd, virtual, network, memory or unknown."""
     partitions = psutil.disk_partitions(all=True)
     target = path.resolve()
@@ -79,12 +83,18 @@ def disk_kind(path: Path) -> str:
         return "memory"
     if partition.fstype.startswith(("nfs", "cifs", "smb", "fuse.", "9p", "virtiofs", "ceph", "lustre")):
         return "network"
-    device = Path(partition.device).resolve().name
+    return _device_kind(Path(partition.device).resolve().name, blocks)
+
+
+def _device_kind(device: str, blocks: Path) -> str:
+    """Of a block device; a volume of LVM, an encrypted one or an array is of the kind of the disks that it lies on, where they are one."""
     if device.startswith("nvme"):
         return "nvme"
     if device.startswith(("vd", "xvd")):
         return "virtual"
-    block = Path("/sys/class/block") / device
+    block = blocks / device
+    if below := {_device_kind(path.name, blocks) for path in block.glob("slaves/*")}:
+        return below.pop() if len(below) == 1 else "unknown"
     for folder in (block, block.resolve().parent):  # a partition has its disk's queue one level up
         with suppress(OSError):
             return "hdd" if (folder / "queue" / "rotational").read_text(encoding="ascii").strip() == "1" else "ssd"
@@ -185,6 +195,6 @@ def _processor(found: Host) -> Line:
     if not found.features:
         why = "without AMX or avx512_bf16 the CPU runs in fp32 (dtype auto); a card is not affected"
         return Line("processor", "note", shown, "", why)
-    if found.threads < found.cores:
-        return Line("processor", "note", shown, "", "OMP_NUM_THREADS or the like holds PyTorch to fewer threads than there are cores")
+    if found.threads < found.cores and found.held_threads:  # by itself PyTorch takes a thread a core, though each may run two
+        return Line("processor", "note", shown, "", f"{found.held_threads} holds PyTorch to fewer threads than there are cores")
     return Line("processor", "ok", shown)

@@ -57,6 +57,13 @@ def test_a_healthy_rig_has_nothing_to_mend(healthy: SimulatedNvml, bus: Path, ri
     assert choose_rig(read_cards(healthy, bus)) == rig
 
 
+def test_a_thread_a_core_is_not_blamed_on_a_variable(rig_host: Host) -> None:
+    """PyTorch takes one thread a core by itself, also where a core runs two."""
+    for held, status in (("", "ok"), ("OMP_NUM_THREADS=16", "note")):
+        (line,) = (one for one in check_host(replace(rig_host, threads=16, held_threads=held), None) if one.name == "processor")
+        assert line.status == status and held in line.why
+
+
 def test_an_x8_slot(bus: Path, rig: Rig, rig_torch: Torch, rig_host: Host) -> None:
     nvml = SimulatedNvml(SimulatedCard(), SimulatedCard(width=8, most_width=8))
     found = wrong(everything(nvml, bus, rig_torch, rig_host, rig))

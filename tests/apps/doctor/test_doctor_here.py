@@ -7,6 +7,7 @@ import os
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -52,6 +53,25 @@ def test_the_disk_of_memory_is_memory_and_its_speed_is_not_guessed(tmp_path: Pat
     assert read_speed((Path("/nowhere/model.safetensors"),)) is None
     if Path("/dev/shm").is_dir():
         assert disk_kind(Path("/dev/shm/x")) == "memory"
+
+
+def test_a_volume_is_of_the_kind_of_its_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ubuntu puts its servers on LVM: the volume's own queue says only that nothing turns."""
+    part = SimpleNamespace(mountpoint="/", fstype="ext4", device="/dev/dm-1")
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [part])
+    for device, below in (("dm-1", ["dm-0"]), ("dm-0", ["nvme0n1p3"])):
+        for name in below:
+            (tmp_path / device / "slaves" / name).mkdir(parents=True)
+        (tmp_path / device / "queue").mkdir()
+        (tmp_path / device / "queue" / "rotational").write_text("0\n", encoding="ascii")
+    assert disk_kind(Path("/models/x"), tmp_path) == "nvme"
+    (tmp_path / "dm-1" / "slaves" / "vda").mkdir()
+    assert disk_kind(Path("/models/x"), tmp_path) == "unknown"
+
+
+def test_a_system_that_does_not_tell_its_processes_cores_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert read_host("tiny").cores == os.cpu_count()
 
 
 def test_absent_places_are_facts_not_errors(tmp_path: Path) -> None:

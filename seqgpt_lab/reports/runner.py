@@ -170,13 +170,14 @@ def _ending(session: Session, stopped: Failure | None) -> tuple[Status, Failure 
     """Status and failure, from what was done to the run, what became of the kernel and what papermill raised, in this order."""
     error = session.error
     cell = _cell_number(session)
+    trace = _traceback(error)
+    if stopped is not None:
+        # Also where no error came of it: a last cell that takes an interrupt and goes on with what it has has not done its work.
+        return ("timed out" if stopped.kind == "timeout" else "interrupted"), Failure(stopped.kind, stopped.message, cell, trace)
     if error is None:
         if not _exit_in(session.notebook):
             return "completed", None
         return "failed", Failure("SystemExit", "the notebook left early; the cells below did not run", cell)
-    trace = _traceback(error)
-    if stopped is not None:
-        return ("timed out" if stopped.kind == "timeout" else "interrupted"), Failure(stopped.kind, stopped.message, cell, trace)
     if isinstance(error, RuntimeError) and "Kernel died" in str(error):  # nbclient's while a cell runs, jupyter_client's at the start
         return "killed", Failure("DeadKernelError", f"the kernel {session.exit_status()}", cell)
     if isinstance(error, PapermillExecutionError):
@@ -192,7 +193,7 @@ def _cell_number(session: Session) -> int | None:
     return place_of(session.notebook, session.current_cell)[0]
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException | None) -> str:
     """The notebook's own traceback, without terminal colours."""
     return _COLOURS.sub("", "\n".join(error.traceback)) if isinstance(error, PapermillExecutionError) else ""
 

@@ -160,6 +160,19 @@ def test_a_notebook_that_will_not_be_interrupted_is_ended_all_the_same(
     result(run, status="interrupted")
 
 
+@pytest.mark.parametrize(
+    ("stop", "limit", "status"), [("pass", 3, "timed out"), ("os.kill(os.getppid(), signal.SIGTERM)", None, "interrupted")]
+)
+def test_a_last_cell_that_takes_the_interrupt_and_goes_on_has_not_completed(
+    make_notebook: MakeNotebook, tmp_path: Path, stop: str, limit: float | None, status: str
+) -> None:
+    takes = f"import os, signal, threading\ntry:\n    {stop}\n    threading.Event().wait()\nexcept KeyboardInterrupt:\n    print('a part')"
+    run = run_notebook(make_notebook(takes), runs_dir=tmp_path / "runs", timeout=limit)
+    notebook, _ = result(run, status=status)
+    assert output_text(notebook) == "a part\n"
+    assert run.error is not None and run.error.cell == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_runner_interrupts_the_run(make_notebook: MakeNotebook, tmp_path: Path, number: signal.Signals) -> None:
     handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seqgpt_lab.documents import quoting
 from seqgpt_lab.files import sha256_of, write_atomically
-from seqgpt_lab.reports import masked_page, masking
+from seqgpt_lab.reports import embedded, masked_page, masking
 from seqgpt_lab.reports.masked_page import PERSONAL, mask_page, read_personal
 from seqgpt_lab.reports.page import UNMASKED
 from seqgpt_lab.reports.runs import Run
@@ -81,5 +81,5 @@ def _state(path: Path) -> str:
 @cache
 def _masking() -> str:
     """The masking itself: its source, so that no upgrade of it can be forgotten, and the fields that are personal in any run."""
-    sources = [sha256_of(str(module.__file__)) for module in (masking, masked_page, quoting)]
+    sources = [sha256_of(str(module.__file__)) for module in (masking, masked_page, embedded, quoting)]
     return "\n".join([*sources, *masked_page.bundled_personal_fields()])

@@ -22,7 +22,8 @@ _ALONE = r"(?<!\d)(?<!\d\.)"
 _DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _YEAR = r"20[0-3]\d"
 _PATTERNS = {
-    "e-mail": r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+",
+    # From the first sign of its kind only: from each of them anew, a long text without blanks would take hours.
+    "e-mail": r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+",
     "ID number": rf"{_ALONE}[1-9]\d{{5}}[- ]?(?:(?:18|19|20)\d{{2}}{_DAY}[- ]?\d{{3}}[\dXx]|\d{{2}}{_DAY}\d{{3}})(?![\dA-Za-z])",
     "card number": rf"{_ALONE}(?:[1-9]\d{{14,18}}|[1-9]\d{{3}}(?:[- ]\d{{4}}){{3}}(?:[- ]\d{{1,3}})?|[1-9]\d{{5}}[- ]\d{{9,13}})(?!\d)",
     "phone": (
@@ -145,15 +146,18 @@ def replace_hits(text: str, hits: Iterable[Hit]) -> str:
 
 def _patterned(level: str) -> list[tuple[int, int, str]]:
     """(start, end, kind) of what has a pattern: what stands whole, and what one end of a line cuts where nothing whole stands."""
-    hashes = [found.span() for found in _HASH.finditer(level)]
+    taken = bytearray(len(level))  # 1 where something stands already
+    for found in _HASH.finditer(level):
+        taken[slice(*found.span())] = b"\1" * len(found[0])
     matches = [(*match.span(), _KINDS[match.lastgroup or ""]) for match in _PATTERN.finditer(level)]
-    whole = [(start, end, kind) for start, end, kind in matches if not any(first <= start and end <= last for first, last in hashes)]
+    whole = [(start, end, kind) for start, end, kind in matches if 0 in taken[start:end]]
+    for start, end, _ in whole:
+        taken[start:end] = b"\1" * (end - start)
     cuts = {place for found in _LINE_END.finditer(level) for place in range(*found.span())}
-    taken = [*hashes, *((start, end) for start, end, _ in whole)]
     places = [place for place in range(len(level)) if place not in cuts]
     for match in _PATTERN.finditer("".join(level[place] for place in places)):
         start, end = places[match.start()], places[match.end() - 1] + 1
-        if level.count("\n", start, end) == 1 and not any(start < last and first < end for first, last in taken):
+        if level.count("\n", start, end) == 1 and 1 not in taken[start:end]:
             whole.append((start, end, _KINDS[match.lastgroup or ""]))
     return whole
 

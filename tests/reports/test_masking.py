@@ -253,6 +253,11 @@ def test_a_page_that_has_masks_gives_another_value_another_mask() -> None:
     assert "<p>[姓名 1]、[姓名 2]、[phone 1]</p>" in mask_page(once, {"姓名": ["张伟", "谢翠"]})[0]
 
 
+@pytest.mark.parametrize("text", ["x" * 1_000_000, ("x" * 49 + "\n") * 20_000, "1" * 1_000_000])
+def test_a_long_text_without_blanks_is_searched_in_seconds(text: str) -> None:
+    assert Masker().mask(f"{text} a.b@c.example") == f"{text} [e-mail 1]"  # took the better part of an hour
+
+
 def test_a_page_of_thousands_of_values_is_masked_in_seconds() -> None:
     values = [secrets.token_hex(6) for _ in range(3000)]
     body = "".join(f"<p>{value} 的文本，没有别的。</p>" for value in values)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -233,8 +235,10 @@ def test_a_notebook_without_a_parameters_cell_is_not_started(tmp_path: Path) -> 
 
 def test_bad_limits_and_folders_are_refused(make_notebook: MakeNotebook, tmp_path: Path) -> None:
     path = make_notebook("print(1)")
-    with pytest.raises(OptionError, match="timeout is 0"):
-        run_notebook(path, runs_dir=tmp_path / "runs", timeout=0)
+    for limit in (0, math.inf, 1e10):
+        with pytest.raises(OptionError, match=re.escape(f"timeout is {limit}")):
+            run_notebook(path, runs_dir=tmp_path / "runs", timeout=limit)
+    assert not (tmp_path / "runs").exists()
     with pytest.raises(RunError, match="no run folder can be made"):
         run_notebook(path, runs_dir=path)
 

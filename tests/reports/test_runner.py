@@ -134,6 +134,20 @@ def test_a_killed_kernel_is_not_a_completed_run_and_leaves_no_process(make_noteb
     assert not is_alive(int((run.folder / "child.pid").read_text()))
 
 
+@pytest.mark.parametrize(("last", "status"), [("print('after')", "completed"), ("import os; os._exit(1)", "killed")])
+def test_a_process_with_an_environment_of_its_own_ends_with_the_run_too(
+    make_notebook: MakeNotebook, tmp_path: Path, last: str, status: str
+) -> None:
+    bare = CHILD.replace("start_new_session=True", "start_new_session=True, env={}")
+    run = run_notebook(make_notebook(bare, last), runs_dir=tmp_path / "runs")
+    result(run, status=status)
+    child = int((run.folder / "child.pid").read_text())
+    alive = is_alive(child)
+    if alive:
+        os.kill(child, signal.SIGKILL)
+    assert not alive
+
+
 def test_a_kernel_that_exits_says_with_which_status(make_notebook: MakeNotebook, tmp_path: Path) -> None:
     run = run_notebook(make_notebook("import os; os._exit(7)"), runs_dir=tmp_path / "runs")
     result(run, status="killed")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import re
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,8 @@ _RANGE = "U+2E80-9FFF,U+F900-FAFF,U+FE30-FE4F,U+FF00-FFEF,U+20000-3FFFF"
 # Fonts with Simplified Chinese whose licence lets a document carry a part of them, by the beginning of their file's name.
 _FREE = ("wqy-microhei", "notosanscjk", "notosanssc", "notosanscjksc", "sourcehansans", "droidsansfallback", "wqy-zenhei")
 
+_STYLE = re.compile(rf"@font-face {{ font-family: '{FAMILY}'; [^{{}}]*}}")
+
 
 def embedded_font(text: str) -> str:
     """A style sheet with a font of the wide characters in `text`; empty without any, or where this machine has no font for them."""
@@ -30,6 +33,12 @@ def embedded_font(text: str) -> str:
         return ""
     font = base64.b64encode(_cut(path, wanted)).decode("ascii")
     return f"@font-face {{ font-family: '{FAMILY}'; src: url(data:font/woff;base64,{font}) format('woff'); unicode-range: {_RANGE} }}"
+
+
+def refitted(page: str) -> str:
+    """A page that carries such a style sheet, with one that has the characters left in it and no others: those gone tell what is masked."""
+    bare = _STYLE.sub("", page)
+    return page if bare == page else _STYLE.sub(lambda _: embedded_font(bare), page, count=1)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bs4 import BeautifulSoup
-from bs4.element import Comment, Declaration, Doctype, ProcessingInstruction, Tag
+from bs4.element import CData, Comment, Declaration, Doctype, NavigableString, ProcessingInstruction, Tag
 
 _REMOVED = ("script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "audio", "video", "portal")
 _FETCHING = ("src", "srcset", "poster", "background", "action", "formaction", "data", "ping", "cite", "longdesc")
@@ -23,6 +23,9 @@ def inert(html: str) -> str:
     A picture that is not embedded becomes a sentence that says so. Links stay links, except `javascript:` and the like.
     """
     soup = BeautifulSoup(html, "html.parser")
+    # A browser ends a CDATA section at the first ">" where it is not within SVG, and takes the rest of it for tags.
+    for node in soup.find_all(string=lambda text: isinstance(text, CData)):
+        node.replace_with(NavigableString(str(node)))
     for node in soup.find_all(string=lambda text: isinstance(text, (Comment, Declaration, Doctype, ProcessingInstruction))):
         node.extract()
     for tag in soup.find_all(_REMOVED):

@@ -16,13 +16,14 @@ from typing import Any, Protocol
 
 import nbformat
 import papermill
+import psutil
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_path
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from seqgpt_lab.files import write_atomically
-from seqgpt_lab.reports.processes import RUN_VARIABLE, end_processes
+from seqgpt_lab.reports.processes import RUN_VARIABLE, end_processes, processes_of
 
 _ENGINE = "seqgpt-lab"
 _INJECTED = "injected-parameters"
@@ -65,6 +66,8 @@ class Session:
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     process: subprocess.Popen[bytes] | None = None
+    # As of the last cell: whose child a process is is not known any more once the kernel is gone.
+    processes: list[psutil.Process] = field(default_factory=list)
 
     def execute(self, notebook: Path, parameters: Mapping[str, Any], kernel_name: str) -> None:
         """Run the notebook to its end, in the calling thread; what stopped it before that is kept as `error`."""
@@ -97,7 +100,7 @@ class Session:
     def end_processes(self) -> None:
         """End every process of the run: politely, then, after three seconds, for certain."""
         self.stopping.set()
-        end_processes(self.run_id)
+        end_processes(self.run_id, self.processes)
 
     def exit_status(self) -> str:
         """How the kernel's process ended, in words."""
@@ -147,6 +150,9 @@ class Session:
         if self.progress is not None and self.notebook is not None and cell.cell_type == "code" and not has_tag(cell, _INJECTED):
             self.progress.cell_started(*place_of(self.notebook, cell_index))
 
+    def _cell_ended(self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: object) -> None:
+        self.processes = processes_of(self.run_id)
+
 
 class QuietManager(AsyncKernelManager):
     """Asks its kernel to leave, and ends it where it does not. Jupyter's own interrupts it first, whereupon one that still had a message
@@ -190,6 +196,7 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no
             stderr_file=session,
             log=log,
             on_cell_start=session._cell_started,
+            on_cell_executed=session._cell_ended,
         )
         with tempfile.TemporaryDirectory(prefix="seqgpt-lab-") as temporary, open(session.log, "wb") as kernel_log:
             client.km = client.create_kernel_manager()

@@ -1,38 +1,43 @@
 """Masks personal data in a whole HTML page: texts, attributes, embedded files; knows nothing of how the page was made.
 
-A value may be cut by marks (`<mark>张</mark>伟`), so texts are searched a block at a time, whatever inline elements lie in it.
+A value may be cut by marks (`<mark>张</mark>伟`), so texts are searched a block at a time, whatever other elements lie in it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from bs4 import BeautifulSoup
-from bs4.element import Comment, NavigableString, PreformattedString, Tag
+from bs4.element import CData, Comment, NavigableString, PreformattedString, Tag
 
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.reports.embedded import masked_attribute
 from seqgpt_lab.reports.masking import Hit, Masker, replace_hits
 from seqgpt_lab.resources import bundled
 
 PERSONAL = "personal.json"
-_INLINE = {"a", "abbr", "b", "bdi", "bdo", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "samp", "span", "strong", "sub"}
-_INLINE |= {"sup", "tspan", "u", "var", "wbr", "font"}
+# Elements that stand apart from the text around them. All others go on in its line, those that nobody knows too.
+_BLOCKS = {"address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "div", "dl", "dt"}
+_BLOCKS |= {"fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hgroup", "hr"}
+_BLOCKS |= {"html", "legend", "li", "main", "menu", "meta", "nav", "ol", "optgroup", "option", "p", "pre", "script", "search", "section"}
+_BLOCKS |= {"select", "style", "summary", "table", "tbody", "td", "template", "textarea", "tfoot", "th", "thead", "tr", "ul"}
+_BLOCKS |= {"svg", "g", "defs", "desc", "text", "foreignobject", "math"}
 # An aside within a text, such as the caption of a marked value: no part of the text around it.
-_ASIDE = {"small", "title", "rt"}
+_ASIDE = {"title", "rt"}
 # Numbers that draw, not numbers that name.
 _GEOMETRY = {"d", "points", "transform", "viewbox", "style", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "class", "charset"}
 # Columns whose cells are values of the label that their row names.
 _VALUE_COLUMNS = {"gold", "predicted", "value", "values", "answer", "gold values", "baseline", "run"}
 _MASK = re.compile(r"\[([^\[\]\n]{1,60}) ([1-9]\d{0,8})\]")
-_TEXTUAL = re.compile(r"data:(?:text/|application/json|image/svg)[^,]*", re.IGNORECASE)
+_LEFT_OUT = "[file left out: it cannot be searched for personal data]"
+
+# A text and the node that holds it; None for the end of a line.
+_Piece = tuple[str, NavigableString | None]
 
 
 def read_personal(folder: str | Path) -> dict[str, list[str]]:
@@ -90,8 +95,8 @@ def _tabled(table: Tag, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
 def mask_page(html: str, values: Mapping[str, Sequence[str]]) -> tuple[str, int]:
     """The page with masks, and how many different values they stand for. values: of each personal field, none where not known.
 
-    What the page itself shows as values of these fields is masked too. Pictures made of pixels are left as they are. A page that has
-    masks can be masked again: another value gets another mask.
+    What the page itself shows as values of these fields is masked too. Pictures made of pixels are left as they are; other embedded files
+    that cannot be searched are left out, and a note says so. A page that has masks can be masked again: another value gets another mask.
     """
     soup = BeautifulSoup(html, "html.parser")
     masker = Masker(_with_shown(soup, values), numbers=_numbers(html))
@@ -99,7 +104,7 @@ def mask_page(html: str, values: Mapping[str, Sequence[str]]) -> tuple[str, int]
     for run in runs:
         _mask_run(run, masker)
     for tag, name, value in attributes:
-        tag[name] = _masked_attribute(value, masker)
+        _mask_attribute(soup, tag, name, value, masker)
     return str(soup), len(masker.masks)
 
 
@@ -123,24 +128,26 @@ def _numbers(html: str) -> dict[str, int]:
     return numbers
 
 
-def _runs(soup: BeautifulSoup) -> Iterator[list[NavigableString]]:
+def _runs(soup: BeautifulSoup) -> Iterator[list[_Piece]]:
     """The pieces of text of each block, in order."""
-    run: list[NavigableString] = []
+    run: list[_Piece] = []
 
-    def walk(element: Tag) -> Iterator[list[NavigableString]]:
+    def walk(element: Tag) -> Iterator[list[_Piece]]:
         nonlocal run
         for child in list(element.children):
             if isinstance(child, NavigableString):
-                run += [child] if _is_text(child) else []
+                run += [(str(child), child)] if _is_text(child) else []
             elif not isinstance(child, Tag):
                 continue
-            elif child.name in _INLINE:
-                yield from walk(child)
-            elif child.name in _ASIDE:
+            elif child.name == "br":
+                run.append(("\n", None))
+            elif child.name in _ASIDE or (child.name == "small" and child.find_parent("mark") is not None):
                 outer, run = run, []
                 yield from walk(child)
                 yield run
                 run = outer
+            elif child.name not in _BLOCKS:
+                yield from walk(child)
             elif child.name != "style" or child.find_parent("main") is not None:
                 yield run
                 run = []
@@ -153,18 +160,17 @@ def _runs(soup: BeautifulSoup) -> Iterator[list[NavigableString]]:
 
 
 def _is_text(node: NavigableString) -> bool:
-    return not isinstance(node, PreformattedString) or isinstance(node, Comment)
+    return not isinstance(node, PreformattedString) or isinstance(node, (Comment, CData))
 
 
-def _mask_run(run: Sequence[NavigableString], masker: Masker) -> None:
+def _mask_run(run: Sequence[_Piece], masker: Masker) -> None:
     """A mask stands where its value begins; what other pieces hold of the value is taken out."""
-    hits = masker.hits("".join(map(str, run)))
+    hits = masker.hits("".join(text for text, _ in run))
     start = 0
-    for node in run:
-        text = str(node)
+    for text, node in run:
         end = start + len(text)
         mine = [hit for hit in hits if hit.start < end and hit.end > start]
-        if mine:
+        if mine and node is not None:
             # The mask goes where the value begins.
             masks = [hit.mask if hit.start >= start else "" for hit in mine]
             places = [(max(hit.start - start, 0), min(hit.end - start, len(text))) for hit in mine]
@@ -175,28 +181,17 @@ def _mask_run(run: Sequence[NavigableString], masker: Masker) -> None:
 
 def _attributes(soup: BeautifulSoup) -> Iterator[tuple[Tag, str, str]]:
     for tag in soup.find_all(True):
-        yield from ((tag, name, str(value)) for name, value in tag.attrs.items() if name.lower() not in _GEOMETRY)
+        for name, value in tag.attrs.items():
+            if name.lower() not in _GEOMETRY:
+                yield tag, name, value if isinstance(value, str) else " ".join(value)  # of `rel` and the like there are several
 
 
-def _masked_attribute(value: str, masker: Masker) -> str:
-    if not value.startswith("data:"):
-        return replace_hits(value, masker.hits(value))
-    text = _readable(value)
-    hits = masker.hits(text)
-    if not hits:
-        return value
-    head, masked = value.partition(",")[0], replace_hits(text, hits)
-    return f"{head},{base64.b64encode(masked.encode()).decode('ascii') if head.endswith(';base64') else quote(masked)}"
-
-
-def _readable(value: str) -> str:
-    """An attribute's value; the text in it where it is an embedded text file, and nothing where it is a picture or the like."""
-    if not value.startswith("data:"):
-        return value
-    if not _TEXTUAL.match(value):
-        return ""
-    head, _, body = value.partition(",")
-    try:
-        return base64.b64decode(body).decode("utf-8") if head.endswith(";base64") else unquote(body, errors="strict")
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+def _mask_attribute(soup: BeautifulSoup, tag: Tag, name: str, value: str, masker: Masker) -> None:
+    masked = masked_attribute(value, masker)
+    if masked is not None:
+        tag[name] = masked
+        return
+    del tag[name]
+    note = soup.new_tag("em")
+    note.string = _LEFT_OUT
+    tag.insert_after(note)

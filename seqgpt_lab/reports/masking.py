@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +22,8 @@ _ALONE = r"(?<!\d)(?<!\d\.)"
 _DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _YEAR = r"20[0-3]\d"
 _PATTERNS = {
-    "e-mail": r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+",
+    # From the first sign of its kind only: from each of them anew, a long text without blanks would take hours.
+    "e-mail": r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+",
     "ID number": rf"{_ALONE}[1-9]\d{{5}}[- ]?(?:(?:18|19|20)\d{{2}}{_DAY}[- ]?\d{{3}}[\dXx]|\d{{2}}{_DAY}\d{{3}})(?![\dA-Za-z])",
     "card number": rf"{_ALONE}(?:[1-9]\d{{14,18}}|[1-9]\d{{3}}(?:[- ]\d{{4}}){{3}}(?:[- ]\d{{1,3}})?|[1-9]\d{{5}}[- ]\d{{9,13}})(?!\d)",
     "phone": (
@@ -48,6 +49,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " ", 0xFFE5: "¥"}
 # Signs that are written for a hyphen between the parts of a number: hyphens, dashes, the minus sign, the middle dot.
 _FORM |= dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xB7], "-")
+# What nobody sees: soft hyphens, blanks of no width, marks of direction. They come along when numbers are copied from other programs.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
 _SHORT = 7
 _QUOTED_KIND = "quoted"
 
@@ -65,9 +68,10 @@ class Hit:
 class Masker:
     """Finds and masks personal values. values: those of each personal field, whatever they look like; none: patterns and quotations.
 
-    A value is found wherever it stands, half or full width, also as JSON or an address would write it; one of fewer than seven ASCII
-    letters and digits only where it stands alone. A field's own name is not a value. masks: the mask of each value met so far. numbers: the
-    last number used of each field or kind, for texts that have masks already.
+    A value is found wherever it stands, half or full width, in capitals or not, with invisible signs in it, also as JSON, Python or an
+    address would write it; one of fewer than seven ASCII letters and digits only as it is spelt and where it stands alone. A field's own
+    name is not a value, and neither is what holds no letter or digit. masks: the mask of each value met so far. numbers: the last number
+    used of each field or kind, for texts that have masks already.
     """
 
     values: Mapping[str, Iterable[str]] = field(default_factory=dict)
@@ -75,17 +79,19 @@ class Masker:
     numbers: dict[str, int] = field(default_factory=dict)
     _fields: dict[str, str] = field(default_factory=dict)  # a value's key -> the field it is of
     _values: dict[str, str] = field(default_factory=dict)  # a way of writing a value -> the value
-    _forms: dict[str, list[str]] = field(default_factory=dict)  # by their first two characters, long ones first
+    # (a way of writing it in small letters, as it is), by the first two characters in small letters, long ones first
+    _forms: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, values in self.values.items():
             for value in values:
-                for form in filter(str.strip, _forms(value)):
+                for form in _forms(value):
                     if form not in self.values:
                         self._values.setdefault(_level(form), value)
                         self._fields.setdefault(_key(value), name)
         for form in sorted(self._values, key=len, reverse=True):
-            self._forms.setdefault(form[:2], []).append(form)
+            small = _small(form)
+            self._forms.setdefault(small[:2], []).append((small, form))
 
     def mask(self, text: str) -> str:
         """The text with masks for all that is personal in it."""
@@ -101,18 +107,21 @@ class Masker:
 
     def hits(self, text: str) -> list[Hit]:
         """What to replace, in order, without overlaps: values that overlap are masked as one."""
-        level = _level(text)
+        visible, places = _visible(text)
+        level = _level(visible)
         found = [(start, start + len(form), self._values[form], "") for start, form in self._named(level)]
         found += [(start, end, level[start:end], kind) for start, end, kind in _patterned(level)]
         found += [(*match.span(), match["content"], _QUOTED_KIND) for match in QUOTED.finditer(level)]
-        return [Hit(start, end, self._mask(value, kind)) for start, end, value, kind in _joined(found)]
+        return [Hit(places[start], places[end - 1] + 1, self._mask(value, kind)) for start, end, value, kind in _joined(found)]
 
     def _named(self, level: str) -> Iterator[tuple[int, str]]:
         """Where values stand that the caller named; of those that begin at one place, the longest."""
-        for start in range(len(level)):
-            forms = (*self._forms.get(level[start : start + 2], ()), *self._forms.get(level[start], ())) if self._forms else ()
-            for form in forms:
-                if level.startswith(form, start) and _stands(level, start, form):
+        if not self._forms:
+            return
+        letters = _small(level)
+        for start in range(len(letters)):
+            for small, form in (*self._forms.get(letters[start : start + 2], ()), *self._forms.get(letters[start], ())):
+                if letters.startswith(small, start) and _stands(level, start, form):
                     yield start, form
                     break
 
@@ -137,23 +146,44 @@ def replace_hits(text: str, hits: Iterable[Hit]) -> str:
 
 def _patterned(level: str) -> list[tuple[int, int, str]]:
     """(start, end, kind) of what has a pattern: what stands whole, and what one end of a line cuts where nothing whole stands."""
-    hashes = [found.span() for found in _HASH.finditer(level)]
+    taken = bytearray(len(level))  # 1 where something stands already
+    for found in _HASH.finditer(level):
+        taken[slice(*found.span())] = b"\1" * len(found[0])
     matches = [(*match.span(), _KINDS[match.lastgroup or ""]) for match in _PATTERN.finditer(level)]
-    whole = [(start, end, kind) for start, end, kind in matches if not any(first <= start and end <= last for first, last in hashes)]
+    whole = [(start, end, kind) for start, end, kind in matches if 0 in taken[start:end]]
+    for start, end, _ in whole:
+        taken[start:end] = b"\1" * (end - start)
     cuts = {place for found in _LINE_END.finditer(level) for place in range(*found.span())}
-    taken = [*hashes, *((start, end) for start, end, _ in whole)]
     places = [place for place in range(len(level)) if place not in cuts]
     for match in _PATTERN.finditer("".join(level[place] for place in places)):
         start, end = places[match.start()], places[match.end() - 1] + 1
-        if level.count("\n", start, end) == 1 and not any(start < last and first < end for first, last in taken):
+        if level.count("\n", start, end) == 1 and 1 not in taken[start:end]:
             whole.append((start, end, _KINDS[match.lastgroup or ""]))
     return whole
 
 
 def _forms(value: str) -> Iterator[str]:
-    """A value as texts, JSON and addresses write it."""
-    plain = _SURROGATES.sub("\ufffd", value)
+    """A value as texts, JSON, addresses, XML and Python write it; none for one without a letter or digit, which is nobody's."""
+    plain = _visible(_SURROGATES.sub("\ufffd", value))[0].strip()
+    if not any(map(str.isalnum, plain)):
+        return
     yield from (plain, " ".join(plain.split()), json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], quote(plain))
+    yield from (ascii(plain)[1:-1], repr(plain.encode())[2:-1], plain.encode("ascii", "xmlcharrefreplace").decode())
+
+
+def _visible(text: str) -> tuple[str, Sequence[int]]:
+    """The text without invisible signs, and where each of its characters stands in the text."""
+    if not _INVISIBLE.search(text):
+        return text, range(len(text))
+    hidden = {place for found in _INVISIBLE.finditer(text) for place in range(*found.span())}
+    places = [place for place in range(len(text)) if place not in hidden]
+    return "".join(text[place] for place in places), places
+
+
+def _small(text: str) -> str:
+    """The text in small letters, each for one, so that offsets stay."""
+    small = text.lower()
+    return small if len(small) == len(text) else "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
 
 
 def _level(text: str) -> str:
@@ -163,15 +193,17 @@ def _level(text: str) -> str:
 
 def _key(value: str) -> str:
     """What makes two spellings the same value: neither width, case nor separators in numbers."""
-    plain = unicodedata.normalize("NFKC", _level(value)).casefold()
+    plain = unicodedata.normalize("NFKC", _level(_visible(value)[0])).casefold()
     bare = re.sub(r"[\s().+-]", "", plain)
     return re.sub(r"^(?:86|0)(?=1[3-9]\d{9}$)", "", bare) if bare.isdigit() or bare[:-1].isdigit() else plain
 
 
 def _stands(level: str, start: int, form: str) -> bool:
-    """Whether it is no part of a longer word or number, where it is so short that it often would be."""
+    """Whether it is spelt like that and no part of a longer word or number, where it is so short that it often would be another word."""
     if len(form) >= _SHORT or not (form.isascii() and form.isalnum()):
         return True
+    if not level.startswith(form, start):
+        return False
     before, after = level[start - 1 : start] if start else "", level[start + len(form) : start + len(form) + 1]
     return not (before == "." or ((before + after).isascii() and any(map(str.isalnum, (before, after)))))
 

@@ -27,6 +27,8 @@ _HIDDEN_TAGS = {"parameters", "injected-parameters", "papermill-error-cell-tag",
 # No widget and no script: neither would be drawn without a network.
 _SHOWN_TYPES = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
 UNMASKED = "Shown as it is: not for passing on"
+# Characters of a text that a cell put out. No browser reads much more, and to mask it would take longer than the notebook did.
+_LONGEST_TEXT = 500_000
 _GIB = 1024**3
 # Stands in the page until it is known what was masked.
 _MASKED_PLACE = "{{ personal data }}"
@@ -53,13 +55,16 @@ def render_page(notebook: nbformat.NotebookNode, run: Run, personal: Mapping[str
 
     personal: the values of each personal field; they are masked wherever they stand, and so is what looks like a phone, an ID or
     card number or an e-mail address. None leaves everything as it is, and the page says so.
-    It needs no network and runs no script: its own content security policy forbids both. The notebook is not changed.
+    It needs no network and runs no script: its own content security policy forbids both. Of a text that a cell put out with more than
+    half a million characters, its beginning and its end are shown, and how much is not. The notebook is not changed.
     """
     shown = deepcopy(notebook)
     shown.cells = [cell for cell in shown.cells if not _HIDDEN_TAGS & set(cell.metadata.get("tags", []))]
     for cell in shown.cells:
         if cell.metadata.get("papermill", {}).get("status") == "failed":
             cell.metadata["stopped_here"] = True
+        for output in cell.get("outputs", ()):
+            _shorten(output)
     exporter = HTMLExporter(
         template_name="report",
         extra_template_basedirs=[str(_TEMPLATES)],
@@ -91,6 +96,17 @@ def _view(notebook: nbformat.NotebookNode, run: Run) -> _View:
         provenance=tuple(_provenance(run)),
         code_style=_code_style(),
     )
+
+
+def _shorten(output: nbformat.NotebookNode) -> None:
+    """Leave out the middle of a long text."""
+    place, name = (output, "text") if output.output_type == "stream" else (output.get("data", {}), "text/plain")
+    text = place.get(name, "")
+    if len(text) > _LONGEST_TEXT:
+        half = _LONGEST_TEXT // 2
+        # Whole lines, where there are any: half a number would not be known for one.
+        first, last = text.rfind("\n", 0, half) + 1 or half, text.find("\n", len(text) - half) + 1 or len(text) - half
+        place[name] = f"{text[:first]}\n[{last - first:,} characters are left out here; out.ipynb has them all]\n\n{text[last:]}"
 
 
 def _first_heading(notebook: nbformat.NotebookNode) -> str:

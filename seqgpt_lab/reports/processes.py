@@ -1,4 +1,5 @@
-"""Finds and ends every process of a run by the mark in its environment; a program of its own too, so it imports nothing of the lab.
+"""Finds and ends every process of a run, by the mark in its environment and by whose child it is; imports nothing of the lab, since it
+is a program of its own too.
 
 As a program (`python processes.py RUN`) it is a run's guardian: it waits until its standard input closes, which happens however the
 runner ends, SIGKILL included, and then ends what the run has left behind.
@@ -10,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -20,15 +21,15 @@ RUN_VARIABLE = "SEQGPT_LAB_RUN"
 _TERMINATION_SECONDS = 3.0
 
 
-def end_processes(run_id: str) -> None:
-    """End every process of the run: politely, then, after three seconds, for certain."""
-    processes = _processes_of(run_id)
+def end_processes(run_id: str, known: Iterable[psutil.Process] = ()) -> None:
+    """End every process of the run, and those of it that were known before: politely, then, after three seconds, for certain."""
+    processes = list({*processes_of(run_id), *known})
     for process in processes:
         _signal(process, signal.SIGTERM)
     for process in psutil.wait_procs(processes, timeout=_TERMINATION_SECONDS)[1]:
         _signal(process, signal.SIGKILL)
     # What was forked meanwhile is not on the first list.
-    for process in _processes_of(run_id):
+    for process in processes_of(run_id):
         _signal(process, signal.SIGKILL)
 
 
@@ -44,16 +45,16 @@ def guarded(run_id: str) -> Iterator[None]:
             guardian.kill()
 
 
-def _processes_of(run_id: str) -> list[psutil.Process]:
-    """Every process of ours that carries the run's mark, this one never."""
-    found = []
+def processes_of(run_id: str) -> list[psutil.Process]:
+    """Every process of ours that carries the run's mark, and its descendants, which may have another environment; this one never."""
+    found = set()
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
-                found.append(process)
+                found |= {process, *process.children(recursive=True)}
         except psutil.Error:  # ended meanwhile, or another user's
             continue
-    return found
+    return [process for process in found if process.pid != os.getpid()]
 
 
 def _signal(process: psutil.Process, number: int) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.errors import RunError
+from seqgpt_lab.reports.collect import read_metrics
 from seqgpt_lab.reports.runs import Run, find_run
 
-METRICS = "metrics.json"
 # What no two runs have in common.
 _TIMES = {"seconds", "documents_per_second"}
 
@@ -42,8 +42,11 @@ def _conditions(run: Run) -> dict[str, Any]:
 
 
 def _results(run: Run) -> dict[str, Any]:
-    path = run.folder / METRICS
-    return {"status": run.status, "metric": _without_times(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None}
+    try:
+        metrics: Any = _without_times(read_metrics(run)) or None
+    except RunError:
+        metrics = "unreadable"  # as a run that was killed in the middle may leave it; what there is to say of the other must still be said
+    return {"status": run.status, "metric": metrics}
 
 
 def _without_times(value: Any) -> Any:

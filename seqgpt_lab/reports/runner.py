@@ -28,7 +28,7 @@ from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.processes import guarded
-from seqgpt_lab.reports.runs import Failure, Run, Status, finish_run, release_reserve, start_run, write_run
+from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_run, release_reserve, start_run, write_run
 
 NOTEBOOK = "out.ipynb"
 PAGE = "report.html"
@@ -79,10 +79,11 @@ def run_notebook(
     end the run, which is then returned as `interrupted`: look at `Run.status`.
 
     However the notebook ends, the run is returned with its files written. Raises ParameterError before anything starts when the
-    notebook or a parameter does not fit, OptionError for a timeout that is not positive, RunError when the folder cannot be written.
+    notebook or a parameter does not fit, OptionError for a timeout that is not positive or longer than a year, RunError when the folder
+    cannot be written.
     """
-    if timeout is not None and not timeout > 0:
-        raise OptionError(f"timeout is {timeout}, it must be a positive number of seconds; leave it out for no limit")
+    if timeout is not None and not 0 < timeout <= MOST_SECONDS:
+        raise OptionError(f"timeout is {timeout}, it must be more than 0 and at most {MOST_SECONDS:,} seconds; leave it out for no limit")
     path, given = Path(notebook), dict(parameters or {})
     source = read_notebook(path)
     declared = declared_parameters(source, path.name)
@@ -170,13 +171,14 @@ def _ending(session: Session, stopped: Failure | None) -> tuple[Status, Failure 
     """Status and failure, from what was done to the run, what became of the kernel and what papermill raised, in this order."""
     error = session.error
     cell = _cell_number(session)
+    trace = _traceback(error)
+    if stopped is not None:
+        # Also where no error came of it: a last cell that takes an interrupt and goes on with what it has has not done its work.
+        return ("timed out" if stopped.kind == "timeout" else "interrupted"), Failure(stopped.kind, stopped.message, cell, trace)
     if error is None:
         if not _exit_in(session.notebook):
             return "completed", None
         return "failed", Failure("SystemExit", "the notebook left early; the cells below did not run", cell)
-    trace = _traceback(error)
-    if stopped is not None:
-        return ("timed out" if stopped.kind == "timeout" else "interrupted"), Failure(stopped.kind, stopped.message, cell, trace)
     if isinstance(error, RuntimeError) and "Kernel died" in str(error):  # nbclient's while a cell runs, jupyter_client's at the start
         return "killed", Failure("DeadKernelError", f"the kernel {session.exit_status()}", cell)
     if isinstance(error, PapermillExecutionError):
@@ -192,7 +194,7 @@ def _cell_number(session: Session) -> int | None:
     return place_of(session.notebook, session.current_cell)[0]
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException | None) -> str:
     """The notebook's own traceback, without terminal colours."""
     return _COLOURS.sub("", "\n".join(error.traceback)) if isinstance(error, PapermillExecutionError) else ""
 

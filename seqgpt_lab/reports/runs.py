@@ -28,6 +28,8 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 RECORD = "run.json"
 INPUTS = "inputs.json"
 RUNNER_GONE = "runner gone"
+MOST_SECONDS = 366 * 24 * 3600
+"""The longest limit of a run: the system cannot wait for ever, and JSON has no infinity."""
 _FORMAT = 1
 _RESERVE = ".reserve"
 _RESERVE_BYTES = 64 * 1024

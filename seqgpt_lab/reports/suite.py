@@ -19,7 +19,7 @@ import yaml
 from seqgpt_lab.errors import OptionError, RunError
 from seqgpt_lab.files import sha256_of
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
-from seqgpt_lab.reports.runs import Run
+from seqgpt_lab.reports.runs import MOST_SECONDS, Run
 from seqgpt_lab.reports.schedule import Schedule
 from seqgpt_lab.resources import bundled_notebook
 
@@ -80,8 +80,8 @@ def load_suite(path: str | Path) -> Suite:
     name, timeout = found.get("name", where.stem), found.get("timeout")
     if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
         raise OptionError(f"{path}: name is {name!r}; it becomes a file name: text without slashes that does not begin with a dot")
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-        raise OptionError(f"{path}: timeout is {timeout!r}; write a positive number of seconds, or leave it out")
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout is not True and 0 < timeout <= MOST_SECONDS):
+        raise OptionError(f"{path}: timeout is {timeout!r}; write a number of seconds above 0 and up to {MOST_SECONDS:,}, or leave it out")
     schedule = str(found.get("schedule") or "")
     if schedule:
         Schedule.parse(schedule)

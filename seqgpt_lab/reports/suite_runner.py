@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +104,11 @@ def _unfinished(runs_dir: str | Path, suite: Suite, runs: Sequence[Run]) -> Sess
 
 def _touched(run: Run) -> datetime:
     """When something was last written into a run's folder, which a long one does as it goes on."""
-    return datetime.fromtimestamp(max(path.stat().st_mtime for path in (run.folder, *run.folder.rglob("*"))), UTC)
+    times = [run.folder.stat().st_mtime]
+    for path in run.folder.rglob("*"):
+        with suppress(OSError):  # gone by now
+            times.append(path.lstat().st_mtime)  # a link's own: what it leads to may not be there
+    return datetime.fromtimestamp(max(times), UTC)
 
 
 def _begin(runs_dir: str | Path, suite: Suite) -> Session:

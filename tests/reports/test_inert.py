@@ -57,6 +57,13 @@ def test_plain_text_comes_through(text: str) -> None:
     assert BeautifulSoup(inert(f"<p>{text}</p>"), "html.parser").get_text() == text
 
 
+def test_what_a_cdata_section_holds_becomes_text_and_no_tag() -> None:
+    # What a browser makes of it outside of SVG: a comment up to the first ">", and tags after that.
+    left = inert('<p><![CDATA[a><meta http-equiv="refresh" content="0;url=http://x"><img src="http://x/y">]]></p>')
+    assert "<meta" not in left and "<img" not in left and "<!" not in left
+    assert BeautifulSoup(left, "html.parser").get_text().startswith("a><meta")
+
+
 def test_what_is_harmless_stays() -> None:
     kept = (
         '<figure><svg viewbox="0 0 1 1"><path clip-path="url(#p1)" d="M 0 0" style="fill: currentColor"></path></svg></figure>'

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,16 @@ def test_broken_html_in_one_output_leaves_the_rest_of_the_page_alone(make_run: M
     page = page_of(make_run(), shown(text_html="</main></body></html><div><table><tr><td>open"), new_markdown_cell("after"))
     assert len(page.find_all("body")) == 1
     assert page.select_one("main > section:last-of-type").get_text(strip=True) == "after"  # type: ignore[union-attr]
+
+
+def test_of_a_text_without_end_its_beginning_and_end_are_shown(make_run: MakeRun) -> None:
+    lines = "".join(f"line {number}\n" for number in range(60_000))
+    cell = new_code_cell("print()", outputs=[new_output("stream", text=lines), new_output("stream", text="x" * 600_000)])
+    first, second = (tag.get_text() for tag in page_of(make_run(), cell).select("pre.output"))
+    assert len(first) < 501_000 and first.startswith("line 0\n") and first.endswith("line 59999\n")
+    told = re.search(r"\n\[([\d,]+) characters are left out here; out.ipynb has them all\]\n\n(line \d+)\n", first)
+    assert told is not None and len(first) - len(told[0]) + len(told[2]) + 1 + int(told[1].replace(",", "")) == len(lines)
+    assert "\n[100,000 characters are left out here" in second
 
 
 def test_provenance_is_at_the_foot(make_run: MakeRun) -> None:

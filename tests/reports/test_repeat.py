@@ -61,6 +61,13 @@ def test_everything_that_differs_is_named(make_run: MakeRun, tmp_path: Path) -> 
     ]
 
 
+def test_metrics_that_cannot_be_read_are_a_difference_and_end_nothing(make_run: MakeRun, tmp_path: Path) -> None:
+    first = with_metrics(make_run(), tmp_path / "a", overall={"f1": 0.5})
+    second = with_metrics(make_run(), tmp_path / "b")
+    (second.folder / "metrics.json").write_text('{"overall": {"f1"')
+    assert differences(first, second) == ['metric was {"overall": {"f1": 0.5}} and is unreadable']
+
+
 def test_a_run_is_found_by_a_part_of_its_id_or_by_its_folder(tmp_path: Path) -> None:
     run = start_run(tmp_path, tmp_path / "toy.ipynb", "0" * 64, {"limit": 3})
     for name in (run.id, run.id[-6:], run.id[:22], str(run.folder)):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -132,6 +134,20 @@ def test_a_killed_kernel_is_not_a_completed_run_and_leaves_no_process(make_noteb
     assert not is_alive(int((run.folder / "child.pid").read_text()))
 
 
+@pytest.mark.parametrize(("last", "status"), [("print('after')", "completed"), ("import os; os._exit(1)", "killed")])
+def test_a_process_with_an_environment_of_its_own_ends_with_the_run_too(
+    make_notebook: MakeNotebook, tmp_path: Path, last: str, status: str
+) -> None:
+    bare = CHILD.replace("start_new_session=True", "start_new_session=True, env={}")
+    run = run_notebook(make_notebook(bare, last), runs_dir=tmp_path / "runs")
+    result(run, status=status)
+    child = int((run.folder / "child.pid").read_text())
+    alive = is_alive(child)
+    if alive:
+        os.kill(child, signal.SIGKILL)
+    assert not alive
+
+
 def test_a_kernel_that_exits_says_with_which_status(make_notebook: MakeNotebook, tmp_path: Path) -> None:
     run = run_notebook(make_notebook("import os; os._exit(7)"), runs_dir=tmp_path / "runs")
     result(run, status="killed")
@@ -158,6 +174,19 @@ def test_a_notebook_that_will_not_be_interrupted_is_ended_all_the_same(
     stubborn = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); os.kill(os.getppid(), signal.SIGINT)"
     run = run_notebook(make_notebook(f"{stubborn}\n{WAIT}"), runs_dir=tmp_path / "runs")
     result(run, status="interrupted")
+
+
+@pytest.mark.parametrize(
+    ("stop", "limit", "status"), [("pass", 3, "timed out"), ("os.kill(os.getppid(), signal.SIGTERM)", None, "interrupted")]
+)
+def test_a_last_cell_that_takes_the_interrupt_and_goes_on_has_not_completed(
+    make_notebook: MakeNotebook, tmp_path: Path, stop: str, limit: float | None, status: str
+) -> None:
+    takes = f"import os, signal, threading\ntry:\n    {stop}\n    threading.Event().wait()\nexcept KeyboardInterrupt:\n    print('a part')"
+    run = run_notebook(make_notebook(takes), runs_dir=tmp_path / "runs", timeout=limit)
+    notebook, _ = result(run, status=status)
+    assert output_text(notebook) == "a part\n"
+    assert run.error is not None and run.error.cell == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -220,8 +249,10 @@ def test_a_notebook_without_a_parameters_cell_is_not_started(tmp_path: Path) -> 
 
 def test_bad_limits_and_folders_are_refused(make_notebook: MakeNotebook, tmp_path: Path) -> None:
     path = make_notebook("print(1)")
-    with pytest.raises(OptionError, match="timeout is 0"):
-        run_notebook(path, runs_dir=tmp_path / "runs", timeout=0)
+    for limit in (0, math.inf, 1e10):
+        with pytest.raises(OptionError, match=re.escape(f"timeout is {limit}")):
+            run_notebook(path, runs_dir=tmp_path / "runs", timeout=limit)
+    assert not (tmp_path / "runs").exists()
     with pytest.raises(RunError, match="no run folder can be made"):
         run_notebook(path, runs_dir=path)
 

@@ -97,6 +97,8 @@ def test_a_grid_becomes_parts_in_order(make_notebook: MakeNotebook, tmp_path: Pa
         ("parts: [{notebook: none.ipynb}]", SeqGPTLabError, "none.ipynb"),
         ("parts: [{notebook: toy.ipynb}]\nschedule: nightly", OptionError, "the schedule is 'nightly'"),
         ("parts: [{notebook: toy.ipynb}]\ntimeout: 0", OptionError, "timeout is 0"),
+        ("parts: [{notebook: toy.ipynb}]\ntimeout: .inf", OptionError, "timeout is inf"),
+        ("parts: [{notebook: toy.ipynb}]\ntimeout: yes", OptionError, "timeout is True"),
         ("parts: [{notebook: toy.ipynb}]\nname: a/b", OptionError, "without slashes"),
         ("{", OptionError, "not YAML"),
     ],
@@ -117,6 +119,17 @@ def test_a_finished_session_is_followed_by_a_new_one(three: Path, tmp_path: Path
     assert not first.ok and [run.status for run in first.runs] == ["completed", "failed", "completed"]
     assert first.session.id != second.session.id and second.taken_over == 0
     assert last_session(tmp_path / "runs", "nightly") == second.session
+
+
+def test_a_link_to_nowhere_in_a_run_s_folder_stops_no_suite(three: Path, tmp_path: Path, fake: Callable[..., FakeRunner]) -> None:
+    suite = load_suite(three)
+    fake(limit2="interrupted")
+    with pytest.raises(RunError, match="interrupted"):
+        run_suite(suite, tmp_path / "runs")
+    for run in list_runs(tmp_path / "runs"):
+        (run.folder / "latest").symlink_to(tmp_path / "gone")
+    again = fake()
+    assert run_suite(suite, tmp_path / "runs").ok and again.ran == ["limit2", "limit3"]
 
 
 @pytest.mark.parametrize("how", ["running", "interrupted"])

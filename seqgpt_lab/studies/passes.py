@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
 from seqgpt_lab.engine.packing import BLOCK
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
+from seqgpt_lab.engine.reuse import CACHE_BYTES
 from seqgpt_lab.errors import OptionError
 
 TECHNIQUES = ("plain", "drafted", "grounded")
@@ -54,6 +56,8 @@ class Workload:
 
     passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed.
     head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
+    max_new_tokens: ids that the engine makes room for a row to write, whatever it writes; output if that is more. kept_bytes: the most that
+    a process keeps of texts for later requests (`Engine.load(cache_bytes=…)`).
     """
 
     batch: int
@@ -63,10 +67,15 @@ class Workload:
     drafted: bool = False
     head_ids: int | None = None
     cached: int = 0
+    max_new_tokens: int = MAX_NEW_TOKENS
+    kept_bytes: int = CACHE_BYTES
 
     @classmethod
     def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0) -> Workload:
-        """With the passes that a technique takes as a rule. Raises OptionError for counts below 1 and unknown techniques."""
+        """With the passes that a technique takes as a rule, and the engine's defaults for the rest.
+
+        Raises OptionError for counts below 1 and unknown techniques.
+        """
         if min(batch, length, output) < 1 or not 0 <= cached < length:
             raise OptionError(f"batch {batch}, length {length} and output {output} must be at least 1, and cached {cached} below length")
         if technique not in TECHNIQUES:
@@ -76,6 +85,11 @@ class Workload:
         passes = math.ceil(output / _SETTLED)
         head_ids = _GROUNDED_HEAD_IDS if technique == "grounded" else None
         return cls(batch, length, output, passes, True, head_ids, cached)
+
+    @property
+    def slots(self) -> int:
+        """Of the cache a row: for the prompt, and for the longest answer it may write."""
+        return self.length + max(self.output, self.max_new_tokens)
 
     @property
     def guesses(self) -> int:

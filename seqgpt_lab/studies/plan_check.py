@@ -195,7 +195,8 @@ def _workload(case: Case, written: Sequence[Completion]) -> Workload:
     passes = max(completion.timing.passes for completion in written)
     output = max(len(completion.token_ids) for completion in written)
     head_ids = _HEAD_IDS if case.technique == "grounded" else None
-    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids)
+    # These requests name no text to be kept, and have room for what they write only.
+    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids, max_new_tokens=case.output, kept_bytes=0)
 
 
 def _requests(engine: Engine, case: Case) -> list[Request]:

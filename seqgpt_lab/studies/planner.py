@@ -23,6 +23,7 @@ SEQGPT_560M = ModelConfig(vocab_size=250880, hidden_size=1024, layers=24, heads=
 TARGETS = ("throughput", "latency", "memory")
 # Of a distance between a token and a slot while the bias is made: as an integer, as a float, and masked.
 _DISTANCE_BYTES = 17
+_TOLD = ("batch", "length", "output", "passes", "drafted", "cached", "max_new_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,18 @@ class Arrangement:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes of one worker: a card, or a process on a CPU. activations: the largest of a pass at a time, the bias and logits included."""
+    """Bytes of one worker: a card, or a process on a CPU. cache: keys and values of the rows at work; kept: the most that is kept of texts
+    for later requests; activations: the largest of a pass at a time, the bias and logits included."""
 
     runtime: float
     weights: float
     cache: float
+    kept: float
     activations: float
 
     @property
     def total(self) -> float:
-        return self.runtime + self.weights + self.cache + self.activations
+        return self.runtime + self.weights + self.cache + self.kept + self.activations
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Plan:
             "rig": self.machine.rig.name,
             "dtype": self.machine.dtype,
             "arrangement": str(self.arrangement),
-            **{name: getattr(self.workload, name) for name in ("batch", "length", "output", "passes", "drafted", "cached")},
+            **{name: getattr(self.workload, name) for name in _TOLD},
             "seconds": self.seconds,
             "documents_a_second": self.documents_a_second,
             "limit": self.limit,
@@ -127,13 +130,17 @@ def _together(machine: Machine, passes: Sequence[Pass]) -> Seconds:
 
 
 def memory(machine: Machine, workload: Workload) -> Memory:
-    """What one worker needs at its peak. The cache has slots for prompt and answer; on a CPU those that are written to take memory."""
-    cache = workload.batch * (workload.length + workload.output) * machine.token_bytes()
+    """What one worker needs at its peak, once it has kept as much of texts as it may.
+
+    The cache has slots for prompts and the longest answers; on a CPU those that are written to take memory.
+    """
+    on_cpu, token = machine.rig.kind == "cpu", machine.token_bytes()
+    cache = workload.batch * (workload.length + workload.output if on_cpu else workload.slots) * token
+    # A text is copied to be kept before older ones go.
+    kept = workload.kept_bytes + workload.length * token if workload.kept_bytes else 0.0
     # On a CPU in bf16 the LM head lies there twice, see Bloom.pack.
-    twice = (
-        machine.vocabulary * machine.config.hidden_size * machine.item_bytes if (machine.rig.kind, machine.dtype) == ("cpu", "bf16") else 0
-    )
-    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + twice, cache, _activations(machine, workload))
+    twice = machine.vocabulary * machine.config.hidden_size * machine.item_bytes if on_cpu and machine.dtype == "bf16" else 0
+    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + twice, cache, kept, _activations(machine, workload))
 
 
 def _activations(machine: Machine, work: Workload) -> float:

@@ -23,6 +23,14 @@ def test_the_models_own_shape(invoke: Invoke) -> None:
     assert small["memory_bytes"]["weights"] < large["memory_bytes"]["weights"] / 50
 
 
+def test_room_for_longer_answers_is_counted(invoke: Invoke) -> None:
+    short, usual, long = (
+        json.loads(invoke("plan", "--json", *words).stdout)["plans"][0]["memory_bytes"]["cache"]
+        for words in (("--max-new-tokens", "40"), (), ("--max-new-tokens", "512"))
+    )
+    assert (short, usual, long) == tuple(16 * (512 + limit) * 96 * 1024 for limit in (40, 256, 512))
+
+
 def test_bad_use(invoke: Invoke) -> None:
     for words, told in [
         (("--rig", "dual-5090"), "choose 3090, "),

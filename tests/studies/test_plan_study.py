@@ -15,7 +15,7 @@ from seqgpt_lab.studies import plan_study
 from seqgpt_lab.studies.plan_study import about_machines, about_targets, check_here, compare_machines, plan_grid, write_metrics
 from seqgpt_lab.studies.rigs import Rig
 
-# Of 24 GB, prompts of 256 tokens and their answers leave room for some eight hundred in fp16.
+# Of 24 GB, prompts of 256 tokens and their answers leave room for some four hundred in fp16.
 HUGE = 1_500
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,9 @@ def plan(
     length: Annotated[int, typer.Option("--length", min=1, help="Tokens of each prompt, padding included.")] = 512,
     output: Annotated[int, typer.Option("--output", min=1, help="Tokens of each answer.")] = 40,
     technique: Annotated[str, typer.Option("--technique", help="plain, drafted, or grounded (drafts, and a small LM head).")] = "plain",
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer that the engine makes room for; --output if that is more.")
+    ] = 256,
     cached: Annotated[int, typer.Option("--cached", min=0, help="Prompt tokens whose keys are there from a shared beginning.")] = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="fp16, bf16 or fp32.")] = "fp16",
     model: Annotated[str, typer.Option("--model", help="A model whose shape to plan for; empty: SeqGPT-560M's, without its files.")] = "",
@@ -46,7 +50,7 @@ def plan(
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
     machine = Rig.load(rig)
-    work = Workload.of(batch, length, output, technique, cached)
+    work = replace(Workload.of(batch, length, output, technique, cached), max_new_tokens=max_new_tokens)
     plans = compare(machine, _shape(model), work, dtype)
     chosen, why = best(plans, target)
     if as_json:

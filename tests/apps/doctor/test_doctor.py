@@ -9,13 +9,16 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from seqgpt_lab.apps.doctor.card_checks import check_cards
+from seqgpt_lab.apps.doctor.card_checks import NEEDED_BYTES, check_cards
 from seqgpt_lab.apps.doctor.examine import choose_rig
 from seqgpt_lab.apps.doctor.host_checks import Host, check_host
 from seqgpt_lab.apps.doctor.line import Line, as_text, exit_code
 from seqgpt_lab.apps.doctor.nvml import read_cards
 from seqgpt_lab.apps.doctor.software_checks import Software, check_software
 from seqgpt_lab.apps.doctor.torch_checks import Torch, check_torch
+from seqgpt_lab.studies.costs import Machine
+from seqgpt_lab.studies.passes import Workload
+from seqgpt_lab.studies.planner import SEQGPT_560M, memory
 from seqgpt_lab.studies.rigs import Rig
 from tests.apps.doctor.conftest import GIB, SimulatedCard, SimulatedNvml, process
 
@@ -107,6 +110,11 @@ def test_a_card_held_by_a_stale_process(bus: Path, rig: Rig, rig_torch: Torch, r
     assert "not visible from here" in found["holders 0"].found and f"kill {os.getpid()} (" in found["holders 0"].fix
     assert "kill 999999999" not in found["holders 0"].fix and "999999999 cannot be seen" in found["holders 0"].fix
     assert found["memory 0"].status == "failed" and "holders 0" in found["memory 0"].fix
+
+
+def test_memory_wanted_is_what_the_planner_expects(rig: Rig) -> None:
+    planned = memory(Machine(rig, SEQGPT_560M, "fp16"), Workload.of(16, 512, 40)).total
+    assert planned <= NEEDED_BYTES <= planned + GIB / 2
 
 
 def test_memory_taken_by_something_unseen(bus: Path, rig: Rig) -> None:

@@ -16,7 +16,7 @@ from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.cuda import prepare_cuda
-from seqgpt_lab.engine.decode import Decoder, More, Numbered
+from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, More, Numbered
 from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
@@ -59,7 +59,7 @@ class Engine:
         device: str = "auto",
         attention: str = "auto",
         batch_size: int = 32,
-        token_budget: int = 16384,
+        token_budget: int = TOKEN_BUDGET,
         tensor_parallel: int = 1,
         replicas: int = 1,
         cache: str = "prefix",

@@ -1,6 +1,7 @@
 """The passes that the engine makes for a batch: which rows are fed how much, and how much is asked. Follows `engine/decode.py`; no times.
 
 Prompts of one length are admitted a few at a time; rows that came earlier write meanwhile, so a large batch takes more passes than a row.
+Of a batch with more prompt tokens than the engine's budget, rows wait until others have left.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
+from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS, TOKEN_BUDGET
 from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.engine.reuse import CACHE_BYTES
@@ -57,7 +58,8 @@ class Workload:
     passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed.
     head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
     max_new_tokens: ids that the engine makes room for a row to write, whatever it writes; output if that is more. kept_bytes: the most that
-    a process keeps of texts for later requests (`Engine.load(cache_bytes=…)`).
+    a process keeps of texts for later requests (`Engine.load(cache_bytes=…)`). token_budget: most prompt
+    tokens at work at a time.
     """
 
     batch: int
@@ -69,6 +71,7 @@ class Workload:
     cached: int = 0
     max_new_tokens: int = MAX_NEW_TOKENS
     kept_bytes: int = CACHE_BYTES
+    token_budget: int = TOKEN_BUDGET
 
     @classmethod
     def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0) -> Workload:
@@ -92,6 +95,11 @@ class Workload:
         return self.length + max(self.output, self.max_new_tokens)
 
     @property
+    def at_work(self) -> int:
+        """Rows at a time: the batch, or as many of it as the token budget admits."""
+        return min(self.batch, max(1, self.token_budget // self.length))
+
+    @property
     def guesses(self) -> int:
         """Ids guessed a row and pass."""
         return GUESSED if self.drafted else 0
@@ -102,7 +110,8 @@ def passes_of(work: Workload) -> tuple[list[Pass], list[Pass]]:
     prompts, writing = list[Pass](), list[Pass]()
     waiting, cohorts = work.batch, list[tuple[int, int]]()  # (passes made, rows), oldest first
     while waiting or cohorts:
-        new = min(waiting, max(1, PROMPT_TOKENS_A_PASS // max(1, work.length - work.cached)))
+        free = work.at_work - sum(rows for _, rows in cohorts)
+        new = min(waiting, free, max(1, PROMPT_TOKENS_A_PASS // max(1, work.length - work.cached)))
         waiting -= new
         (prompts if new else writing).append(_pass(work, cohorts, new))
         cohorts = [(age + 1, rows) for age, rows in [*cohorts, *([(0, new)] if new else [])] if age + 1 < work.passes]

@@ -10,7 +10,7 @@ import pandas
 
 from seqgpt_lab.engine.choose import STATES_AT_ONCE
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
+from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS, TOKEN_BUDGET
 from seqgpt_lab.engine.model import IDS_AT_ONCE
 from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import CapacityError, OptionError
@@ -23,7 +23,7 @@ SEQGPT_560M = ModelConfig(vocab_size=250880, hidden_size=1024, layers=24, heads=
 TARGETS = ("throughput", "latency", "memory")
 # Of a distance between a token and a slot while the bias is made: as an integer, as a float, and masked.
 _DISTANCE_BYTES = 17
-_TOLD = ("batch", "length", "output", "passes", "drafted", "cached", "max_new_tokens")
+_TOLD = ("batch", "length", "output", "passes", "drafted", "cached", "max_new_tokens", "token_budget", "at_work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,10 @@ def _together(machine: Machine, passes: Sequence[Pass]) -> Seconds:
 def memory(machine: Machine, workload: Workload) -> Memory:
     """What one worker needs at its peak, once it has kept as much of texts as it may.
 
-    The cache has slots for prompts and the longest answers; on a CPU those that are written to take memory.
+    The cache has slots for prompts and the longest answers of the whole batch; on a CPU those that are written to take memory.
     """
     on_cpu, token = machine.rig.kind == "cpu", machine.token_bytes()
-    cache = workload.batch * (workload.length + workload.output if on_cpu else workload.slots) * token
+    cache = (workload.at_work * (workload.length + workload.output) if on_cpu else workload.batch * workload.slots) * token
     # A text is copied to be kept before older ones go.
     kept = workload.kept_bytes + workload.length * token if workload.kept_bytes else 0.0
     # On a CPU in bf16 the LM head lies there twice, see Bloom.pack.
@@ -146,16 +146,17 @@ def memory(machine: Machine, workload: Workload) -> Memory:
 def _activations(machine: Machine, work: Workload) -> float:
     """The largest of three moments of a full pass: the bias in the making, the MLP of a layer beside the bias, the logits in the end.
 
-    Never less for more work, so that what fits can be searched for.
+    Never less for a larger batch, nor for a longer text by itself, so that what fits can be searched for.
     """
     hidden, item, new = machine.config.hidden_size, machine.item_bytes, work.length - work.cached
-    asked = work.batch * (1 + work.guesses)
-    tokens = min(work.batch * new, max(PROMPT_TOKENS_A_PASS, new)) + asked
+    rows = work.at_work
+    asked = rows * (1 + work.guesses)
+    tokens = min(rows * new, max(PROMPT_TOKENS_A_PASS, new)) + asked
     distances = float(new * (new + BLOCK) / 2 if new > BLOCK else new * new)  # of a prompt by itself, in blocks
-    if work.batch > 1:  # prompts side by side are one rectangle
+    if rows > 1:  # prompts side by side are one rectangle
         distances = max(distances, float(min(new, PROMPT_TOKENS_A_PASS // 2) ** 2))
     if work.cached:
-        distances = min(work.batch * new, max(PROMPT_TOKENS_A_PASS, new)) * work.length
+        distances = min(rows * new, max(PROMPT_TOKENS_A_PASS, new)) * work.length
     inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
     ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
     making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
@@ -178,7 +179,8 @@ def _too_large(found: Plan) -> str:
     )
     batch = _largest(lambda size: memory(found.machine, replace(workload, batch=size)).total <= has, workload.batch)
     if batch:
-        return f"{over}; a batch of {batch} instead of {workload.batch} fits"
+        waiting = about_budget(replace(workload, batch=batch))
+        return f"{over}; a batch of {batch} instead of {workload.batch} fits{f'. {waiting}' if waiting else ''}"
     length = _largest(
         lambda size: memory(found.machine, replace(workload, batch=1, length=size, cached=min(workload.cached, size - 1))).total <= has,
         workload.length,
@@ -186,6 +188,17 @@ def _too_large(found: Plan) -> str:
     if length:
         return f"{over}; one text of {length} tokens at a time fits"
     return f"{over}; the weights alone take {found.memory.weights / 1e9:.1f} GB: use a smaller dtype, more ranks, or another machine"
+
+
+def about_budget(work: Workload) -> str:
+    """How much of a batch is at work at a time where not all of it is, and which budget would have all of it; else empty."""
+    if work.at_work == work.batch:
+        return ""
+    return (
+        f"Of a batch of {work.batch:,} at length {work.length:,} only {work.at_work:,} are at work at a time, "
+        f"for the engine's token_budget is {work.token_budget:,}; Engine.load(batch_size={work.batch}, "
+        f"token_budget={work.batch * work.length}) decodes all of them together. The lab's commands use {TOKEN_BUDGET:,}."
+    )
 
 
 def _largest(fits: Any, most: int) -> int:
@@ -255,13 +268,15 @@ def _sharing(shared: Plan, alone: Plan) -> str:
 
 
 def table(plans: list[Plan]) -> pandas.DataFrame:
-    """One row a plan: arrangement, batch, length, output, passes, milliseconds of both phases and in all, documents a second, GB, limit."""
+    """One row a plan: arrangement, batch, rows at work at a time, length, output, passes, milliseconds of both phases and in all, documents
+    a second, GB, limit."""
     return pandas.DataFrame(
         {
             "rig": one.machine.rig.name,
             "dtype": one.machine.dtype,
             "arrangement": str(one.arrangement),
             "batch": one.workload.batch,
+            "at_work": one.workload.at_work,
             "length": one.workload.length,
             "output": one.workload.output,
             "passes": one.workload.passes,

@@ -31,6 +31,13 @@ def test_room_for_longer_answers_is_counted(invoke: Invoke) -> None:
     assert (short, usual, long) == tuple(16 * (512 + limit) * 96 * 1024 for limit in (40, 256, 512))
 
 
+def test_a_batch_beyond_the_token_budget_is_told(invoke: Invoke) -> None:
+    words = ("plan", "--batch", "32", "--length", "1024")
+    assert "only 16 are at work at a time" in invoke(*words).stdout and "token_budget=32768" in invoke(*words).stdout
+    assert "at work at a time" not in invoke(*words, "--token-budget", "32768").stdout
+    assert json.loads(invoke(*words, "--json").stdout)["plans"][0]["at_work"] == 16
+
+
 def test_bad_use(invoke: Invoke) -> None:
     for words, told in [
         (("--rig", "dual-5090"), "choose 3090, "),

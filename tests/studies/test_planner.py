@@ -22,7 +22,7 @@ from seqgpt_lab.engine.reuse import CACHE_BYTES
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, OPS_TIMED, Machine, Seconds, pass_seconds
 from seqgpt_lab.studies.passes import Group, Pass, Workload
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, best, compare, memory, plan, table
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, about_budget, best, compare, memory, plan, table
 from seqgpt_lab.studies.rigs import Rig
 
 RIG = Rig.load("dual-4090")
@@ -208,6 +208,20 @@ def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
     huge = replace(SEQGPT_560M, hidden_size=16384, heads=128)
     with pytest.raises(CapacityError, match="the weights alone take"):
         plan(RIG, huge, Workload.of(1, 10, 10))
+
+
+def test_what_is_recommended_says_which_budget_it_takes() -> None:
+    assert about_budget(Workload.of(16, 1024, 40)) == ""
+    told = "Of a batch of 32 at length 1,024 only 16 are at work at a time, for the engine's token_budget is 16,384; "
+    assert about_budget(Workload.of(32, 1024, 40)).startswith(f"{told}Engine.load(batch_size=32, token_budget=32768) decodes all")
+    with pytest.raises(CapacityError, match=r"a batch of 161 instead of 4000 fits\. Of a batch of 161 at length 1,024 only 16 are at work"):
+        plan(RIG, SEQGPT_560M, Workload.of(4000, 1024, 40))
+    # Half of the batch waits until the other half has left: less throughput than all of it together, and about that of a batch of 16.
+    half, waiting = (plan(RIG, SEQGPT_560M, Workload.of(batch, 1024, 40)) for batch in (16, 32))
+    whole = plan(RIG, SEQGPT_560M, replace(Workload.of(32, 1024, 40), token_budget=32768))
+    assert waiting.documents_a_second == pytest.approx(half.documents_a_second, rel=0.15)
+    assert whole.documents_a_second > waiting.documents_a_second
+    assert waiting.to_dict()["at_work"] == 16 and table([waiting]).iloc[0]["at_work"] == 16
 
 
 def test_the_largest_batch_that_is_named_leaves_no_room_for_one_more() -> None:

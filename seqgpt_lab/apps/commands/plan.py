@@ -29,6 +29,9 @@ def plan(
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer that the engine makes room for; --output if that is more.")
     ] = 256,
+    token_budget: Annotated[
+        int, typer.Option("--token-budget", min=1, help="Prompt tokens at work at a time, as Engine.load's; all other commands use 16384.")
+    ] = 16384,
     cached: Annotated[int, typer.Option("--cached", min=0, help="Prompt tokens whose keys are there from a shared beginning.")] = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="fp16, bf16 or fp32.")] = "fp16",
     model: Annotated[str, typer.Option("--model", help="A model whose shape to plan for; empty: SeqGPT-560M's, without its files.")] = "",
@@ -44,19 +47,20 @@ def plan(
     from seqgpt_lab.engine.config import DTYPES
     from seqgpt_lab.errors import OptionError
     from seqgpt_lab.studies.passes import Workload
-    from seqgpt_lab.studies.planner import best, compare
+    from seqgpt_lab.studies.planner import about_budget, best, compare
     from seqgpt_lab.studies.rigs import Rig
 
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
     machine = Rig.load(rig)
-    work = replace(Workload.of(batch, length, output, technique, cached), max_new_tokens=max_new_tokens)
+    usual = Workload.of(batch, length, output, technique, cached)
+    work = replace(usual, max_new_tokens=max_new_tokens, token_budget=token_budget)
     plans = compare(machine, _shape(model), work, dtype)
     chosen, why = best(plans, target)
     if as_json:
         emit(json_line({"target": target, "chosen": str(chosen.arrangement), "why": why, "plans": [one.to_dict() for one in plans]}))
     else:
-        emit(_in_words(plans, chosen, f"Best for {target}: {why}"))
+        emit(_in_words(plans, chosen, f"Best for {target}: {why} {about_budget(work)}".rstrip()))
 
 
 def calibrate(

@@ -15,6 +15,7 @@ from seqgpt_lab.engine.model import IDS_AT_ONCE
 from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import Machine, Seconds, pass_seconds
+from seqgpt_lab.studies.display import short
 from seqgpt_lab.studies.passes import Pass, Workload, passes_of
 from seqgpt_lab.studies.rigs import Rig
 
@@ -242,9 +243,9 @@ def best(plans: list[Plan], target: str) -> tuple[Plan, str]:
 
 def _why(chosen: Plan, plans: list[Plan], target: str) -> str:
     figures = {
-        "throughput": lambda one: f"{one.documents_a_second:.3g} documents/s",
-        "latency": lambda one: f"{one.seconds * 1e3:.3g} ms a batch",
-        "memory": lambda one: f"{one.held / 1e9:.3g} GB {'a worker' if one.machine.rig.kind == 'cuda' else 'in all'}",
+        "throughput": lambda one: f"{short(one.documents_a_second)} documents/s",
+        "latency": lambda one: f"{short(one.seconds * 1e3)} ms a batch",
+        "memory": lambda one: f"{short(one.held / 1e9)} GB {'a worker' if one.machine.rig.kind == 'cuda' else 'in all'}",
     }
     others = ", ".join(f"{one.arrangement} {figures[target](one)}" for one in plans if one is not chosen)
     text = f"{chosen.arrangement}: {figures[target](chosen)}{f' ({others})' if others else ''}."
@@ -257,14 +258,14 @@ def _sharing(shared: Plan, alone: Plan) -> str:
     """What ranks save of the work, what they spend, and what of it passes while a card waits for operations to be started."""
     parts, whole = shared.prompt + shared.writing, alone.prompt + alone.writing
     saved = (whole.total - whole.starts) - (parts.total - parts.starts - parts.sums)
-    text = f" Ranks {'save' if saved >= 0 else 'take'} {abs(saved) * 1e3:.3g} ms {'of' if saved >= 0 else 'more for the'} work"
-    text += f" and spend {parts.sums * 1e3:.3g} ms on sums"
+    text = f" Ranks {'save' if saved >= 0 else 'take'} {short(abs(saved) * 1e3)} ms {'of' if saved >= 0 else 'more for the'} work"
+    text += f" and spend {short(parts.sums * 1e3)} ms on sums"
     waited = whole.starts - parts.starts
     if not alone.machine.rig.overlap or abs(waited) < 1e-5:
         return f"{text}."
     if waited > 0:
-        return f"{text}, {waited * 1e3:.3g} ms of it while the card would wait for operations to be started."
-    return f"{text}; {-waited * 1e3:.3g} ms of what is saved the card waits for operations to be started."
+        return f"{text}, {short(waited * 1e3)} ms of it while the card would wait for operations to be started."
+    return f"{text}; {short(-waited * 1e3)} ms of what is saved the card waits for operations to be started."
 
 
 def table(plans: list[Plan]) -> pandas.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -36,6 +37,14 @@ def test_a_batch_beyond_the_token_budget_is_told(invoke: Invoke) -> None:
     assert "only 16 are at work at a time" in invoke(*words).stdout and "token_budget=32768" in invoke(*words).stdout
     assert "at work at a time" not in invoke(*words, "--token-budget", "32768").stdout
     assert json.loads(invoke(*words, "--json").stdout)["plans"][0]["at_work"] == 16
+
+
+def test_large_figures_are_as_people_read_them(invoke: Invoke) -> None:
+    words = ("plan", "--rig", "3090", "--batch", "64", "--length", "1024", "--output", "1000", "--target", "latency")
+    found = invoke(*words).stdout
+    (whole,) = (one["seconds"] for one in json.loads(invoke(*words, "--json").stdout)["plans"])
+    assert whole > 10 and f"{whole * 1e3:,.0f} ms a batch" in found and not re.search(r"\de[+-]\d", found)
+    assert re.search(rf"one process .* {whole * 1e3:,.0f} ", found)
 
 
 def test_bad_use(invoke: Invoke) -> None:

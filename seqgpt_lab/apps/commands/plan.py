@@ -93,10 +93,11 @@ def _shape(model: str) -> ModelConfig:
 
 def _in_words(plans: list[Plan], chosen: Plan, verdict: str) -> str:
     """A table of arrangements, what the chosen one spends its time and memory on, and how sure that is."""
+    from seqgpt_lab.studies.display import short
     from seqgpt_lab.studies.planner import table
 
     columns = ["arrangement", "prompt_ms", "writing_ms", "batch_ms", "documents_a_second", "GB_a_worker", "limit"]
-    frame = table(plans)[columns].to_string(index=False, float_format=lambda number: f"{number:.4g}")
+    frame = table(plans)[columns].to_string(index=False, float_format=short)
     rig, spent = chosen.machine.rig, chosen.prompt + chosen.writing
     parts = sorted(((getattr(spent, name), name) for name in spent.__slots__), reverse=True)
     time = ", ".join(f"{name} {seconds / spent.total:.0%}" for seconds, name in parts if seconds > 0.005 * spent.total)

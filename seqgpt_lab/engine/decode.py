@@ -27,6 +27,7 @@ from seqgpt_lab.errors import EngineClosedError
 __all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
 
 PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
+TOKEN_BUDGET = 16384  # prompt tokens of all rows at work, unless told
 GUESSES_A_ROW = 24  # ids at most that a row may guess in a pass; a drafter guesses fewer where it is not sure
 
 Numbered = tuple[int, Request]
@@ -46,7 +47,7 @@ class Decoder:
     ends the call at work before its next pass, and all later ones.
     """
 
-    def __init__(self, model: Bloom, *, rows: int = 32, token_budget: int = 16384, reuse: ReuseCache | None = None) -> None:
+    def __init__(self, model: Bloom, *, rows: int = 32, token_budget: int = TOKEN_BUDGET, reuse: ReuseCache | None = None) -> None:
         self.model, self.most_rows, self.token_budget = model, rows, token_budget
         self.device, self.reuse = model.slopes.device, reuse or ReuseCache()
         self.closed = False

@@ -16,7 +16,7 @@ from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.cuda import prepare_cuda
-from seqgpt_lab.engine.decode import Decoder, More, Numbered
+from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, More, Numbered
 from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
@@ -24,7 +24,7 @@ from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place, threads_each
 from seqgpt_lab.engine.replica import Job
 from seqgpt_lab.engine.requests import Completion, Request, check_request
-from seqgpt_lab.engine.reuse import CacheInfo, ReuseCache, check_level, joined
+from seqgpt_lab.engine.reuse import CACHE_BYTES, CacheInfo, ReuseCache, check_level, joined
 from seqgpt_lab.engine.runner import LocalRunner, Runner
 from seqgpt_lab.engine.turn import Turn
 from seqgpt_lab.engine.weights import load_model
@@ -59,11 +59,11 @@ class Engine:
         device: str = "auto",
         attention: str = "auto",
         batch_size: int = 32,
-        token_budget: int = 16384,
+        token_budget: int = TOKEN_BUDGET,
         tensor_parallel: int = 1,
         replicas: int = 1,
         cache: str = "prefix",
-        cache_bytes: int = 512 << 20,
+        cache_bytes: int = CACHE_BYTES,
     ) -> Engine:
         """Load `tiny`, a model directory, the article's package or a hub id.
 
@@ -115,7 +115,7 @@ class Engine:
             raise EngineClosedError
         return self._runner.decoder
 
-    def beside(self, *, cache: str = "prefix", cache_bytes: int = 512 << 20) -> Engine:
+    def beside(self, *, cache: str = "prefix", cache_bytes: int = CACHE_BYTES) -> Engine:
         """Another engine on the same weights, which keeps what it keeps of texts for itself. cache, cache_bytes: as in `load`.
 
         Raises SeqGPTLabError as `model` does, OptionError for a cache that does not exist.

@@ -8,6 +8,8 @@ from typing import Literal
 from seqgpt_lab.engine.protocols import ConstraintSource, DraftSource
 from seqgpt_lab.errors import OptionError
 
+MAX_NEW_TOKENS = 256  # of an answer, unless told
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -18,7 +20,7 @@ class Request:
     """
 
     prompt_ids: tuple[int, ...]
-    max_new_tokens: int = 256
+    max_new_tokens: int = MAX_NEW_TOKENS
     constraint: ConstraintSource | None = None
     drafts: DraftSource | None = None
     shared_prefix: int = 0

@@ -11,6 +11,7 @@ from torch import Tensor
 from seqgpt_lab.errors import OptionError
 
 LEVELS = ("none", "embedding", "prefix")
+CACHE_BYTES = 512 << 20  # that a process keeps, unless told
 Ids = tuple[int, ...]
 
 

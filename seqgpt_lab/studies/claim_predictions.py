@@ -36,7 +36,7 @@ def _memory(rig: Rig, claimed: Mapping[str, float]) -> Prediction:
     one, two = (memory(Machine(rig, SEQGPT_560M, "fp16", ranks), work) for ranks in (1, 2))
     text = (
         f"{one.total / 1e9:.2f} GB on one {place} and {two.total / 1e9:.2f} GB on each of two, at batch 16 and length 512 "
-        f"(weights {one.weights / 1e9:.2f} GB); the share {two.total / one.total:.2f}"
+        f"(weights {one.weights / 1e9:.2f} GB, up to {one.kept / 1e9:.2f} GB of texts kept); the share {two.total / one.total:.2f}"
     )
     over = rig.kind == "cuda" and claimed["one_card_GB"] * 1e9 > rig.memory_bytes and "memory_bytes" not in rig.uncertain
     return Prediction(

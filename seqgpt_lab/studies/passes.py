@@ -1,6 +1,7 @@
 """The passes that the engine makes for a batch: which rows are fed how much, and how much is asked. Follows `engine/decode.py`; no times.
 
 Prompts of one length are admitted a few at a time; rows that came earlier write meanwhile, so a large batch takes more passes than a row.
+Of a batch with more prompt tokens than the engine's budget, rows wait until others have left.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
+from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS, TOKEN_BUDGET
 from seqgpt_lab.engine.packing import BLOCK
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
+from seqgpt_lab.engine.reuse import CACHE_BYTES
 from seqgpt_lab.errors import OptionError
 
 TECHNIQUES = ("plain", "drafted", "grounded")
@@ -54,6 +57,9 @@ class Workload:
 
     passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed.
     head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
+    max_new_tokens: ids that the engine makes room for a row to write, whatever it writes; output if that is more. kept_bytes: the most that
+    a process keeps of texts for later requests (`Engine.load(cache_bytes=…)`). token_budget: most prompt
+    tokens at work at a time.
     """
 
     batch: int
@@ -63,10 +69,16 @@ class Workload:
     drafted: bool = False
     head_ids: int | None = None
     cached: int = 0
+    max_new_tokens: int = MAX_NEW_TOKENS
+    kept_bytes: int = CACHE_BYTES
+    token_budget: int = TOKEN_BUDGET
 
     @classmethod
     def of(cls, batch: int, length: int, output: int, technique: str = "plain", cached: int = 0) -> Workload:
-        """With the passes that a technique takes as a rule. Raises OptionError for counts below 1 and unknown techniques."""
+        """With the passes that a technique takes as a rule, and the engine's defaults for the rest.
+
+        Raises OptionError for counts below 1 and unknown techniques.
+        """
         if min(batch, length, output) < 1 or not 0 <= cached < length:
             raise OptionError(f"batch {batch}, length {length} and output {output} must be at least 1, and cached {cached} below length")
         if technique not in TECHNIQUES:
@@ -76,6 +88,16 @@ class Workload:
         passes = math.ceil(output / _SETTLED)
         head_ids = _GROUNDED_HEAD_IDS if technique == "grounded" else None
         return cls(batch, length, output, passes, True, head_ids, cached)
+
+    @property
+    def slots(self) -> int:
+        """Of the cache a row: for the prompt, and for the longest answer it may write."""
+        return self.length + max(self.output, self.max_new_tokens)
+
+    @property
+    def at_work(self) -> int:
+        """Rows at a time: the batch, or as many of it as the token budget admits."""
+        return min(self.batch, max(1, self.token_budget // self.length))
 
     @property
     def guesses(self) -> int:
@@ -88,7 +110,8 @@ def passes_of(work: Workload) -> tuple[list[Pass], list[Pass]]:
     prompts, writing = list[Pass](), list[Pass]()
     waiting, cohorts = work.batch, list[tuple[int, int]]()  # (passes made, rows), oldest first
     while waiting or cohorts:
-        new = min(waiting, max(1, PROMPT_TOKENS_A_PASS // max(1, work.length - work.cached)))
+        free = work.at_work - sum(rows for _, rows in cohorts)
+        new = min(waiting, free, max(1, PROMPT_TOKENS_A_PASS // max(1, work.length - work.cached)))
         waiting -= new
         (prompts if new else writing).append(_pass(work, cohorts, new))
         cohorts = [(age + 1, rows) for age, rows in [*cohorts, *([(0, new)] if new else [])] if age + 1 < work.passes]

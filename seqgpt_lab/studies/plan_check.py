@@ -31,6 +31,7 @@ from seqgpt_lab.studies.rigs import Rig
 Progress = Callable[[str, int, int], None]
 CLOCKS = ("wall", "processor")
 _HEAD_IDS = 64
+_NO_BUDGET = 1 << 30  # every batch is at work as a whole
 _LEAST_ID, _MOST_ID = 300, 3000
 _MOST_REPLAYS = 8
 _ALONE = Arrangement()
@@ -145,7 +146,7 @@ def check_times(
             model,
             dtype=dtype,
             batch_size=size,
-            token_budget=1 << 30,
+            token_budget=_NO_BUDGET,
             tensor_parallel=arrangement.ranks,
             replicas=arrangement.replicas,
         ) as engine:
@@ -195,7 +196,9 @@ def _workload(case: Case, written: Sequence[Completion]) -> Workload:
     passes = max(completion.timing.passes for completion in written)
     output = max(len(completion.token_ids) for completion in written)
     head_ids = _HEAD_IDS if case.technique == "grounded" else None
-    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids)
+    # These requests name no text to be kept, and have room for what they write only.
+    room = {"max_new_tokens": case.output, "kept_bytes": 0, "token_budget": _NO_BUDGET}
+    return Workload(case.batch, case.length, output, passes, case.technique != "plain", head_ids, **room)
 
 
 def _requests(engine: Engine, case: Case) -> list[Request]:
@@ -244,7 +247,7 @@ def check_memory(
 
 def _peak(model: str | Path, dtype: str, case: Case, answer: Any) -> None:
     """In a process of its own: the largest resident size from after the load to the end of a batch."""
-    with Engine.load(model, dtype=dtype, device="cpu", batch_size=case.batch, token_budget=1 << 30) as engine:
+    with Engine.load(model, dtype=dtype, device="cpu", batch_size=case.batch, token_budget=_NO_BUDGET) as engine:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak of loading
         written = engine.generate(_requests(engine, case))
         status = Path("/proc/self/status").read_text(encoding="ascii")

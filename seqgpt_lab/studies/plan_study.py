@@ -18,7 +18,7 @@ from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.display import Prose, counted, plain
 from seqgpt_lab.studies.passes import Workload
 from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, best, compare, table
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, about_budget, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 
 METRICS = "metrics.json"
@@ -63,8 +63,9 @@ def about_targets(rig: str, batches: Sequence[int], lengths: Sequence[int], outp
     parts = []
     for batch in dict.fromkeys((min(batches), max(batches))):
         try:
-            _, why = best(compare(machine, SEQGPT_560M, Workload.of(batch, lengths[0], output), dtype), target)
-            parts.append(f"Batch {batch}, length {lengths[0]}, best for {target}: **{plain(why)}**")
+            work = Workload.of(batch, lengths[0], output)
+            _, why = best(compare(machine, SEQGPT_560M, work, dtype), target)
+            parts.append(f"Batch {batch}, length {lengths[0]}, best for {target}: **{plain(why)}** {plain(about_budget(work))}".rstrip())
         except CapacityError as error:
             parts.append(f"Batch {batch}, length {lengths[0]}: does not fit. {plain(str(error))}")
     return Prose("\n\n".join(parts))
@@ -91,7 +92,7 @@ def _most_throughput(machine: Rig, work: Workload, dtype: str) -> pandas.DataFra
     try:
         return table([best(compare(machine, SEQGPT_560M, work, dtype), "throughput")[0]])
     except CapacityError:
-        asked = {"batch": work.batch, "length": work.length, "output": work.output}
+        asked = {"batch": work.batch, "at_work": work.at_work, "length": work.length, "output": work.output}
         return pandas.DataFrame([{"rig": machine.name, "dtype": dtype, "arrangement": "does not fit", **asked}])
 
 

@@ -10,11 +10,12 @@ import pandas
 
 from seqgpt_lab.engine.choose import STATES_AT_ONCE
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS
+from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS, TOKEN_BUDGET
 from seqgpt_lab.engine.model import IDS_AT_ONCE
 from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import Machine, Seconds, pass_seconds
+from seqgpt_lab.studies.display import short
 from seqgpt_lab.studies.passes import Pass, Workload, passes_of
 from seqgpt_lab.studies.rigs import Rig
 
@@ -23,6 +24,7 @@ SEQGPT_560M = ModelConfig(vocab_size=250880, hidden_size=1024, layers=24, heads=
 TARGETS = ("throughput", "latency", "memory")
 # Of a distance between a token and a slot while the bias is made: as an integer, as a float, and masked.
 _DISTANCE_BYTES = 17
+_TOLD = ("batch", "length", "output", "passes", "drafted", "cached", "max_new_tokens", "token_budget", "at_work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,18 @@ class Arrangement:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes of one worker: a card, or a process on a CPU. activations: the largest of a pass at a time, the bias and logits included."""
+    """Bytes of one worker: a card, or a process on a CPU. cache: keys and values of the rows at work; kept: the most that is kept of texts
+    for later requests; activations: the largest of a pass at a time, the bias and logits included."""
 
     runtime: float
     weights: float
     cache: float
+    kept: float
     activations: float
 
     @property
     def total(self) -> float:
-        return self.runtime + self.weights + self.cache + self.activations
+        return self.runtime + self.weights + self.cache + self.kept + self.activations
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Plan:
             "rig": self.machine.rig.name,
             "dtype": self.machine.dtype,
             "arrangement": str(self.arrangement),
-            **{name: getattr(self.workload, name) for name in ("batch", "length", "output", "passes", "drafted", "cached")},
+            **{name: getattr(self.workload, name) for name in _TOLD},
             "seconds": self.seconds,
             "documents_a_second": self.documents_a_second,
             "limit": self.limit,
@@ -127,28 +131,33 @@ def _together(machine: Machine, passes: Sequence[Pass]) -> Seconds:
 
 
 def memory(machine: Machine, workload: Workload) -> Memory:
-    """What one worker needs at its peak. The cache has slots for prompt and answer; on a CPU those that are written to take memory."""
-    cache = workload.batch * (workload.length + workload.output) * machine.token_bytes()
+    """What one worker needs at its peak, once it has kept as much of texts as it may.
+
+    The cache has slots for prompts and the longest answers of the whole batch; on a CPU those that are written to take memory.
+    """
+    on_cpu, token = machine.rig.kind == "cpu", machine.token_bytes()
+    cache = (workload.at_work * (workload.length + workload.output) if on_cpu else workload.batch * workload.slots) * token
+    # A text is copied to be kept before older ones go.
+    kept = workload.kept_bytes + workload.length * token if workload.kept_bytes else 0.0
     # On a CPU in bf16 the LM head lies there twice, see Bloom.pack.
-    twice = (
-        machine.vocabulary * machine.config.hidden_size * machine.item_bytes if (machine.rig.kind, machine.dtype) == ("cpu", "bf16") else 0
-    )
-    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + twice, cache, _activations(machine, workload))
+    twice = machine.vocabulary * machine.config.hidden_size * machine.item_bytes if on_cpu and machine.dtype == "bf16" else 0
+    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + twice, cache, kept, _activations(machine, workload))
 
 
 def _activations(machine: Machine, work: Workload) -> float:
     """The largest of three moments of a full pass: the bias in the making, the MLP of a layer beside the bias, the logits in the end.
 
-    Never less for more work, so that what fits can be searched for.
+    Never less for a larger batch, nor for a longer text by itself, so that what fits can be searched for.
     """
     hidden, item, new = machine.config.hidden_size, machine.item_bytes, work.length - work.cached
-    asked = work.batch * (1 + work.guesses)
-    tokens = min(work.batch * new, max(PROMPT_TOKENS_A_PASS, new)) + asked
+    rows = work.at_work
+    asked = rows * (1 + work.guesses)
+    tokens = min(rows * new, max(PROMPT_TOKENS_A_PASS, new)) + asked
     distances = float(new * (new + BLOCK) / 2 if new > BLOCK else new * new)  # of a prompt by itself, in blocks
-    if work.batch > 1:  # prompts side by side are one rectangle
+    if rows > 1:  # prompts side by side are one rectangle
         distances = max(distances, float(min(new, PROMPT_TOKENS_A_PASS // 2) ** 2))
     if work.cached:
-        distances = min(work.batch * new, max(PROMPT_TOKENS_A_PASS, new)) * work.length
+        distances = min(rows * new, max(PROMPT_TOKENS_A_PASS, new)) * work.length
     inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
     ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
     making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
@@ -171,7 +180,8 @@ def _too_large(found: Plan) -> str:
     )
     batch = _largest(lambda size: memory(found.machine, replace(workload, batch=size)).total <= has, workload.batch)
     if batch:
-        return f"{over}; a batch of {batch} instead of {workload.batch} fits"
+        waiting = about_budget(replace(workload, batch=batch))
+        return f"{over}; a batch of {batch} instead of {workload.batch} fits{f'. {waiting}' if waiting else ''}"
     length = _largest(
         lambda size: memory(found.machine, replace(workload, batch=1, length=size, cached=min(workload.cached, size - 1))).total <= has,
         workload.length,
@@ -179,6 +189,17 @@ def _too_large(found: Plan) -> str:
     if length:
         return f"{over}; one text of {length} tokens at a time fits"
     return f"{over}; the weights alone take {found.memory.weights / 1e9:.1f} GB: use a smaller dtype, more ranks, or another machine"
+
+
+def about_budget(work: Workload) -> str:
+    """How much of a batch is at work at a time where not all of it is, and which budget would have all of it; else empty."""
+    if work.at_work == work.batch:
+        return ""
+    return (
+        f"Of a batch of {work.batch:,} at length {work.length:,} only {work.at_work:,} are at work at a time, "
+        f"for the engine's token_budget is {work.token_budget:,}; Engine.load(batch_size={work.batch}, "
+        f"token_budget={work.batch * work.length}) decodes all of them together. The lab's commands use {TOKEN_BUDGET:,}."
+    )
 
 
 def _largest(fits: Any, most: int) -> int:
@@ -222,9 +243,9 @@ def best(plans: list[Plan], target: str) -> tuple[Plan, str]:
 
 def _why(chosen: Plan, plans: list[Plan], target: str) -> str:
     figures = {
-        "throughput": lambda one: f"{one.documents_a_second:.3g} documents/s",
-        "latency": lambda one: f"{one.seconds * 1e3:.3g} ms a batch",
-        "memory": lambda one: f"{one.held / 1e9:.3g} GB {'a worker' if one.machine.rig.kind == 'cuda' else 'in all'}",
+        "throughput": lambda one: f"{short(one.documents_a_second)} documents/s",
+        "latency": lambda one: f"{short(one.seconds * 1e3)} ms a batch",
+        "memory": lambda one: f"{short(one.held / 1e9)} GB {'a worker' if one.machine.rig.kind == 'cuda' else 'in all'}",
     }
     others = ", ".join(f"{one.arrangement} {figures[target](one)}" for one in plans if one is not chosen)
     text = f"{chosen.arrangement}: {figures[target](chosen)}{f' ({others})' if others else ''}."
@@ -237,24 +258,26 @@ def _sharing(shared: Plan, alone: Plan) -> str:
     """What ranks save of the work, what they spend, and what of it passes while a card waits for operations to be started."""
     parts, whole = shared.prompt + shared.writing, alone.prompt + alone.writing
     saved = (whole.total - whole.starts) - (parts.total - parts.starts - parts.sums)
-    text = f" Ranks {'save' if saved >= 0 else 'take'} {abs(saved) * 1e3:.3g} ms {'of' if saved >= 0 else 'more for the'} work"
-    text += f" and spend {parts.sums * 1e3:.3g} ms on sums"
+    text = f" Ranks {'save' if saved >= 0 else 'take'} {short(abs(saved) * 1e3)} ms {'of' if saved >= 0 else 'more for the'} work"
+    text += f" and spend {short(parts.sums * 1e3)} ms on sums"
     waited = whole.starts - parts.starts
     if not alone.machine.rig.overlap or abs(waited) < 1e-5:
         return f"{text}."
     if waited > 0:
-        return f"{text}, {waited * 1e3:.3g} ms of it while the card would wait for operations to be started."
-    return f"{text}; {-waited * 1e3:.3g} ms of what is saved the card waits for operations to be started."
+        return f"{text}, {short(waited * 1e3)} ms of it while the card would wait for operations to be started."
+    return f"{text}; {short(-waited * 1e3)} ms of what is saved the card waits for operations to be started."
 
 
 def table(plans: list[Plan]) -> pandas.DataFrame:
-    """One row a plan: arrangement, batch, length, output, passes, milliseconds of both phases and in all, documents a second, GB, limit."""
+    """One row a plan: arrangement, batch, rows at work at a time, length, output, passes, milliseconds of both phases and in all, documents
+    a second, GB, limit."""
     return pandas.DataFrame(
         {
             "rig": one.machine.rig.name,
             "dtype": one.machine.dtype,
             "arrangement": str(one.arrangement),
             "batch": one.workload.batch,
+            "at_work": one.workload.at_work,
             "length": one.workload.length,
             "output": one.workload.output,
             "passes": one.workload.passes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -21,6 +22,29 @@ def test_a_plan_in_words_and_as_json(invoke: Invoke) -> None:
 def test_the_models_own_shape(invoke: Invoke) -> None:
     large, small = (json.loads(invoke("plan", "--json", *model).stdout)["plans"][0] for model in ((), ("--model", "tiny")))
     assert small["memory_bytes"]["weights"] < large["memory_bytes"]["weights"] / 50
+
+
+def test_room_for_longer_answers_is_counted(invoke: Invoke) -> None:
+    short, usual, long = (
+        json.loads(invoke("plan", "--json", *words).stdout)["plans"][0]["memory_bytes"]["cache"]
+        for words in (("--max-new-tokens", "40"), (), ("--max-new-tokens", "512"))
+    )
+    assert (short, usual, long) == tuple(16 * (512 + limit) * 96 * 1024 for limit in (40, 256, 512))
+
+
+def test_a_batch_beyond_the_token_budget_is_told(invoke: Invoke) -> None:
+    words = ("plan", "--batch", "32", "--length", "1024")
+    assert "only 16 are at work at a time" in invoke(*words).stdout and "token_budget=32768" in invoke(*words).stdout
+    assert "at work at a time" not in invoke(*words, "--token-budget", "32768").stdout
+    assert json.loads(invoke(*words, "--json").stdout)["plans"][0]["at_work"] == 16
+
+
+def test_large_figures_are_as_people_read_them(invoke: Invoke) -> None:
+    words = ("plan", "--rig", "3090", "--batch", "64", "--length", "1024", "--output", "1000", "--target", "latency")
+    found = invoke(*words).stdout
+    (whole,) = (one["seconds"] for one in json.loads(invoke(*words, "--json").stdout)["plans"])
+    assert whole > 10 and f"{whole * 1e3:,.0f} ms a batch" in found and not re.search(r"\de[+-]\d", found)
+    assert re.search(rf"one process .* {whole * 1e3:,.0f} ", found)
 
 
 def test_bad_use(invoke: Invoke) -> None:

@@ -17,7 +17,9 @@ from seqgpt_lab.studies.passes import GUESSED, Group, Workload, passes_of
 from seqgpt_lab.studies.plan_check import Replay
 
 
-def run(batch: int, length: int, output: int, drafted: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[list[list[Group]], int]:
+def run(
+    batch: int, length: int, output: int, drafted: bool, monkeypatch: pytest.MonkeyPatch, token_budget: int = 1 << 30
+) -> tuple[list[list[Group]], int]:
     """Groups of every pass that the engine makes, and how many passes a row takes."""
     model = Bloom(ModelConfig(64, 64, 1, 1, eos_token_id=63)).eval()
     with torch.no_grad():
@@ -35,7 +37,8 @@ def run(batch: int, length: int, output: int, drafted: bool, monkeypatch: pytest
 
     monkeypatch.setattr("seqgpt_lab.engine.decode.pack", record)
     done: dict[int, Any] = {}
-    Decoder(model, rows=batch, token_budget=1 << 30).run(requests, lambda places, found: done.update(zip(places, found, strict=True)))
+    decoder = Decoder(model, rows=batch, token_budget=token_budget)
+    decoder.run(requests, lambda places, found: done.update(zip(places, found, strict=True)))
     return seen, max(completion.timing.passes for completion in done.values())
 
 
@@ -45,6 +48,24 @@ def test_plain_passes_are_the_engines(batch: int, length: int, monkeypatch: pyte
     prompts, writing = passes_of(Workload(batch, length, 6, passes))
     assert [list(one.groups) for one in [*prompts, *writing]] == seen
     assert all(one.asked == one.rows for one in [*prompts, *writing])
+
+
+@pytest.mark.parametrize(("batch", "length", "budget"), [(8, 300, 1200), (7, 300, 1000), (20, 200, 2500), (3, 900, 800)])
+def test_rows_that_a_budget_keeps_waiting_come_when_others_have_left(
+    batch: int, length: int, budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, passes = run(batch, length, 6, False, monkeypatch, budget)
+    work = Workload(batch, length, 6, passes, token_budget=budget)
+    prompts, writing = passes_of(work)
+    planned = [list(one.groups) for one in [*prompts, *writing]]
+    assert max(one.rows for one in [*prompts, *writing]) == work.at_work < batch
+    assert sorted(planned, key=str) == sorted(seen, key=str)
+
+
+def test_a_batch_beyond_the_engines_own_budget_is_at_work_in_part() -> None:
+    """Sixteen prompts of 1,024 tokens have 16,384, and the engine admits no seventeenth."""
+    assert [Workload.of(batch, 1024, 40).at_work for batch in (1, 16, 17, 32)] == [1, 16, 16, 16]
+    assert Workload.of(2, 20_000, 40).at_work == 1
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 300), (4, 100), (10, 300), (20, 60)])

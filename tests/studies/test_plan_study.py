@@ -15,7 +15,7 @@ from seqgpt_lab.studies import plan_study
 from seqgpt_lab.studies.plan_study import about_machines, about_targets, check_here, compare_machines, plan_grid, write_metrics
 from seqgpt_lab.studies.rigs import Rig
 
-# Of 24 GB, prompts of 256 tokens and their answers leave room for some eight hundred in fp16.
+# Of 24 GB, prompts of 256 tokens and their answers leave room for some four hundred in fp16.
 HUGE = 1_500
 
 
@@ -36,7 +36,14 @@ def test_a_grid_of_nothing_is_refused_by_what_is_empty() -> None:
 
 def test_a_target_is_told_for_each_batch_that_fits() -> None:
     small, large = str(about_targets("dual-4090", [1, HUGE], [256], 40, "fp16", "latency")).split("\n\n")
+    assert "at work" not in small
     assert small.startswith("Batch 1, length 256, best for latency") and large.startswith(f"Batch {HUGE}, length 256: does not fit. ")
+
+
+def test_a_batch_that_the_engine_decodes_in_part_is_said_with_what_would_keep_it() -> None:
+    told = str(about_targets("dual-4090", [32], [1024], 40, "fp16", "throughput"))
+    assert "only 16 are at work at a time" in told and r"token\_budget=32768" in told
+    assert list(plan_grid("dual-4090", [16, 32], [1024], 40, "fp16")["at_work"]) == [16] * 6
 
 
 def test_a_machine_that_a_batch_does_not_fit_has_no_figures(tmp_path: Path) -> None:

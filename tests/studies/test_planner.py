@@ -15,13 +15,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqgpt_lab.engine.attention import Geometry, SdpaAttention
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Request, decode
+from seqgpt_lab.engine.decode import Decoder, Request, decode
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.reuse import CACHE_BYTES
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, OPS_TIMED, Machine, Seconds, pass_seconds
 from seqgpt_lab.studies.passes import Group, Pass, Workload
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, best, compare, memory, plan, table
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, about_budget, best, compare, memory, plan, table
 from seqgpt_lab.studies.rigs import Rig
 
 RIG = Rig.load("dual-4090")
@@ -73,6 +74,27 @@ def test_weights_and_cache_are_what_tensors_take(ranks: int) -> None:
     assert machine.token_bytes() * 10 == cache.keys.nbytes + cache.values.nbytes
     assert machine.weight_bytes == pytest.approx(2 * whole / ranks, rel=0.05)
     assert machine.layer_bytes * ranks == 2 * 12 * 256 * 256
+
+
+def test_memory_of_a_card_is_for_what_the_engine_makes_room_for() -> None:
+    """Slots for the longest answer, whatever is written, and all that may be kept of texts with one that is about to be kept."""
+    config, work = ModelConfig(64, 64, 2, 1, eos_token_id=60), replace(Workload.of(3, 20, 2), max_new_tokens=9)
+    decoder = Decoder(Bloom(config).half().eval(), rows=work.batch)
+    decoder.run([Request(tuple(range(1, work.length + 1)), work.max_new_tokens)] * work.batch, lambda _places, _found: None)
+    assert decoder.cache
+    found = memory(Machine(RIG, config, "fp16"), work)
+    assert found.cache == decoder.cache.keys.nbytes + decoder.cache.values.nbytes
+    assert found.kept == CACHE_BYTES + work.length * decoder.cache.token_bytes
+    assert memory(Machine(RIG, config, "fp16"), replace(work, kept_bytes=0)).kept == 0
+    assert memory(Machine(RIG, config, "fp16"), replace(work, output=30)).cache == 3 * 50 * decoder.cache.token_bytes
+    # Of SeqGPT-560M at batch 16 and length 512: 1.12 GB of weights, 16 times 768 slots of 96 KiB, 0.54 GB of texts kept, a CUDA context.
+    known = memory(Machine(RIG, SEQGPT_560M, "fp16"), Workload.of(16, 512, 40))
+    assert known.cache == 16 * (512 + 256) * 96 * 1024 and 3.5e9 < known.total < 3.7e9
+
+
+def test_a_processor_has_memory_only_for_slots_that_are_written() -> None:
+    work, rig = Workload.of(3, 20, 2), replace(RIG, kind="cpu")
+    assert memory(Machine(rig, SEQGPT_560M, "fp16"), work).cache == 3 * 22 * 96 * 1024
 
 
 def test_seqgpts_sizes_are_the_known_ones() -> None:
@@ -175,7 +197,7 @@ def test_phases_parts_and_table_add_up() -> None:
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
-    with pytest.raises(CapacityError, match=r"needs 420\.\d GB a worker and has 22\.8: 397\.\d GB too much; a batch of (\d+) in") as caught:
+    with pytest.raises(CapacityError, match=r"needs 505\.\d GB a worker and has 22\.8: 483\.\d GB too much; a batch of (\d+) in") as caught:
         compare(RIG, SEQGPT_560M, Workload.of(4000, 1024, 40), "fp16")
     fits = int(str(caught.value).split("a batch of ")[1].split()[0])
     plan(RIG, SEQGPT_560M, Workload.of(fits, 1024, 40))
@@ -186,6 +208,20 @@ def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
     huge = replace(SEQGPT_560M, hidden_size=16384, heads=128)
     with pytest.raises(CapacityError, match="the weights alone take"):
         plan(RIG, huge, Workload.of(1, 10, 10))
+
+
+def test_what_is_recommended_says_which_budget_it_takes() -> None:
+    assert about_budget(Workload.of(16, 1024, 40)) == ""
+    told = "Of a batch of 32 at length 1,024 only 16 are at work at a time, for the engine's token_budget is 16,384; "
+    assert about_budget(Workload.of(32, 1024, 40)).startswith(f"{told}Engine.load(batch_size=32, token_budget=32768) decodes all")
+    with pytest.raises(CapacityError, match=r"a batch of 161 instead of 4000 fits\. Of a batch of 161 at length 1,024 only 16 are at work"):
+        plan(RIG, SEQGPT_560M, Workload.of(4000, 1024, 40))
+    # Half of the batch waits until the other half has left: less throughput than all of it together, and about that of a batch of 16.
+    half, waiting = (plan(RIG, SEQGPT_560M, Workload.of(batch, 1024, 40)) for batch in (16, 32))
+    whole = plan(RIG, SEQGPT_560M, replace(Workload.of(32, 1024, 40), token_budget=32768))
+    assert waiting.documents_a_second == pytest.approx(half.documents_a_second, rel=0.15)
+    assert whole.documents_a_second > waiting.documents_a_second
+    assert waiting.to_dict()["at_work"] == 16 and table([waiting]).iloc[0]["at_work"] == 16
 
 
 def test_the_largest_batch_that_is_named_leaves_no_room_for_one_more() -> None:

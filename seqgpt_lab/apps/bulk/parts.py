@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,10 @@ class Tally:
 
 
 class Parts:
-    """The folder `OUT.parts` of a job: a file a chunk, each written whole; a context manager that keeps a second job out."""
+    """The folder `OUT.parts` of a job: a file a chunk, each written whole; a context manager that keeps a second job out.
+
+    A job that ends in an error before its first row leaves no folder behind.
+    """
 
     def __init__(self, out: Path, about: Row, *, overwrite: bool = False) -> None:
         """about: what makes this job the same as one that was begun before, JSON-ready.
@@ -51,6 +55,7 @@ class Parts:
             raise OptionError(f"the output {out} exists; add --overwrite to replace it, or name another file")
         self._about = about
         self._lock: IO[bytes] | None = None
+        self._others = False  # whether the folder is at work for another job
 
     def __enter__(self) -> Parts:
         try:
@@ -59,27 +64,43 @@ class Parts:
             self._keep_others_out(self._lock)
             self._check_same_job()
         except OSError as error:
-            self.__exit__()
-            raise self._cannot_write(error) from error
+            told = self._cannot_write(error)
+            self.__exit__(type(told))
+            raise told from error
         except OptionError:
-            self.__exit__()
+            self.__exit__(OptionError)
             raise
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_error: object) -> None:
+        if kind is not None and not self._others:
+            self._leave_nothing()
         if self._lock is not None:
             self._lock.close()
+
+    def _leave_nothing(self) -> None:
+        """Remove a folder in which no row is done; whatever else lies in it stays. While the lock is held, so that it is nobody else's."""
+        with suppress(OSError):
+            if self._joining.exists() or any(self.folder.glob("part-*")):
+                return
+            for name in ("job.json", "lock") if self._lock is not None else ():
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def _keep_others_out(self, lock: IO[bytes]) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OptionError(f"another job is writing {self.out} just now; wait for it, or name another output") from error
+            # A job that ended may have removed the file meanwhile, and a lock on that keeps nobody out.
+            self._others = not os.path.samestat(os.fstat(lock.fileno()), (self.folder / "lock").stat())
+        except (BlockingIOError, FileNotFoundError):
+            self._others = True
         except OSError as error:
             raise OptionError(
                 f"the file system of {self.folder} does not lock files ({error.strerror}), so two jobs could write at once; "
                 "name an output on a local disk"
             ) from error
+        if self._others:
+            raise OptionError(f"another job is writing {self.out} just now; wait for it, or name another output")
 
     def _check_same_job(self) -> None:
         """Begin the job, anew where another one has done no row; raise OptionError where it has."""

@@ -80,7 +80,10 @@ def bulk(
         try:
             _run(documents, parts, chosen, options, ray)
         except KeyboardInterrupt:
-            note(f"interrupted; {parts.rows:,} rows are safe in {parts.folder}, and the same command goes on from there")
+            if parts.rows:
+                note(f"interrupted; {parts.rows:,} rows are safe in {parts.folder}, and the same command goes on from there")
+            else:
+                note("interrupted before any row was done; the same command begins again")
             raise typer.Exit(INTERRUPTED) from None
         tally = parts.join(chosen.names)
     note(f"{tally.rows:,} rows, {tally.failed:,} failed, {tally.problems:,} with problems that are told in their row")

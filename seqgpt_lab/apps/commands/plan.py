@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,12 @@ def plan(
     length: Annotated[int, typer.Option("--length", min=1, help="Tokens of each prompt, padding included.")] = 512,
     output: Annotated[int, typer.Option("--output", min=1, help="Tokens of each answer.")] = 40,
     technique: Annotated[str, typer.Option("--technique", help="plain, drafted, or grounded (drafts, and a small LM head).")] = "plain",
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer that the engine makes room for; --output if that is more.")
+    ] = 256,
+    token_budget: Annotated[
+        int, typer.Option("--token-budget", min=1, help="Prompt tokens at work at a time, as Engine.load's; all other commands use 16384.")
+    ] = 16384,
     cached: Annotated[int, typer.Option("--cached", min=0, help="Prompt tokens whose keys are there from a shared beginning.")] = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="fp16, bf16 or fp32.")] = "fp16",
     model: Annotated[str, typer.Option("--model", help="A model whose shape to plan for; empty: SeqGPT-560M's, without its files.")] = "",
@@ -40,19 +47,20 @@ def plan(
     from seqgpt_lab.engine.config import DTYPES
     from seqgpt_lab.errors import OptionError
     from seqgpt_lab.studies.passes import Workload
-    from seqgpt_lab.studies.planner import best, compare
+    from seqgpt_lab.studies.planner import about_budget, best, compare
     from seqgpt_lab.studies.rigs import Rig
 
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
     machine = Rig.load(rig)
-    work = Workload.of(batch, length, output, technique, cached)
+    usual = Workload.of(batch, length, output, technique, cached)
+    work = replace(usual, max_new_tokens=max_new_tokens, token_budget=token_budget)
     plans = compare(machine, _shape(model), work, dtype)
     chosen, why = best(plans, target)
     if as_json:
         emit(json_line({"target": target, "chosen": str(chosen.arrangement), "why": why, "plans": [one.to_dict() for one in plans]}))
     else:
-        emit(_in_words(plans, chosen, f"Best for {target}: {why}"))
+        emit(_in_words(plans, chosen, f"Best for {target}: {why} {about_budget(work)}".rstrip()))
 
 
 def calibrate(
@@ -85,10 +93,11 @@ def _shape(model: str) -> ModelConfig:
 
 def _in_words(plans: list[Plan], chosen: Plan, verdict: str) -> str:
     """A table of arrangements, what the chosen one spends its time and memory on, and how sure that is."""
+    from seqgpt_lab.studies.display import short
     from seqgpt_lab.studies.planner import table
 
     columns = ["arrangement", "prompt_ms", "writing_ms", "batch_ms", "documents_a_second", "GB_a_worker", "limit"]
-    frame = table(plans)[columns].to_string(index=False, float_format=lambda number: f"{number:.4g}")
+    frame = table(plans)[columns].to_string(index=False, float_format=short)
     rig, spent = chosen.machine.rig, chosen.prompt + chosen.writing
     parts = sorted(((getattr(spent, name), name) for name in spent.__slots__), reverse=True)
     time = ", ".join(f"{name} {seconds / spent.total:.0%}" for seconds, name in parts if seconds > 0.005 * spent.total)

@@ -20,10 +20,10 @@ def examine(rig: str = "auto", model: str = "tiny") -> tuple[Rig | None, list[Li
     named = None if rig == "auto" else _rig(rig)  # a wrong name is said before anything slow
     cards = read_cards()  # before PyTorch takes memory on a card
     chosen = choose_rig(cards) if rig == "auto" else named
-    host = read_host(model)
+    host, torch = read_host(model), read_torch()
     return chosen, [
-        *check_cards(cards, chosen),
-        *check_torch(read_torch(), cards, chosen),
+        *check_cards(cards, chosen, torch.cuda),
+        *check_torch(torch, cards, chosen),
         *check_host(host, chosen),
         *check_software(read_software()),
     ]

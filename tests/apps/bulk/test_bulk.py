@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import IO
 
 import pandas
 import pytest
 
-from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from tests.apps.conftest import Invoke, ScriptedEngine
@@ -182,13 +182,46 @@ def test_an_input_among_the_parts_is_not_removed_with_them(invoke: Invoke, scrip
     assert Path("out.jsonl.parts/mine.jsonl").exists()
 
 
-def test_a_job_that_did_no_row_stands_in_no_other_s_way(invoke: Invoke, random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = (*WORDS, "out.jsonl", "--model", str(random_model))
-    assert "unknown dtype 'fp99'" in invoke(*words, "--dtype", "fp99").stderr and Path("out.jsonl.parts").is_dir()
+def test_a_refusal_leaves_nothing_behind(invoke: Invoke, random_model: Path) -> None:
+    words = (*WORDS, "out.jsonl", "--model", str(random_model), "--dtype", "fp99")
+    assert "unknown dtype 'fp99'" in invoke(*words).stderr and [path.name for path in Path().iterdir()] == ["in.jsonl"]
+    Path("out.jsonl.parts").mkdir()
+    Path("out.jsonl.parts/mine.txt").write_text("mine")
+    assert invoke(*words).exit_code == 2 and [path.name for path in Path("out.jsonl.parts").iterdir()] == ["mine.txt"]
+
+
+def test_an_interruption_before_the_first_row_leaves_nothing_behind(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seqgpt_lab.engine.engine.Engine.load", interrupted)
+    result = invoke(*WORDS, "out.jsonl")
+    assert result.exit_code == 130 and "before any row was done" in result.stderr and not Path("out.jsonl.parts").exists()
+
+
+def test_a_lock_that_is_no_longer_there_keeps_nobody_out(invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job that held it ended, and removed it, between the opening and the locking."""
+    real = fcntl.flock
+
+    def flock(lock: IO[bytes], operation: int) -> None:
+        Path(lock.name).unlink()
+        real(lock, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock)
+        result = invoke(*WORDS, "out.jsonl")
+    assert result.exit_code == 2 and "another job is writing" in result.stderr
+    assert invoke(*WORDS, "out.jsonl").exit_code == 1 and len(records("out.jsonl")) == 61
+
+
+def test_a_job_that_did_no_row_stands_in_no_other_s_way(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    """Killed before its first row, or after some that are not the first, it leaves a folder that is begun anew."""
+    Path("out.jsonl.parts").mkdir()
+    Path("out.jsonl.parts/job.json").write_text('{"labels": []}')
     Path("out.jsonl.parts/part-000000000008-000000008.jsonl").write_text("not ours\n")
-    scripted = ScriptedEngine(find_checkpoint(random_model))
-    monkeypatch.setattr("seqgpt_lab.engine.engine.Engine.load", scripted.load)
-    result = invoke(*words)
+    result = invoke(*WORDS, "out.jsonl")
     assert "61 rows, 1 failed" in result.stderr and len(records("out.jsonl")) == 61
 
 
@@ -197,7 +230,7 @@ def test_two_jobs_do_not_write_one_output(invoke: Invoke, scripted: ScriptedEngi
     with open("out.jsonl.parts/lock", "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = invoke(*WORDS, "out.jsonl")
-    assert result.exit_code == 2 and "another job is writing" in result.stderr
+    assert result.exit_code == 2 and "another job is writing" in result.stderr and Path("out.jsonl.parts/lock").exists()
 
 
 @pytest.mark.parametrize("number", (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP))
@@ -210,6 +243,7 @@ def test_a_file_system_without_locks_is_told(
     monkeypatch.setattr(fcntl, "flock", flock)
     result = invoke(*WORDS, "out.jsonl")
     assert result.exit_code == 2 and f"does not lock files ({os.strerror(number)})" in result.stderr
+    assert not Path("out.jsonl.parts").exists()
 
 
 @pytest.mark.parametrize("full", ("mkdir", "job.json"))

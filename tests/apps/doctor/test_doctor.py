@@ -9,13 +9,16 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from seqgpt_lab.apps.doctor.card_checks import check_cards
+from seqgpt_lab.apps.doctor.card_checks import NEEDED_BYTES, check_cards
 from seqgpt_lab.apps.doctor.examine import choose_rig
 from seqgpt_lab.apps.doctor.host_checks import Host, check_host
 from seqgpt_lab.apps.doctor.line import Line, as_text, exit_code
 from seqgpt_lab.apps.doctor.nvml import read_cards
 from seqgpt_lab.apps.doctor.software_checks import Software, check_software
 from seqgpt_lab.apps.doctor.torch_checks import Torch, check_torch
+from seqgpt_lab.studies.costs import Machine
+from seqgpt_lab.studies.passes import Workload
+from seqgpt_lab.studies.planner import SEQGPT_560M, memory
 from seqgpt_lab.studies.rigs import Rig
 from tests.apps.doctor.conftest import GIB, SimulatedCard, SimulatedNvml, process
 
@@ -43,7 +46,7 @@ def wrong(lines: list[Line]) -> dict[str, Line]:
 
 def everything(nvml: SimulatedNvml, bus: Path, torch: Torch, host: Host, rig: Rig | None) -> list[Line]:
     cards = read_cards(nvml, bus)
-    return [*check_cards(cards, rig), *check_torch(torch, cards, rig), *check_host(host, rig)]
+    return [*check_cards(cards, rig, torch.cuda), *check_torch(torch, cards, rig), *check_host(host, rig)]
 
 
 def test_a_healthy_rig_has_nothing_to_mend(healthy: SimulatedNvml, bus: Path, rig_torch: Torch, rig_host: Host, rig: Rig) -> None:
@@ -109,6 +112,11 @@ def test_a_card_held_by_a_stale_process(bus: Path, rig: Rig, rig_torch: Torch, r
     assert found["memory 0"].status == "failed" and "holders 0" in found["memory 0"].fix
 
 
+def test_memory_wanted_is_what_the_planner_expects(rig: Rig) -> None:
+    planned = memory(Machine(rig, SEQGPT_560M, "fp16"), Workload.of(16, 512, 40)).total
+    assert planned <= NEEDED_BYTES <= planned + GIB / 2
+
+
 def test_memory_taken_by_something_unseen(bus: Path, rig: Rig) -> None:
     cards = read_cards(SimulatedNvml(SimulatedCard(used=6 * GIB), SimulatedCard(used=6 * GIB, graphics=[process(1, 5 * GIB)])), bus)
     found = wrong(check_cards(cards, rig))
@@ -156,9 +164,33 @@ def test_no_gpu_is_a_note_unless_a_rig_wants_one(tmp_path: Path, rig: Rig) -> No
 
 def test_the_articles_driver_is_too_old_for_this_pytorch(bus: Path, rig: Rig, rig_torch: Torch) -> None:
     cards = read_cards(SimulatedNvml(SimulatedCard(), SimulatedCard(), driver="535.129.03", cuda=12020), bus)
-    assert wrong(check_cards(cards, rig)).keys() == {"driver"}
+    found = wrong(check_cards(cards, rig, rig_torch.cuda))
+    assert found.keys() == {"driver"} and "built for CUDA 13.0" in found["driver"].why
+    assert found["driver"].fix == "install driver 580 or newer, or a PyTorch built for CUDA 12"
     found = wrong(check_torch(rig_torch, cards, rig))
     assert found.keys() == {"torch-cuda"} and "up to 12.2" in found["torch-cuda"].why
+
+
+@pytest.mark.parametrize("built", ["12.1", "12.8", "11.8"])
+def test_a_driver_is_right_that_runs_the_pytorch_that_is_here(bus: Path, rig: Rig, rig_torch: Torch, built: str) -> None:
+    """Who has followed the advice and installed a PyTorch for the driver has nothing to mend; 12.2 runs all of CUDA 12."""
+    cards = read_cards(SimulatedNvml(SimulatedCard(), SimulatedCard(), driver="535.129.03", cuda=12020), bus)
+    assert not wrong([*check_cards(cards, rig, built), *check_torch(replace(rig_torch, cuda=built), cards, rig)])
+
+
+def test_a_driver_is_compared_with_the_rigs_where_pytorch_has_no_cuda(bus: Path, rig: Rig) -> None:
+    old, new = (
+        read_cards(SimulatedNvml(SimulatedCard(), SimulatedCard(), driver=driver, cuda=cuda), bus)
+        for driver, cuda in (("535.129.03", 12020), ("580.95.05", 13000))
+    )
+    found = wrong(check_cards(old, rig, ""))
+    assert found.keys() == {"driver"} and found["driver"].expected == "580 or newer" and "is tested with" in found["driver"].why
+    assert not wrong(check_cards(new, rig, "")) and not wrong(check_cards(old, None, ""))
+
+
+def test_a_driver_for_a_pytorch_that_no_rig_tells_of(bus: Path) -> None:
+    cards = read_cards(SimulatedNvml(SimulatedCard(), driver="470.10", cuda=11040), bus)
+    assert wrong(check_cards(cards, None, "12.8"))["driver"].fix == "install a driver for CUDA 12, or a PyTorch built for CUDA 11"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from seqgpt_lab.errors import OptionError
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "lab": (
-        *("nbformat", "papermill", "nbclient", "nbconvert", "ipykernel", "IPython", "ipywidgets", "traitlets", "jupyter_core", "voila"),
+        *("nbformat", "papermill", "nbclient", "nbconvert", "ipykernel", "IPython", "ipywidgets", "traitlets", "voila"),
+        *("jupyter_client", "jupyter_core"),
         *("matplotlib", "fontTools", "PIL", "openpyxl", "pyarrow"),
     ),
     "serve": ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"),

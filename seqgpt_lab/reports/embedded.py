@@ -7,7 +7,6 @@ Excel, an archive or a text in another encoding may hold what the page must not 
 from __future__ import annotations
 
 import base64
-import binascii
 import html
 import re
 from urllib.parse import quote, unquote
@@ -52,7 +51,7 @@ def _text(kind: str, options: list[str], body: str) -> str | None:
         return None
     try:
         text = _decoded(body) if "base64" in options else unquote(body, errors="strict")
-    except (binascii.Error, ValueError):
+    except ValueError:  # no base64, or no UTF-8
         return None
     return None if _NO_TEXT.search(text) else text
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
 from bs4 import BeautifulSoup
@@ -169,7 +171,8 @@ def _mask_run(run: Sequence[_Piece], masker: Masker) -> None:
     start = 0
     for text, node in run:
         end = start + len(text)
-        mine = [hit for hit in hits if hit.start < end and hit.end > start]
+        # Hits are in order and apart, so those within this piece are found without going over all for each of many pieces.
+        mine = hits[bisect_right(hits, start, key=attrgetter("end")) : bisect_left(hits, end, key=attrgetter("start"))]
         if mine and node is not None:
             # The mask goes where the value begins.
             masks = [hit.mask if hit.start >= start else "" for hit in mine]

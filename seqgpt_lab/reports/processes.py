@@ -47,10 +47,11 @@ def guarded(run_id: str) -> Iterator[None]:
 
 def processes_of(run_id: str) -> list[psutil.Process]:
     """Every process of ours that carries the run's mark, and its descendants, which may have another environment; this one never."""
-    found = set()
+    found = set[psutil.Process]()
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
+            # One that is found already is there with its descendants, and to look for these goes over all processes of the machine.
+            if process not in found and process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
                 found |= {process, *process.children(recursive=True)}
         except psutil.Error:  # ended meanwhile, or another user's
             continue

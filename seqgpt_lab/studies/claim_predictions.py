@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from seqgpt_lab.studies.costs import ITEM_BYTES, Machine, pass_seconds
 from seqgpt_lab.studies.passes import Group, Pass, Workload
-from seqgpt_lab.studies.planner import SEQGPT_560M, Plan, best, compare, memory, plan
+from seqgpt_lab.studies.plan_memory import memory
+from seqgpt_lab.studies.planner import SEQGPT_560M, Plan, best, compare, plan
 from seqgpt_lab.studies.rigs import Rig
 
 # Ids of a common answer: a few short fields.

@@ -58,8 +58,7 @@ class Workload:
     passes: that a row takes part in, the first being its prompt's. drafted: whether ids are guessed.
     head_ids: vocabulary rows scored, None for all. cached: prompt ids whose keys are there already.
     max_new_tokens: ids that the engine makes room for a row to write, whatever it writes; output if that is more. kept_bytes: the most that
-    a process keeps of texts for later requests (`Engine.load(cache_bytes=…)`). token_budget: most prompt
-    tokens at work at a time.
+    a process keeps of texts for later requests (`Engine.load(cache_bytes=…)`). token_budget: most prompt tokens at work at a time.
     """
 
     batch: int
@@ -103,6 +102,17 @@ class Workload:
     def guesses(self) -> int:
         """Ids guessed a row and pass."""
         return GUESSED if self.drafted else 0
+
+
+def about_budget(work: Workload) -> str:
+    """How much of a batch is at work at a time where not all of it is, and which budget would have all of it; else empty."""
+    if work.at_work == work.batch:
+        return ""
+    return (
+        f"Of a batch of {work.batch:,} at length {work.length:,} only {work.at_work:,} are at work at a time, "
+        f"for the engine's token_budget is {work.token_budget:,}; Engine.load(batch_size={work.batch}, "
+        f"token_budget={work.batch * work.length}) decodes all of them together. The lab's commands use {TOKEN_BUDGET:,}."
+    )
 
 
 def passes_of(work: Workload) -> tuple[list[Pass], list[Pass]]:

@@ -16,9 +16,9 @@ from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.display import Prose, counted, plain
-from seqgpt_lab.studies.passes import Workload
+from seqgpt_lab.studies.passes import Workload, about_budget
 from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, about_budget, best, compare, table
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 
 METRICS = "metrics.json"

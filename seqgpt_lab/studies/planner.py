@@ -8,22 +8,17 @@ from typing import Any
 
 import pandas
 
-from seqgpt_lab.engine.choose import STATES_AT_ONCE
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import PROMPT_TOKENS_A_PASS, TOKEN_BUDGET
-from seqgpt_lab.engine.model import IDS_AT_ONCE
-from seqgpt_lab.engine.packing import BLOCK
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import Machine, Seconds, pass_seconds
 from seqgpt_lab.studies.display import short
-from seqgpt_lab.studies.passes import Pass, Workload, passes_of
+from seqgpt_lab.studies.passes import Pass, Workload, about_budget, passes_of
+from seqgpt_lab.studies.plan_memory import Memory, memory
 from seqgpt_lab.studies.rigs import Rig
 
 SEQGPT_560M = ModelConfig(vocab_size=250880, hidden_size=1024, layers=24, heads=16)
 """The shape of SeqGPT-560M, for plans without its files."""
 TARGETS = ("throughput", "latency", "memory")
-# Of a distance between a token and a slot while the bias is made: as an integer, as a float, and masked.
-_DISTANCE_BYTES = 17
 _TOLD = ("batch", "length", "output", "passes", "drafted", "cached", "max_new_tokens", "token_budget", "at_work")
 
 
@@ -44,24 +39,8 @@ class Arrangement:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes of one worker: a card, or a process on a CPU. cache: keys and values of the rows at work; kept: the most that is kept of texts
-    for later requests; activations: the largest of a pass at a time, the bias and logits included."""
-
-    runtime: float
-    weights: float
-    cache: float
-    kept: float
-    activations: float
-
-    @property
-    def total(self) -> float:
-        return self.runtime + self.weights + self.cache + self.kept + self.activations
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """What to expect. prompt, writing: seconds of the first pass and of all later ones; memory: of one worker."""
+    """What to expect. prompt, writing: seconds of the passes that admit prompts and of those that only write; memory: of one worker."""
 
     machine: Machine
     workload: Workload
@@ -130,41 +109,6 @@ def _together(machine: Machine, passes: Sequence[Pass]) -> Seconds:
     return sum((pass_seconds(machine, one) for one in passes), Seconds())
 
 
-def memory(machine: Machine, workload: Workload) -> Memory:
-    """What one worker needs at its peak, once it has kept as much of texts as it may.
-
-    The cache has slots for prompts and the longest answers of the whole batch; on a CPU those that are written to take memory.
-    """
-    on_cpu, token = machine.rig.kind == "cpu", machine.token_bytes()
-    cache = (workload.at_work * (workload.length + workload.output) if on_cpu else workload.batch * workload.slots) * token
-    # A text is copied to be kept before older ones go.
-    kept = workload.kept_bytes + workload.length * token if workload.kept_bytes else 0.0
-    # On a CPU in bf16 the LM head lies there twice, see Bloom.pack.
-    twice = machine.vocabulary * machine.config.hidden_size * machine.item_bytes if on_cpu and machine.dtype == "bf16" else 0
-    return Memory(machine.rig.runtime_bytes, machine.weight_bytes + twice, cache, kept, _activations(machine, workload))
-
-
-def _activations(machine: Machine, work: Workload) -> float:
-    """The largest of three moments of a full pass: the bias in the making, the MLP of a layer beside the bias, the logits in the end.
-
-    Never less for a larger batch, nor for a longer text by itself, so that what fits can be searched for.
-    """
-    hidden, item, new = machine.config.hidden_size, machine.item_bytes, work.length - work.cached
-    rows = work.at_work
-    asked = rows * (1 + work.guesses)
-    tokens = min(rows * new, max(PROMPT_TOKENS_A_PASS, new)) + asked
-    distances = float(new * (new + BLOCK) / 2 if new > BLOCK else new * new)  # of a prompt by itself, in blocks
-    if rows > 1:  # prompts side by side are one rectangle
-        distances = max(distances, float(min(new, PROMPT_TOKENS_A_PASS // 2) ** 2))
-    if work.cached:
-        distances = min(rows * new, max(PROMPT_TOKENS_A_PASS, new)) * work.length
-    inside = tokens * hidden * (3 + 8 / machine.ranks) * item  # hidden, its norm, the residual; the MLP before and after GELU
-    ids = min(work.head_ids or machine.vocabulary, machine.vocabulary)
-    making = distances * (_DISTANCE_BYTES + machine.heads * (4 + item))
-    at_once = ids if work.head_ids else min(ids, IDS_AT_ONCE[machine.rig.kind])
-    return float(max(making, inside + distances * machine.heads * item, min(asked, STATES_AT_ONCE) * at_once * item))
-
-
 def room(found: Plan) -> float:
     """Bytes that one worker may take: a card, or its share of the machine; 5% are left to others."""
     rig, workers = found.machine.rig, found.arrangement.workers
@@ -189,17 +133,6 @@ def _too_large(found: Plan) -> str:
     if length:
         return f"{over}; one text of {length} tokens at a time fits"
     return f"{over}; the weights alone take {found.memory.weights / 1e9:.1f} GB: use a smaller dtype, more ranks, or another machine"
-
-
-def about_budget(work: Workload) -> str:
-    """How much of a batch is at work at a time where not all of it is, and which budget would have all of it; else empty."""
-    if work.at_work == work.batch:
-        return ""
-    return (
-        f"Of a batch of {work.batch:,} at length {work.length:,} only {work.at_work:,} are at work at a time, "
-        f"for the engine's token_budget is {work.token_budget:,}; Engine.load(batch_size={work.batch}, "
-        f"token_budget={work.batch * work.length}) decodes all of them together. The lab's commands use {TOKEN_BUDGET:,}."
-    )
 
 
 def _largest(fits: Any, most: int) -> int:

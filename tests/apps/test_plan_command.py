@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from seqgpt_lab.engine.decode import TOKEN_BUDGET
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.studies.rigs import Rig
 from tests.apps.conftest import Invoke
 
@@ -17,6 +19,8 @@ def test_a_plan_in_words_and_as_json(invoke: Invoke) -> None:
     found = json.loads(invoke("plan", "--batch", "16", "--length", "512", "--json").stdout)
     assert found["chosen"] == "2 replicas" and [one["arrangement"] for one in found["plans"]] == ["one process", "2 ranks", "2 replicas"]
     assert "op_seconds" in found["plans"][0]["estimated_figures"]
+    defaults = (found["plans"][0][name] for name in ("max_new_tokens", "token_budget"))
+    assert tuple(defaults) == (MAX_NEW_TOKENS, TOKEN_BUDGET), "the engine's own, which the command names without loading it"
 
 
 def test_the_models_own_shape(invoke: Invoke) -> None:
@@ -71,4 +75,4 @@ def test_calibrating_makes_a_rig_that_plans(invoke: Invoke) -> None:
     assert rig.name == "here" and not rig.uncertain and rig.kind == "cpu" and not rig.overlap
     assert rig.flops["fp32"] > 1e9 and 0 < rig.share_of_speed <= 1
     planned = invoke("plan", "--rig", "here.yaml", "--dtype", "fp32", "--model", "tiny")
-    assert planned.exit_code == 0 and "All figures of this rig are measured." in planned.stdout
+    assert planned.exit_code == 0 and "No figure of this rig is an estimate." in planned.stdout

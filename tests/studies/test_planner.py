@@ -21,8 +21,9 @@ from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.reuse import CACHE_BYTES
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, OPS_TIMED, Machine, Seconds, pass_seconds
-from seqgpt_lab.studies.passes import Group, Pass, Workload
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, about_budget, best, compare, memory, plan, table
+from seqgpt_lab.studies.passes import Group, Pass, Workload, about_budget
+from seqgpt_lab.studies.plan_memory import memory
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, Plan, best, compare, plan, table
 from seqgpt_lab.studies.rigs import Rig
 
 RIG = Rig.load("dual-4090")

@@ -46,8 +46,8 @@ def plan(
     """
     from seqgpt_lab.engine.config import DTYPES
     from seqgpt_lab.errors import OptionError
-    from seqgpt_lab.studies.passes import Workload
-    from seqgpt_lab.studies.planner import about_budget, best, compare
+    from seqgpt_lab.studies.passes import Workload, about_budget
+    from seqgpt_lab.studies.planner import best, compare
     from seqgpt_lab.studies.rigs import Rig
 
     if dtype not in DTYPES:

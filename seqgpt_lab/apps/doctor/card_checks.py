@@ -81,12 +81,14 @@ def _driver(found: Cards, rig: Rig | None, built: str) -> Line:
     shown = f"driver {found.driver or 'unknown'}, runs CUDA up to {found.cuda or 'unknown'}"
     expects = rig.expects if rig else {}
     branch, cuda = str(expects.get("driver", "")), str(expects.get("cuda", ""))
-    newer = f"{branch} or newer" if branch and (not built or version(built)[:1] == version(cuda)[:1]) else ""
+    if built and version(built)[:1] != version(cuda)[:1]:
+        branch = ""  # of drivers for another CUDA than that of the PyTorch here
+    newer = f"{branch} or newer" if branch else ""
     if built and found.cuda:
         low, wanted = version(found.cuda)[:1] < version(built)[:1], f"one that runs CUDA {_major(built)}"
         why = f"the PyTorch here is built for CUDA {built}, which this driver cannot run; its first CUDA call would fail"
     else:
-        low, wanted = version(found.driver) < version(newer.split(" ")[0]), newer
+        low, wanted = version(found.driver) < version(branch), newer
         why = f"PyTorch as the lab is tested with it is built for CUDA {cuda}, which older drivers cannot run"
     if not low:
         return Line("driver", "ok", shown, wanted)

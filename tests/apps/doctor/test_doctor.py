@@ -18,7 +18,8 @@ from seqgpt_lab.apps.doctor.software_checks import Software, check_software
 from seqgpt_lab.apps.doctor.torch_checks import Torch, check_torch
 from seqgpt_lab.studies.costs import Machine
 from seqgpt_lab.studies.passes import Workload
-from seqgpt_lab.studies.planner import SEQGPT_560M, memory
+from seqgpt_lab.studies.plan_memory import memory
+from seqgpt_lab.studies.planner import SEQGPT_560M
 from seqgpt_lab.studies.rigs import Rig
 from tests.apps.doctor.conftest import GIB, SimulatedCard, SimulatedNvml, process
 

@@ -13,6 +13,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
@@ -66,7 +67,7 @@ class Extractor:
         engine: Generates,
         *,
         max_length: int = 1024,
-        max_new_tokens: int = 256,
+        max_new_tokens: int = MAX_NEW_TOKENS,
         labels_per_prompt: int = LABELS_PER_PROMPT,
         window_length: int | None = None,
         overlap: int = OVERLAP,

@@ -11,7 +11,6 @@ from pathlib import Path
 from seqgpt_lab.documents import quoting
 from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports import embedded, fonts, masked_page, masking
-from seqgpt_lab.reports.fonts import refitted
 from seqgpt_lab.reports.masked_page import PERSONAL, mask_page, read_personal
 from seqgpt_lab.reports.page import UNMASKED
 from seqgpt_lab.reports.runs import Run
@@ -35,7 +34,7 @@ def copy_report(run: Run, site: Path) -> str | None:
     if _stamp_of(target) != stamp:
         html = source.read_text(encoding="utf-8").replace(UNMASKED, "Masked for this site")
         page, _ = mask_page(html, read_personal(run.folder))
-        write_atomically(target, f"{refitted(page)}\n<!-- copied by seqgpt-lab site: {stamp} -->\n")
+        write_atomically(target, f"{fonts.refitted(page)}\n<!-- copied by seqgpt-lab site: {stamp} -->\n")
     return f"{REPORTS}/{target.name}"
 
 

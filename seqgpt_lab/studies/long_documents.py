@@ -15,6 +15,7 @@ import pandas
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
@@ -86,7 +87,7 @@ def compare_windows(
     max_lengths: Sequence[int],
     overlaps: Sequence[int],
     *,
-    max_new_tokens: int = 256,
+    max_new_tokens: int = MAX_NEW_TOKENS,
     progress: Progress | None = None,
 ) -> pandas.DataFrame:
     """One row for the documents alone, then one for each length of windows with each overlap on the long texts.
@@ -165,7 +166,7 @@ def plant_lengths(source: Source, lengths: Sequence[int], *, each: int) -> list[
 
 
 def compare_lengths(
-    engine: Engine, texts: Sequence[Planted], *, max_new_tokens: int = 256, progress: Progress | None = None
+    engine: Engine, texts: Sequence[Planted], *, max_new_tokens: int = MAX_NEW_TOKENS, progress: Progress | None = None
 ) -> pandas.DataFrame:
     """What a text costs by its length, at the windows that an extractor takes by itself, for what `plant_lengths` made.
 

@@ -99,19 +99,15 @@ def _most_throughput(machine: Rig, work: Workload, dtype: str) -> pandas.DataFra
 def about_machines(rigs: Sequence[str]) -> Prose:
     """How much of each machine is estimated, in sentences."""
     loaded = [Rig.load(name) for name in rigs]
-    guessed = [rig for rig in loaded if rig.kind == "cuda" and not _measured(rig)]
+    guessed = [rig for rig in loaded if rig.kind == "cuda" and not rig.measured]
     text = "; ".join(f"{plain(rig.name)}: {_known(rig)}" for rig in loaded) + "."
     return Prose(f"{text} Of {', '.join(plain(rig.name) for rig in guessed)} nothing was measured by this project." if guessed else text)
 
 
-def _measured(rig: Rig) -> bool:
-    return any(basis.startswith("measured") for basis in rig.basis.values())
-
-
 def _known(rig: Rig) -> str:
     if rig.uncertain:
-        return f"{counted(len(rig.uncertain), 'figure is an estimate', 'figures are estimates')}"
-    return "measured" if all(basis.startswith("measured") for basis in rig.basis.values()) else "measured or published"
+        return counted(len(rig.uncertain), "figure is an estimate", "figures are estimates")
+    return "measured" if len(rig.measured) == len(rig.basis) else "measured or published"
 
 
 def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = None) -> tuple[pandas.DataFrame, Prose]:

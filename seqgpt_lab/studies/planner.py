@@ -191,8 +191,8 @@ def _sharing(shared: Plan, alone: Plan) -> str:
     """What ranks save of the work, what they spend, and what of it passes while a card waits for operations to be started."""
     parts, whole = shared.prompt + shared.writing, alone.prompt + alone.writing
     saved = (whole.total - whole.starts) - (parts.total - parts.starts - parts.sums)
-    text = f" Ranks {'save' if saved >= 0 else 'take'} {short(abs(saved) * 1e3)} ms {'of' if saved >= 0 else 'more for the'} work"
-    text += f" and spend {short(parts.sums * 1e3)} ms on sums"
+    work = f"save {short(saved * 1e3)} ms of work" if saved >= 0 else f"take {short(-saved * 1e3)} ms more for the work"
+    text = f" Ranks {work} and spend {short(parts.sums * 1e3)} ms on sums"
     waited = whole.starts - parts.starts
     if not alone.machine.rig.overlap or abs(waited) < 1e-5:
         return f"{text}."

@@ -23,6 +23,7 @@ from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
@@ -158,7 +159,7 @@ def compare_arrangements(
     limit: int = 0,
     batch_size: int = 32,
     rounds: int = 3,
-    max_new_tokens: int = 256,
+    max_new_tokens: int = MAX_NEW_TOKENS,
     progress: Progress | None = None,
 ) -> pandas.DataFrame:
     """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.

@@ -135,7 +135,15 @@ class Rig:
     @property
     def uncertain(self) -> list[str]:
         """Names of the figures that are estimates: nobody has measured or published them."""
-        return [name for name, basis in self.basis.items() if basis.startswith("estimate")]
+        return self._known_by("estimate")
+
+    @property
+    def measured(self) -> list[str]:
+        """Names of the figures that were measured."""
+        return self._known_by("measured")
+
+    def _known_by(self, basis: str) -> list[str]:
+        return [name for name, known in self.basis.items() if known.startswith(basis)]
 
 
 def rig_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""What holds for the whole suite: which tests must have the machine to themselves, no proxy, and hypothesis without a clock."""
+"""What holds for the whole suite: which tests need a calmer machine than the rest, no proxy, and hypothesis without a clock."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent
-# These count the machine's processes and shared memory, or hold a fault to a number of seconds.
-ALONE = (
+# These start servers, browsers, kernels and workers, and hold what they do to a number of seconds. Each counts its own offspring only.
+CALM = (
     ROOT / "faults",
     ROOT / "browser",
     ROOT / "apps" / "serving",
@@ -55,7 +55,7 @@ def _denormal_numbers() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `alone` what must not run beside other tests."""
+    """Mark as `calm` what must not run beside as many tests as there are processors."""
     for item in items:
-        if any(item.path.is_relative_to(place) for place in ALONE):
-            item.add_marker(pytest.mark.alone)
+        if any(item.path.is_relative_to(place) for place in CALM):
+            item.add_marker(pytest.mark.calm)

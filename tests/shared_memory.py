@@ -16,7 +16,8 @@ def names() -> set[str]:
     here = psutil.Process()
     family = {here.pid, *(child.pid for child in here.children(recursive=True))}
     found = {path.name for path in FOLDER.iterdir() if _is_mine(path)}
-    return found and found - _used_by([pid for pid in psutil.pids() if pid not in family])
+    unused = found and found - _used_by([pid for pid in psutil.pids() if pid not in family])
+    return {name for name in unused if (FOLDER / name).exists()}  # not what another program dropped while this looked
 
 
 def _is_mine(path: Path) -> bool:

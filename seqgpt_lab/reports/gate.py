@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from seqgpt_lab.evaluation.significance import judge, judge_pairs
 from seqgpt_lab.evaluation.verdict import Settings, Verdict
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.reports.masking import Masker
-from seqgpt_lab.reports.runs import Run, list_runs
+from seqgpt_lab.reports.runs import Run
 
 ALPHA = 0.05
 _NAMED_WITHOUT_PROOF = 3
@@ -65,14 +64,15 @@ class Change:
 class Gate:
     """The comparison. overall: micro F1 of all fields of all kinds; fields: by kind, then as the label set has them.
 
-    changes: of the fields that are named, in the documents' order. not_compared: kinds and fields that only one of the runs has.
+    changes: of the fields that are named, in the documents' order. lost, new: kinds and fields that only the baseline, only the run has.
     single: kinds with one document, which says nothing about how documents vary; it counts in `overall` only.
     """
 
     overall: Verdict
     fields: tuple[Field, ...]
     changes: tuple[Change, ...]
-    not_compared: tuple[str, ...]
+    lost: tuple[str, ...]
+    new: tuple[str, ...]
     single: tuple[str, ...]
 
     @property
@@ -99,7 +99,8 @@ class Gate:
             self,
             fields=tuple(replace(field, kind=masker.mask(field.kind)) for field in self.fields),
             changes=tuple(replace(change, **masker.mask_within(change.from_documents())) for change in self.changes),
-            not_compared=masker.mask_within(self.not_compared),
+            lost=masker.mask_within(self.lost),
+            new=masker.mask_within(self.new),
             single=masker.mask_within(self.single),
         )
 
@@ -111,18 +112,20 @@ class Gate:
             "named": [[field.kind, field.label] for field in self.named],
             "fields": [{"kind": field.kind, "label": field.label, **field.verdict.to_dict()} for field in self.fields],
             "changes": [{name: getattr(change, name) for name in Change.__slots__} for change in self.changes],
-            "not_compared": list(self.not_compared),
+            "lost": list(self.lost),
+            "new": list(self.new),
             "single": list(self.single),
         }
 
 
-def compare_runs(baseline: Run, run: Run, settings: Settings | None = None) -> Gate:
+def compare_runs(baseline: Run, run: Run, settings: Settings | None = None, *, partial: bool = False) -> Gate:
     """Compare what two runs left in their outcomes.jsonl.
 
-    settings: alpha is the accepted share of false alarms; without any, 0.05 and 10,000 resamples. Raises RunError for a run that did
-    not complete or left no outcomes, DocumentError and LabelError when they did not read the same documents with the same gold.
+    settings: alpha is the accepted share of false alarms; without any, 0.05 and 10,000 resamples. partial: also where the run lacks
+    kinds or fields of the baseline. Raises RunError for a run that did not complete or left no outcomes, DocumentError and LabelError
+    when they did not read the same documents with the same gold.
     """
-    return compare(baseline.id, _outcomes_of(baseline), run.id, _outcomes_of(run), settings)
+    return compare(baseline.id, _outcomes_of(baseline), run.id, _outcomes_of(run), settings, partial=partial)
 
 
 def compare(
@@ -131,19 +134,20 @@ def compare(
     run_name: str,
     run: Mapping[str, KindOutcomes],
     settings: Settings | None = None,
+    *,
+    partial: bool = False,
 ) -> Gate:
     """The same for outcomes by kind of document, under names that tell the runs apart.
 
-    Raises DocumentError when nothing is common, or where the same id stands for another text or other gold of the common fields;
-    OptionError for resamples too few to find anything among so many fields.
+    Raises DocumentError when nothing is common, where the run lacks something of the baseline and `partial` does not allow it, or where
+    the same id stands for another text or other gold of the common fields; OptionError for resamples too few to find anything among so
+    many fields.
     """
     settings = settings or Settings(alpha=ALPHA)
+    lost, new = _only_in(baseline, run), _only_in(run, baseline)
     before, after, names = [], [], []
-    kinds = [kind for kind in baseline if kind in run]
-    missing = sorted(baseline.keys() ^ run.keys())
-    for kind in kinds:
+    for kind in (kind for kind in baseline if kind in run):
         common = [label for label in baseline[kind].labels if label in run[kind].labels]
-        missing += [f"{kind} · {label}" for label in sorted(set(baseline[kind].labels) ^ set(run[kind].labels))]
         if common:
             check_same((baseline_name, run_name), baseline[kind], run[kind], common)
             before.append(_of_labels(baseline[kind].outcomes(baseline_name), common))
@@ -151,44 +155,25 @@ def compare(
             names.append(kind)
     if not names:
         raise DocumentError(f"{baseline_name!r} and {run_name!r} have no kind of document with a field in common; compare like with like")
+    if lost and not partial:
+        raise DocumentError(
+            f"{run_name!r} lacks what the baseline {baseline_name!r} has: {', '.join(lost)}; evaluate that too, take another baseline, or "
+            "allow it to be missing with --partial"
+        )
     after = [paired(first, second) for first, second in zip(before, after, strict=True)]
     overall = judge(_pooled(names, before), _pooled(names, after), "micro_f1", settings)
     fields = _fields(names, before, after, settings)
     single = tuple(kind for kind, outcomes in zip(names, before, strict=True) if len(outcomes.ids) == 1)
-    gate = Gate(overall, fields, (), tuple(missing), single)
+    gate = Gate(overall, fields, (), lost, new, single)
     changes = tuple(change for field in gate.named for change in _changes(field, baseline[field.kind], run[field.kind]))
     return replace(gate, changes=changes)
 
 
-def latest_run(runs_dir: str, baseline: Run) -> Run:
-    """The newest run of the baseline's notebook that began after the baseline.
-
-    Raises RunError without one, and where that one did not complete or left no outcomes: an older run in its place would be passed for
-    what was not judged at all.
-    """
-    notebook, began = _name(baseline), _began(baseline)
-    found = [run for run in list_runs(runs_dir) if run.id != baseline.id and _name(run) == notebook and _began(run) > began]
-    if not found:
-        raise RunError(
-            f"{runs_dir} holds no run of {notebook} that began after the baseline {baseline.id}; run it, or name the run to judge"
-        )
-    newest = max(found, key=_began)
-    if not newest.ok or OUTCOMES not in newest.artifacts:
-        told = f"left no {OUTCOMES}" if newest.ok else f"is {newest.status}"
-        fix = "wait for it" if newest.status == "running" else "run it again"
-        raise RunError(
-            f"the newest run of {notebook} after the baseline {baseline.id}, {newest.id}, {told}; {fix}, or name the run to judge"
-        )
-    return newest
-
-
-def _began(run: Run) -> tuple[datetime, str]:
-    """When a run began; of those that began at once, ids tell the order."""
-    return datetime.fromisoformat(run.started), run.id
-
-
-def _name(run: Run) -> str:
-    return run.notebook.rsplit("/", 1)[-1]
+def _only_in(one: Mapping[str, KindOutcomes], other: Mapping[str, KindOutcomes]) -> tuple[str, ...]:
+    """Kinds, and fields of common kinds, that only the first has."""
+    kinds = sorted(one.keys() - other.keys())
+    fields = [f"{kind} · {label}" for kind in one if kind in other for label in one[kind].labels if label not in other[kind].labels]
+    return (*kinds, *fields)
 
 
 def _outcomes_of(run: Run) -> dict[str, KindOutcomes]:

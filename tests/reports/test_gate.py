@@ -18,7 +18,8 @@ from seqgpt_lab.evaluation.significance import judge, judge_all
 from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.spans import Field, Span
-from seqgpt_lab.reports.gate import Gate, compare, compare_runs, latest_run
+from seqgpt_lab.reports.candidate import latest_run
+from seqgpt_lab.reports.gate import Gate, compare, compare_runs
 from seqgpt_lab.reports.runs import Run, write_run
 
 LABELS = ("姓名", "年龄", "公司", "职位", "手机号", "邮箱")
@@ -115,8 +116,13 @@ def test_other_documents_gold_or_fields_are_not_compared_in_silence() -> None:
         compare("a", {"resume": whole}, "b", {"resume": outcomes(right[:3])}, QUICK)
     with pytest.raises(DocumentError, match="no kind of document with a field in common"):
         compare("a", {"resume": whole}, "b", {"invoice": whole}, QUICK)
-    fewer = compare("a", {"resume": whole, "invoice": whole}, "b", {"resume": outcomes(right[:, :5], LABELS[:5])}, QUICK)
-    assert fewer.not_compared == ("invoice", "resume · 邮箱") and len(fewer.fields) == 5
+    more, less = {"resume": whole, "invoice": whole}, {"resume": outcomes(right[:, :5], LABELS[:5])}
+    with pytest.raises(DocumentError, match=r"'b' lacks what the baseline 'a' has: invoice, resume · 邮箱; .* --partial"):
+        compare("a", more, "b", less, QUICK)
+    fewer = compare("a", more, "b", less, QUICK, partial=True)
+    assert fewer.lost == ("invoice", "resume · 邮箱") and fewer.new == () and len(fewer.fields) == 5
+    further = compare("a", less, "b", more, QUICK)
+    assert further.new == fewer.lost and further.lost == () and len(further.fields) == 5
     document, extraction = whole.pairs[0]
     other = KindOutcomes(LABELS, ((replace(document, gold=document.gold[:2]), extraction), *whole.pairs[1:]))
     with pytest.raises((DocumentError, LabelError), match="gold of ⟪d0⟫"):
@@ -170,7 +176,7 @@ def test_the_only_document_of_a_kind_counts_in_the_whole_and_is_not_judged_field
     baseline, run = planted()
     before = {"resume": outcomes(baseline), "letter": outcomes(baseline[:1])}
     gate = compare("a", before, "b", {"resume": outcomes(run), "letter": outcomes(run[:1])}, QUICK)
-    assert gate.single == ("letter",) == tuple(gate.to_dict()["single"]) and gate.not_compared == ()
+    assert gate.single == ("letter",) == tuple(gate.to_dict()["single"]) and gate.lost == gate.new == ()
     assert {field.kind for field in gate.fields} == {"resume"} and gate.overall.documents == 61
     one, other = ({kind: outcomes(right[:1]) for kind in ("resume", "letter")} for right in (baseline, run))
     assert compare("a", one, "b", other, QUICK).fields == ()

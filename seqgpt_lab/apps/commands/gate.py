@@ -26,23 +26,26 @@ def gate(
     alpha: Annotated[float, typer.Option("--alpha", help="Share of false alarms accepted.")] = 0.05,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Draws a test.")] = 10_000,
     documents: Annotated[int, typer.Option("--documents", min=0, help="Most changed documents shown a field.")] = 5,
+    partial: Annotated[bool, typer.Option("--partial", help="Judge what both have, where the run lacks kinds or fields too.")] = False,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Show personal data of changed documents.")] = False,
     as_json: Json = False,
 ) -> None:
     """Exit with 1 when a run reads documents really worse than a baseline, overall or in a field.
 
-    Both must have read the same documents with the same gold. A run is named by its id, a beginning or end of it, or its folder.
+    Both must have read the same documents with the same gold, and the run must have every field of the baseline. A run is named by its id,
+    a beginning or end of it, or its folder.
     """
     from seqgpt_lab.errors import OptionError
     from seqgpt_lab.evaluation.verdict import Settings
-    from seqgpt_lab.reports.gate import compare_runs, latest_run
+    from seqgpt_lab.reports.candidate import latest_run
+    from seqgpt_lab.reports.gate import compare_runs
     from seqgpt_lab.reports.runs import find_run
 
     if not baseline:
         raise OptionError("--baseline is missing; name the run to hold the other against")
     first = find_run(runs_dir, baseline)
     second = latest_run(str(runs_dir), first) if run is None else find_run(runs_dir, run)
-    found = compare_runs(first, second, Settings(resamples=resamples, alpha=alpha))
+    found = compare_runs(first, second, Settings(resamples=resamples, alpha=alpha), partial=partial)
     found = found if unmasked else found.masked(_masker(first.folder, second.folder))
     emit(json_line({"baseline": first.id, "run": second.id, **found.to_dict()}) if as_json else _in_words(found, documents))
     if found.regression:
@@ -68,8 +71,8 @@ def _in_words(found: Gate, shown: int) -> str:
         lines.append(f"{len(lost)} documents were right in it and are not any more" + (":" if shown and lost else "."))
         lines += [_change(change) for change in lost[:shown]]
         lines += [f"  … and {len(lost) - shown} more (--documents)"] if 0 < shown < len(lost) else []
-    if found.not_compared:
-        lines += ["", f"not compared, only one of the runs has them: {', '.join(map(visible, found.not_compared))}"]
+    for side, names in (("baseline", found.lost), ("run", found.new)):
+        lines += ["", f"not compared, only the {side} has them: {', '.join(map(visible, names))}"] if names else []
     if found.single:
         lines += ["", f"not compared field by field, for they have one document each: {', '.join(map(visible, found.single))}"]
     return "\n".join(lines)

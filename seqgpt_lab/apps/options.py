@@ -18,6 +18,10 @@ Dtype = Annotated[str, typer.Option("--dtype", help="auto, fp16, bf16 or fp32.")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Attention = Annotated[str, typer.Option("--attention", help="auto, sdpa, flash or reference.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Most prompts decoded together.")]
+TokenBudget = Annotated[
+    int,
+    typer.Option("--token-budget", min=1, help="Most prompt tokens decoded together; further prompts wait, whatever --batch-size."),
+]
 TensorParallel = Annotated[int, typer.Option("--tensor-parallel", min=1, help="Processes that share one copy of the weights.")]
 Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Copies of the model, each taking batches of its own.")]
 MaxLength = Annotated[
@@ -43,6 +47,7 @@ class ModelOptions:
     tensor_parallel: int = 1
     replicas: int = 1
     grounded: bool = False
+    token_budget: int = 16384
 
     @contextmanager
     def load(self) -> Iterator[tuple[Engine, Extractor]]:
@@ -56,6 +61,7 @@ class ModelOptions:
             device=self.device,
             attention=self.attention,
             batch_size=self.batch_size,
+            token_budget=self.token_budget,
             tensor_parallel=self.tensor_parallel,
             replicas=self.replicas,
         ) as engine:

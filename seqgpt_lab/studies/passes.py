@@ -110,8 +110,8 @@ def about_budget(work: Workload) -> str:
         return ""
     return (
         f"Of a batch of {work.batch:,} at length {work.length:,} only {work.at_work:,} are at work at a time, "
-        f"for the engine's token_budget is {work.token_budget:,}; Engine.load(batch_size={work.batch}, "
-        f"token_budget={work.batch * work.length}) decodes all of them together. The lab's commands use {TOKEN_BUDGET:,}."
+        f"for the engine's token_budget is {work.token_budget:,}; --batch-size {work.batch} --token-budget {work.batch * work.length}, "
+        "or the same of Engine.load, decodes all of them together."
     )
 
 

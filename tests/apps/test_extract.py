@@ -72,10 +72,11 @@ def test_options_reach_the_engine(invoke: Invoke, scripted: ScriptedEngine) -> N
         "--attention",
         "sdpa",
         *("--tensor-parallel", "2", "--replicas", "3"),
+        *("--batch-size", "5", "--token-budget", "777"),
         stdin=TEXT,
     )
-    options = {"dtype": "bf16", "device": "cpu", "attention": "sdpa", "batch_size": 32, "tensor_parallel": 2, "replicas": 3}
-    assert scripted.loaded == [("m", options)]
+    options = {"dtype": "bf16", "device": "cpu", "attention": "sdpa"}
+    assert scripted.loaded == [("m", {**options, "batch_size": 5, "token_budget": 777, "tensor_parallel": 2, "replicas": 3})]
 
 
 def test_a_text_file_is_one_document(invoke: Invoke, scripted: ScriptedEngine) -> None:

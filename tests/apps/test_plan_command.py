@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from seqgpt_lab.apps.options import ModelOptions
 from seqgpt_lab.engine.decode import TOKEN_BUDGET
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.studies.rigs import Rig
@@ -21,6 +22,7 @@ def test_a_plan_in_words_and_as_json(invoke: Invoke) -> None:
     assert "op_seconds" in found["plans"][0]["estimated_figures"]
     defaults = (found["plans"][0][name] for name in ("max_new_tokens", "token_budget"))
     assert tuple(defaults) == (MAX_NEW_TOKENS, TOKEN_BUDGET), "the engine's own, which the command names without loading it"
+    assert ModelOptions("tiny", "auto", "auto", "auto", 32, 1024, 256).token_budget == TOKEN_BUDGET
 
 
 def test_the_models_own_shape(invoke: Invoke) -> None:
@@ -38,7 +40,7 @@ def test_room_for_longer_answers_is_counted(invoke: Invoke) -> None:
 
 def test_a_batch_beyond_the_token_budget_is_told(invoke: Invoke) -> None:
     words = ("plan", "--batch", "32", "--length", "1024")
-    assert "only 16 are at work at a time" in invoke(*words).stdout and "token_budget=32768" in invoke(*words).stdout
+    assert "only 16 are at work at a time" in invoke(*words).stdout and "--token-budget 32768" in invoke(*words).stdout
     assert "at work at a time" not in invoke(*words, "--token-budget", "32768").stdout
     assert json.loads(invoke(*words, "--json").stdout)["plans"][0]["at_work"] == 16
 

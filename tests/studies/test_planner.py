@@ -214,7 +214,7 @@ def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
 def test_what_is_recommended_says_which_budget_it_takes() -> None:
     assert about_budget(Workload.of(16, 1024, 40)) == ""
     told = "Of a batch of 32 at length 1,024 only 16 are at work at a time, for the engine's token_budget is 16,384; "
-    assert about_budget(Workload.of(32, 1024, 40)).startswith(f"{told}Engine.load(batch_size=32, token_budget=32768) decodes all")
+    assert about_budget(Workload.of(32, 1024, 40)).startswith(f"{told}--batch-size 32 --token-budget 32768, or")
     with pytest.raises(CapacityError, match=r"a batch of 161 instead of 4000 fits\. Of a batch of 161 at length 1,024 only 16 are at work"):
         plan(RIG, SEQGPT_560M, Workload.of(4000, 1024, 40))
     # Half of the batch waits until the other half has left: less throughput than all of it together, and about that of a batch of 16.

@@ -23,6 +23,7 @@ from seqgpt_lab.apps.options import (
     ModelOptions,
     Replicas,
     TensorParallel,
+    TokenBudget,
 )
 from seqgpt_lab.apps.outputs import check_output, model_files
 from seqgpt_lab.apps.progress import Progress
@@ -51,6 +52,7 @@ def bulk(
     device: Device = "auto",
     attention: Attention = "auto",
     batch_size: BatchSize = 32,
+    token_budget: TokenBudget = 16384,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
@@ -72,7 +74,9 @@ def bulk(
     columns = Columns(text_column, id_column, encoding)
     documents = Source(source, columns)
     check_output("the output", out, (source, *documents.files, *documents.linked, label_set, *model_files(model)))
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
+    options = ModelOptions(
+        model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded, token_budget
+    )
     job = Parts(out, _about(documents, chosen, options), overwrite=overwrite)
     if source.resolve().is_relative_to(job.folder.resolve()):
         raise OptionError(f"the input {source} lies in {job.folder}, which is removed when {out} is done; name another output")

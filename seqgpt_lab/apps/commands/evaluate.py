@@ -23,6 +23,7 @@ from seqgpt_lab.apps.options import (
     ModelOptions,
     Replicas,
     TensorParallel,
+    TokenBudget,
 )
 from seqgpt_lab.apps.outputs import check_output, model_files
 from seqgpt_lab.apps.progress import Progress
@@ -49,6 +50,7 @@ def evaluate(
     device: Device = "auto",
     attention: Attention = "auto",
     batch_size: BatchSize = 32,
+    token_budget: TokenBudget = 16384,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
@@ -82,7 +84,9 @@ def evaluate(
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
     check_gold(reading.documents, data, label_set.names)
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
+    options = ModelOptions(
+        model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded, token_budget
+    )
     evaluation, about = _evaluate(reading, label_set, options, journal)
     record = {"data": data, "labels": str(labels), **about, **_record(evaluation, reading)}
     try:

@@ -23,6 +23,7 @@ from seqgpt_lab.apps.options import (
     ModelOptions,
     Replicas,
     TensorParallel,
+    TokenBudget,
 )
 from seqgpt_lab.apps.progress import Progress
 
@@ -47,6 +48,7 @@ def extract(
     device: Device = "auto",
     attention: Attention = "auto",
     batch_size: BatchSize = 32,
+    token_budget: TokenBudget = 16384,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
@@ -70,7 +72,9 @@ def extract(
     chosen = choose_labels(labels or (), label_set)
     reading = read_documents(source)
     report_problems(source, reading)
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded)
+    options = ModelOptions(
+        model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded, token_budget
+    )
     if reading.documents:
         with options.load() as (_, extractor), Progress("classify" if classify else "extract") as progress:
             run = _classify if classify else _extract

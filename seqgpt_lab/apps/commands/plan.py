@@ -30,7 +30,8 @@ def plan(
         int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer that the engine makes room for; --output if that is more.")
     ] = 256,
     token_budget: Annotated[
-        int, typer.Option("--token-budget", min=1, help="Prompt tokens at work at a time, as Engine.load's; all other commands use 16384.")
+        int,
+        typer.Option("--token-budget", min=1, help="Most prompt tokens at work at a time, as of the commands that load a model."),
     ] = 16384,
     cached: Annotated[int, typer.Option("--cached", min=0, help="Prompt tokens whose keys are there from a shared beginning.")] = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="fp16, bf16 or fp32.")] = "fp16",

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from seqgpt_lab.apps.console import note
-from seqgpt_lab.apps.options import Attention, Device, Dtype, Grounded, MaxNewTokens, Model, ModelOptions, Replicas, TensorParallel
+from seqgpt_lab.apps.options import (
+    Attention,
+    Device,
+    Dtype,
+    Grounded,
+    MaxNewTokens,
+    Model,
+    ModelOptions,
+    Replicas,
+    TensorParallel,
+    TokenBudget,
+)
 from seqgpt_lab.errors import OptionError
 
 Host = Annotated[str, typer.Option("--host", help="127.0.0.1 for this machine only; any other address needs a token.")]
@@ -49,6 +60,7 @@ def serve(
     attention: Attention = "auto",
     use_flash_attention: Flash = False,
     batch_size: BatchSize = 32,
+    token_budget: TokenBudget = 16384,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
@@ -80,6 +92,7 @@ def serve(
         tensor_parallel,
         replicas,
         grounded,
+        token_budget,
     )
     metrics = Metrics(PATHS)
     with options.load() as (engine, extractor):
@@ -109,6 +122,7 @@ def studio(
     device: Device = "auto",
     attention: Attention = "auto",
     batch_size: BatchSize = 32,
+    token_budget: TokenBudget = 16384,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     grounded: Grounded = False,
@@ -122,7 +136,9 @@ def studio(
 
     token = read_token(token_file)
     check_address(host, token)
-    options = ModelOptions(model, dtype, device, attention, batch_size, max_length, max_new_tokens, grounded=grounded)
+    options = ModelOptions(
+        model, dtype, device, attention, batch_size, max_length, max_new_tokens, grounded=grounded, token_budget=token_budget
+    )
     with options.load() as (engine, extractor):
         batcher = Batcher(engine, capacity=queue)
         try:

@@ -11,6 +11,7 @@ import pandas
 from tqdm import tqdm
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$&])")
+_EMPHASIS_OR_ESCAPE = re.compile(r"\\(.)|\*\*|`", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Prose:
 
     def __str__(self) -> str:
         return self.markdown
+
+    @property
+    def for_terminal(self) -> str:
+        """Without emphasis, and with names as they are."""
+        return _EMPHASIS_OR_ESCAPE.sub(lambda found: found[1] or "", self.markdown)
 
 
 @dataclass(frozen=True, slots=True)

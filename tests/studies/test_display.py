@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters import markdown2html
 
-from seqgpt_lab.studies.display import TextBars, counted, plain, short, table
+from seqgpt_lab.studies.display import Prose, TextBars, counted, plain, short, table
 
 
 @given(st.text(alphabet="ab *_`<>[]()#!&\\$~|-+.{}1\n", max_size=20))
@@ -16,6 +16,11 @@ def test_a_name_survives_markdown_letter_by_letter(name: str) -> None:
     shown = BeautifulSoup(markdown2html(f"x {plain(name)} x"), "html.parser")
     assert shown.get_text().split() == f"x {name} x".split()
     assert {tag.name for tag in shown.find_all(True)} <= {"p"}
+
+
+@given(st.text(alphabet="ab *_`<>[]()#!&\\$~|-+.{}1", max_size=20))
+def test_a_terminal_shows_names_as_they_are_and_no_emphasis(name: str) -> None:
+    assert Prose(f"**{plain(name)}**: 3 documents/s").for_terminal == f"{' '.join(name.split())}: 3 documents/s"
 
 
 def test_a_table_keeps_every_row_every_letter_and_escapes() -> None:

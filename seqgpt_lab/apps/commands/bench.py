@@ -128,7 +128,7 @@ def _extras(
             sizes = sorted({workload.batch for workload in workloads})
             speeds, found["roofline"] = measure_phases(engine, batches=sizes, prompt=workloads[0].tokens)
             found["distances"] = distances(engine, speeds, benchmark)
-        note(str(about_roofline(speeds, found["roofline"])))
+        note(about_roofline(speeds, found["roofline"]).for_terminal)
     if arrangements:
         from seqgpt_lab.studies.contestants import MOST_TOKENS
         from seqgpt_lab.studies.precision_and_parallel import compare_arrangements
@@ -164,4 +164,4 @@ def _show(found: Benchmark, extras: dict[str, pandas.DataFrame], output: Path | 
         emit(json_line({**found.to_dict(), **tables}))
         return
     emit("\n\n".join(frame_text(frame) for frame in (found.table(), *extras.values())))
-    note(str(found.about()).replace("**", ""))
+    note(found.about().for_terminal)

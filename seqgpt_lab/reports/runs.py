@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,10 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import psutil
-
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
+from seqgpt_lab.reports.owner import Owner
 from seqgpt_lab.reports.provenance import code_version, describe_machine, package_versions
 
 Status = Literal["running", "completed", "failed", "timed out", "killed", "interrupted"]
@@ -33,36 +31,6 @@ MOST_SECONDS = 366 * 24 * 3600
 _FORMAT = 1
 _RESERVE = ".reserve"
 _RESERVE_BYTES = 64 * 1024
-# The kernel gives start times to the hundredth, but relative to a boot time that clock adjustments may shift a little.
-_SAME_START_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The process that runs a notebook: its host, process id and start time (seconds since the epoch), so that a reused id shows."""
-
-    host: str
-    pid: int
-    started: float
-
-    @classmethod
-    def this_process(cls) -> Owner:
-        """The calling process."""
-        process = psutil.Process()
-        return cls(platform.node(), process.pid, process.create_time())
-
-    def is_gone(self) -> bool:
-        """Whether that process has ended for certain; False for another host, which cannot be looked into."""
-        if self.host != platform.node():
-            return False
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) <= _SAME_START_SECONDS
-            return not same or process.status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
-            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -123,6 +125,16 @@ def test_a_run_that_kept_no_journal_is_not_resumed_without_a_word(invoke: Invoke
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"the run {run.id} (killed) left no journals/" in result.stderr and f"--repeat {run.id}" in result.stderr
     assert [folder.name for folder in Path("runs").iterdir()] == [run.id]
+
+
+def test_a_run_that_still_runs_is_not_resumed(invoke: Invoke) -> None:
+    run = start_run("runs", write_notebook(WRITE), "0" * 64, {"name": "35"})
+    (run.folder / "journals").mkdir()
+    (run.folder / "journals" / "x.jsonl").write_text("{}")
+    result = invoke("run", "--resume", run.id)
+    assert (result.exit_code, result.stdout) == (2, "") and f"{run.id} still runs, in process {os.getpid()}" in result.stderr
+    write_run(replace(run, owner=replace(run.owner, host="elsewhere")))
+    assert invoke("run", "--resume", run.id).exit_code == 0, "whether it runs on another machine cannot be known"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from playwright.sync_api import Browser, Page
 
 from seqgpt_lab.reports.figures import label_scores, variant_scores
+from seqgpt_lab.reports.owner import Owner
 from seqgpt_lab.reports.page import render_page
-from seqgpt_lab.reports.runs import Failure, Owner, Run
+from seqgpt_lab.reports.runs import Failure, Run
 from tests.browser.conftest import CHROMIUM
 
 pytestmark = pytest.mark.browser

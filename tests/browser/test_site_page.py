@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from seqgpt_lab.reports.runs import Owner, Run, write_run
+from seqgpt_lab.reports.owner import Owner
+from seqgpt_lab.reports.runs import Run, write_run
 from seqgpt_lab.reports.site import build_site
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from seqgpt_lab.reports.runs import Owner, Run
+from seqgpt_lab.reports.owner import Owner
+from seqgpt_lab.reports.runs import Run
 
 DEFAULTS = 'name: str = "nobody"\nlimit = 3\nrun_dir = ""'
 NotebookMaker = Callable[..., Path]

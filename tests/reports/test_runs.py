@@ -12,7 +12,8 @@ import pytest
 
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.reports import runs
-from seqgpt_lab.reports.runs import Failure, Owner, Run, finish_run, list_runs, read_run, start_run, write_run
+from seqgpt_lab.reports.owner import Owner
+from seqgpt_lab.reports.runs import Failure, Run, finish_run, list_runs, read_run, start_run, write_run
 
 
 @pytest.fixture(autouse=True)

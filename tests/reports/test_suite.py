@@ -140,7 +140,7 @@ def test_a_session_that_was_cut_goes_on_with_the_part_it_was_cut_in(
     fake(limit1="failed", limit2=how)
     with pytest.raises((KeyboardInterrupt, RunError)):
         run_suite(suite, tmp_path / "runs")
-    monkeypatch.setattr("seqgpt_lab.reports.runs.Owner.is_gone", lambda owner: True)
+    monkeypatch.setattr("seqgpt_lab.reports.owner.Owner.is_gone", lambda owner: True)
     again = fake()
     outcome = run_suite(suite, tmp_path / "runs")
     assert again.ran == ["limit2", "limit3"] and again.resumed == ["limit2"]

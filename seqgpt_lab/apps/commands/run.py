@@ -100,6 +100,11 @@ def _again(earlier: str, runs_dir: Path, timeout: float | None, unmasked: bool, 
     from seqgpt_lab.reports.runs import write_run
 
     record, given = what_to_repeat(earlier, runs_dir)
+    if resume and record.status == "running" and record.owner.is_here():
+        raise OptionError(
+            f"the run {record.id} still runs, in process {record.owner.pid}; both would do the same work: wait for it, or stop it "
+            "(Ctrl-C, or SIGTERM to that process) and resume it then"
+        )
     if resume and not kept_journals(record):
         # Hours of work would be done again without a word.
         raise OptionError(

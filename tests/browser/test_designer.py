@@ -27,6 +27,11 @@ KERNEL_READY = """() => {
     const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
     return context?.isReady && context.session?.kernel?.status === 'idle';
 }"""
+# What a screen reader would have nothing to say of.
+NAMELESS = """() => [...document.querySelectorAll('.seqgpt-designer :is(input, textarea, select)')]
+    .filter(box => ![box.getAttribute('aria-label'), box.title, box.placeholder, ...[...box.labels].map(label => label.textContent)]
+        .some(name => name?.replace('\\u200b', '').trim()))
+    .map(box => box.outerHTML)"""
 CLICK_TO_MARKS = """() => new Promise(resolve => {
     const begun = performance.now();
     new MutationObserver((_, observer) => { observer.disconnect(); resolve(performance.now() - begun); })
@@ -95,6 +100,7 @@ def test_labels_are_designed_in_jupyterlab(visit: Visit, tmp_path: Path, record_
         two_label_sets_are_compared(visit)
         it_is_exported(visit, tmp_path)
         a_mistake_is_told(visit)
+        assert visit.page.evaluate(NAMELESS) == []
         visit.stayed_here_without_errors()
 
 

@@ -29,7 +29,7 @@ class ExportBox:
         self._trial: Trial | None = None
         self._replaceable: set[Path] = set()  # saved or loaded here, or told to be there
         self.format = ipywidgets.ToggleButtons(options=list(_FORMATS))
-        self.content = ipywidgets.Textarea(rows=12, disabled=True, layout={"width": "auto"})
+        self.content = ipywidgets.Textarea(tooltip="What is exported", rows=12, disabled=True, layout={"width": "auto"})
         self.path = ipywidgets.Text(value=_FORMATS[_YAML], description="File")
         self.link, self.told = ipywidgets.HTML(), ipywidgets.HTML()
         self.format.observe(safely(self._choose), names="value")

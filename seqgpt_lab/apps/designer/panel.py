@@ -52,7 +52,9 @@ class Designer:
         }
 
     def _build_inputs(self) -> None:
-        self.text = ipywidgets.Textarea(placeholder="Paste a text here", rows=6, continuous_update=False, layout=_WIDE)
+        self.text = ipywidgets.Textarea(
+            placeholder="Paste a text here", tooltip="The text to ask", rows=6, continuous_update=False, layout=_WIDE
+        )
         self.text.add_class("seqgpt-input")
         self.text.observe(self.safely(lambda: self.session.write(self.text.value), when_shown=False), names="value")
         self.collection = ipywidgets.Dropdown(options=list(self.session.collections), description="Samples")
@@ -73,7 +75,7 @@ class Designer:
 
     def _build_results(self) -> None:
         self.marks, self.values, self.raw, self.contest = map(self._html, ("marks", "values", "raw", "contest"))
-        self.history = ipywidgets.Select(options=[], rows=8, layout=_WIDE)
+        self.history = ipywidgets.Select(options=[], rows=8, tooltip="Trials so far, the newest first", layout=_WIDE)
         self.history.add_class("seqgpt-history")
         again = self._button("Take up again", "again", "Back to the text and labels of this trial", self._take_up_again)
         self.export = ExportBox(self.session, self.safely)

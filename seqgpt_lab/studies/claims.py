@@ -81,9 +81,11 @@ def _judge(claim: Claim, records: tuple[Record, ...], rig: Rig) -> Finding:
     prediction = _predicted(claim, rig) if claim.prediction != "none" else None
     deciding = [record for record in records if record.applies and record.holds is not None]
     if deciding:
-        latest = max(deciding, key=lambda record: record.date)
+        latest = max(reversed(deciding), key=lambda record: record.date)  # of one day's, the one given last
         verdict: Verdict = "confirmed" if latest.holds else "contradicted"
-        return Finding(claim, prediction, records, verdict, f"measured under its conditions on {latest.machine}")
+        against = sum(record.holds is not latest.holds for record in deciding)
+        but = f"; {counted(against, 'earlier measurement')} found otherwise" if against else ""
+        return Finding(claim, prediction, records, verdict, f"measured under its conditions on {latest.machine}{but}")
     if prediction is not None and prediction.impossible:
         return Finding(claim, prediction, records, "physically impossible", prediction.impossible)
     other = "; measurements elsewhere are shown, and decide nothing" if records else ""

@@ -156,7 +156,10 @@ def test_only_measurements_under_the_claims_conditions_decide() -> None:
     assert [finding.verdict for finding in elsewhere] == ["not testable here"] * 2 and "decide nothing" in elsewhere[0].why
     assert judge(claims, [record("latency", holds=False)], RIG)[0].verdict == "contradicted"
     later = [record("latency", holds=False), record("latency", holds=True, date="2026-12-01")]
-    assert judge(claims, later, RIG)[0].verdict == "confirmed"
+    found = judge(claims, later, RIG)[0]
+    assert found.verdict == "confirmed" and found.why.endswith("; 1 earlier measurement found otherwise")
+    of_one_day = judge(claims, [record("latency", holds=True), record("latency", holds=False)], RIG)[0]
+    assert of_one_day.verdict == "contradicted" and "otherwise" in of_one_day.why
     assert judge(claims, [record("latency", holds=None)], RIG)[0].verdict == "not testable here"
     assert "latency" in str(about_claims(elsewhere)) and "1 measurement;" in str(about_claims(elsewhere))
 

@@ -129,9 +129,10 @@ def _separated(path: str | Path) -> Iterator[_Row]:
             names = _head(path, row.cells)
             yield _Row(row.line, dict(zip(names, names, strict=True)), {})
         elif row.failure or any(cell.strip() for cell in row.cells):
-            fault = f"the row has {len(row.cells)} cells, the head {len(names)}; put texts with a {delimiter!r} in quotes"
-            wrong = row.failure or (fault if len(row.cells) != len(names) else "")
-            yield _Row(row.line, dict(zip(names, row.cells, strict=False)), {"": wrong} if wrong else {})
+            cells = _without_empty_end(row.cells, len(names))
+            fault = f"the row has {len(cells)} cells, the head {len(names)}; put texts with a {delimiter!r} in quotes"
+            wrong = row.failure or (fault if len(cells) != len(names) else "")
+            yield _Row(row.line, dict(zip(names, cells, strict=False)), {"": wrong} if wrong else {})
 
 
 def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
@@ -183,14 +184,20 @@ def _worksheet(path: str | Path, sheet: str) -> Any:
 
 def _head(path: str | Path, cells: Sequence[str]) -> list[str]:
     """Column names, without the empty ones at the end."""
-    names = [cell.strip() for cell in cells]
-    while names and not names[-1]:
-        names.pop()
+    names = _without_empty_end([cell.strip() for cell in cells], 0)
     odd = [name or "(none)" for name in names if not name or names.count(name) > 1]
     if odd:
         called = ", ".join(name or "(none)" for name in names)
         raise DocumentError(f"{path}: the columns are called {quoted(called)}; give each a name of its own")
     return names
+
+
+def _without_empty_end(cells: Sequence[str], least: int) -> list[str]:
+    """The cells up to the last that holds something, but at least `least` of those there are: Excel writes a comma for every column used."""
+    kept = list(cells)
+    while len(kept) > least and not kept[-1].strip():
+        kept.pop()
+    return kept
 
 
 def _text(value: object) -> str:

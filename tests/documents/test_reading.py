@@ -274,6 +274,15 @@ def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> N
     ]
 
 
+def test_empty_columns_at_the_end_of_a_table_are_none(tmp_path: Path) -> None:
+    """As Excel saves a sheet in which cells to the right were once filled in."""
+    reading = read_table(
+        written(tmp_path / "a.csv", "text,姓名,,\n张伟来了,张伟,,\n李娜来了,李娜\n王五,,,来了\n"), Columns(labels=("姓名",))
+    )
+    assert [[one.text for one in document.gold] for document in reading.documents] == [["张伟"], ["李娜"]]
+    assert problems(reading) == ["line 4: the row has 4 cells, the head 2; put texts with a ',' in quotes"]
+
+
 @pytest.mark.parametrize(
     ("text", "age", "place"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ TEXT_COLUMNS = ("text", "文本", "内容", "正文", "content")
 ID_COLUMNS = ("id", "编号", "ID")
 EXCEL = (".xlsx", ".xlsm")
 _SEVERAL = "|"
+# How Excel writes characters that XML lacks or changes (ECMA-376, ST_Xstring), a carriage return mostly; openpyxl leaves them as they are.
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,7 @@ def _head(path: str | Path, cells: Sequence[str]) -> list[str]:
 
 
 def _without_empty_end(cells: Sequence[str], least: int) -> list[str]:
-    """The cells up to the last that holds something, but at least `least` of those there are: Excel writes a comma for every column used."""
+    """The cells up to the last that holds something, and the first `least` in any case: Excel saves columns that were emptied."""
     kept = list(cells)
     while len(kept) > least and not kept[-1].strip():
         kept.pop()
@@ -201,7 +204,9 @@ def _without_empty_end(cells: Sequence[str], least: int) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight."""
+    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight, `_x000D_` as what Excel writes so."""
+    if isinstance(value, str):
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
     if isinstance(value, float) and value.is_integer():

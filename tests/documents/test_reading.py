@@ -218,6 +218,12 @@ def test_rows_of_tables_are_documents(tmp_path: Path, suffix: str) -> None:
     assert read_documents(path, gold=("姓名", "年龄"), complete=False).documents[0].gold == first.gold
 
 
+def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "a.xlsx", [["text", "姓名_x000D_"], ["张伟_x000D_\n在云智，编号_x005F_x000D_", "张伟"]])
+    (document,) = read_table(path, Columns(labels=("姓名",))).documents
+    assert document == Document("row-2", "张伟\r\n在云智，编号_x000D_", (Entity("姓名", 0, 2, "张伟"),))
+
+
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
     told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"

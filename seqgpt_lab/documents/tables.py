@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ TEXT_COLUMNS = ("text", "文本", "内容", "正文", "content")
 ID_COLUMNS = ("id", "编号", "ID")
 EXCEL = (".xlsx", ".xlsm")
 _SEVERAL = "|"
+_FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
 # How Excel writes characters that XML lacks or changes (ECMA-376, ST_Xstring), a carriage return mostly; openpyxl leaves them as they are.
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
@@ -49,10 +51,10 @@ class _Row:
 def read_table(path: str | Path, columns: Columns | None = None, sheet: str = "") -> Reading:
     """One document a row, named by its id column or `row-N`. sheet: of an Excel file, empty: the first.
 
-    A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer run of
-    ASCII letters and digits do not count. Rows that cannot be used become Problems: an empty
-    text, a cell that belongs to merged cells (named), a value that is not in the text. Raises DocumentError for a file that cannot
-    be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
+    A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer word or
+    number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells or has a formula
+    without a result (named), a value that is not in the text. Raises DocumentError for a file that cannot be read, a head with a stray
+    quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
     source = _excel(path, sheet) if Path(path).suffix.lower() in EXCEL else _separated(path)
@@ -139,8 +141,9 @@ def _separated(path: str | Path) -> Iterator[_Row]:
 
 
 def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
-    """Rows of a sheet; the head first. Cells that a merged one covers hold nothing, and say which it is."""
+    """Rows of a sheet; the head first. Cells that a merged one covers, or whose formula nobody calculated, hold nothing, and say why."""
     worksheet = _worksheet(path, sheet)
+    formulas = _formulas(path, worksheet.title)
     covered = {
         (row, column): str(area)
         for area in worksheet.merged_cells.ranges
@@ -160,12 +163,34 @@ def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
             name: f"the cell {cell.coordinate} of {name} is covered by the merged cells {area}; unmerge them and fill in every row"
             for name, cell in zip(names, cells, strict=False)
             if (area := covered.get((cell.row, cell.column)))
+        } | {
+            name: f"the cell {cell.coordinate} of {name} has a formula without a result; save the file in Excel, or write values"
+            for name, cell in zip(names, cells, strict=False)
+            if cell.coordinate in formulas and cell.value is None and cell.data_type != "str"  # as an empty text, which is a result
         }
         if faults or any(cell.value is not None for cell in cells):
             yield _Row(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults)
 
 
+def _formulas(path: str | Path, title: str) -> frozenset[str]:
+    """Where a sheet of a file that openpyxl has read has formulas, which it does not tell from empty cells where they have no result."""
+    with zipfile.ZipFile(path) as parts:
+        sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
+        if not any(_FORMULA.search(parts.read(name)) for name in sheets):  # reading the file once more takes long
+            return frozenset()
+    rows = _workbook(path, formulas=True)[title].iter_rows()
+    return frozenset(cell.coordinate for row in rows for cell in row if cell.data_type == "f")
+
+
 def _worksheet(path: str | Path, sheet: str) -> Any:
+    workbook = _workbook(path)
+    if sheet and sheet not in workbook.sheetnames:
+        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
+    return workbook[sheet] if sheet else workbook.worksheets[0]
+
+
+def _workbook(path: str | Path, *, formulas: bool = False) -> Any:
+    """An Excel file with the results of its formulas, or with the formulas instead."""
     try:
         import openpyxl
     except ImportError as error:
@@ -173,16 +198,13 @@ def _worksheet(path: str | Path, sheet: str) -> Any:
             "reading Excel files needs openpyxl: pip install 'seqgpt-lab[lab]', or save the sheet as CSV in UTF-8"
         ) from error
     try:
-        workbook = openpyxl.load_workbook(path, data_only=True)
+        return openpyxl.load_workbook(path, data_only=not formulas)
     except OSError as error:
         raise DocumentError(f"cannot read {path}: {error.strerror or error}; give a file that exists and may be read") from error
     except MemoryError:
         raise
     except Exception as error:  # openpyxl lets out whatever a broken part makes it stumble over: errors of XML, of ZIP, of types
         raise DocumentError(f"{path} is not an Excel file, or a broken one ({error}); save it again as .xlsx or as CSV in UTF-8") from error
-    if sheet and sheet not in workbook.sheetnames:
-        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
-    return workbook[sheet] if sheet else workbook.worksheets[0]
 
 
 def _head(path: str | Path, cells: Sequence[str]) -> list[str]:

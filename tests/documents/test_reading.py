@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -222,6 +223,26 @@ def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
     path = sheet(tmp_path / "a.xlsx", [["text", "姓名_x000D_"], ["张伟_x000D_\n在云智，编号_x005F_x000D_", "张伟"]])
     (document,) = read_table(path, Columns(labels=("姓名",))).documents
     assert document == Document("row-2", "张伟\r\n在云智，编号_x000D_", (Entity("姓名", 0, 2, "张伟"),))
+
+
+def test_a_formula_that_nobody_calculated_is_no_empty_cell(tmp_path: Path) -> None:
+    """As programs write it that cannot calculate; an empty gold cell would say that the field is not in the text."""
+    path = sheet(tmp_path / "a.xlsx", [["text", "姓名"], ["张伟来了", "=LEFT(A2,2)"], ["天气好", None], ["李娜来了", "李娜"]])
+    reading = read_table(path, Columns(labels=("姓名",)))
+    assert [[one.text for one in document.gold] for document in reading.documents] == [[], ["李娜"]]
+    assert problems(reading) == ["line 2: the cell B2 of 姓名 has a formula without a result; save the file in Excel, or write values"]
+
+
+def test_the_result_of_a_formula_is_read_an_empty_text_too(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["text", "姓名"], ["张伟来了", "=LEFT(A2,2)"], ["天气好", "=T(C3)"]]
+    with ZipFile(sheet(tmp_path / "a.xlsx", rows)) as plain, ZipFile(tmp_path / "b.xlsx", "w") as saved:
+        for name in plain.namelist():
+            content = plain.read(name).decode()
+            for cell, result in (("B2", "张伟"), ("B3", "")):
+                content = re.sub(rf'<c r="{cell}"(.*?)<v ?/>', rf'<c t="str" r="{cell}"\1<v>{result}</v>', content)
+            saved.writestr(name, content)
+    found = read_table(tmp_path / "b.xlsx", Columns(labels=("姓名",)))
+    assert [[one.text for one in document.gold] for document in found.documents] == [["张伟"], []] and not found.problems
 
 
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:

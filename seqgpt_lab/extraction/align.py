@@ -20,7 +20,7 @@ class Aligner:
         """Spans for one label's values with their confidences. A value that is repeated takes successive places in the text.
 
         Exact places come before approximate ones, and those where the value stands as a whole word before those inside a longer
-        run of letters or digits. A value with no place left is `unaligned`.
+        word or number. A value with no place left is `unaligned`.
         """
         used: set[Place] = set()
         candidates: dict[str, Iterator[tuple[Place, Match]]] = {}

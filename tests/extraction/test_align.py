@@ -131,6 +131,8 @@ def test_exact_places_come_before_approximate_ones() -> None:
         ("13800，3个", "3", [(6, 7), (1, 2), "unaligned"]),
         ("Wang Wanger, Wang", "Wang", [(0, 4), (13, 17), (5, 9)]),
         ("A13 3B 3", "3", [(7, 8), (2, 3), (4, 5)]),
+        ("价格1,280元，运费280元", "280", [(11, 14), (4, 7), "unaligned"]),
+        ("利率3.5%，期限5年", "5", [(9, 10), (4, 5), "unaligned"]),
         # Chinese has no blanks between words, so there the first place is as good as any.
         ("张伟明，张伟", "张伟", [(0, 2), (4, 6), "unaligned"]),
         # Approximate places prefer whole words too.

@@ -125,6 +125,15 @@ def test_exact_places_come_before_approximate_ones() -> None:
     assert place("上海\n云智，上海云智", "上海云智", "上海云智") == [(6, 10), (0, 5)]
 
 
+def test_characters_that_nobody_sees_do_not_hide_a_value() -> None:
+    aligner = Aligner("\ufeff张\u200b伟\u200b，在云\u00ad智")
+    assert [aligner.place([(value, None)])[0] for value in ("张伟", "云智", "\u200d")] == [
+        Span("张伟", 1, 4, None, "approximate"),
+        Span("云智", 7, 10, None, "approximate"),
+        Span("\u200d", None, None, None, "unaligned"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "value", "wanted"),
     [

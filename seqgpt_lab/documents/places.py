@@ -1,8 +1,14 @@
-"""Finds where a value stands in a text, as a word of its own or inside a longer run of letters or digits. Knows no document."""
+"""Finds where a value stands in a text, as a word of its own or inside a longer word or number. Knows no document."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+
+_LETTER_OR_DIGIT = re.compile("[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]")
+# Thousands and decimals. No dates, versions and addresses (2024.5.9), whose parts are values too, and no lists (1,2,3).
+_NUMBER = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+\.[0-9]+)(?![0-9]|\.[0-9])")
+_NEAR = 32  # characters on each side of a boundary that may belong to the same number
 
 Place = tuple[int, int]
 """Code points [start, end) of a text."""
@@ -17,7 +23,7 @@ def occurrences(text: str, value: str) -> Iterator[Place]:
 
 
 def whole_words_first(text: str, places: Iterable[Place]) -> Iterator[Place]:
-    """`3` in `13800` is hardly what was meant where a lone `3` follows."""
+    """`3` in `13800`, or in `3.5`, is hardly what was meant where a lone `3` follows."""
     inside = []
     for place in places:
         if stands_alone(text, place):
@@ -28,11 +34,15 @@ def whole_words_first(text: str, places: Iterable[Place]) -> Iterator[Place]:
 
 
 def stands_alone(text: str, place: Place) -> bool:
-    """Whether neither boundary of a place cuts a run of ASCII letters and digits."""
+    """Whether neither boundary of a place cuts a run of letters and digits (ASCII, or full-width), or a number such as 1,280 or 3.5."""
     return not any(_joined(text, boundary) for boundary in place)
 
 
 def _joined(text: str, boundary: int) -> bool:
-    """Whether an ASCII letter or digit stands on both sides of a boundary."""
-    around = text[max(0, boundary - 1) : boundary + 1]
-    return 0 < boundary < len(text) and around.isascii() and around.isalnum()
+    """Whether what stands on both sides of a boundary is one word or number."""
+    before, after = text[max(0, boundary - _NEAR) : boundary], text[boundary : boundary + _NEAR]
+    if not before or not after:
+        return False
+    if _LETTER_OR_DIGIT.match(before[-1]) and _LETTER_OR_DIGIT.match(after[0]):
+        return True
+    return any(number.start() < len(before) < number.end() for number in _NUMBER.finditer(before + after))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ TEXT_COLUMNS = ("text", "文本", "内容", "正文", "content")
 ID_COLUMNS = ("id", "编号", "ID")
 EXCEL = (".xlsx", ".xlsm")
 _SEVERAL = "|"
+_FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
+# How Excel writes characters that XML lacks or changes (ECMA-376, ST_Xstring), a carriage return mostly; openpyxl leaves them as they are.
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,10 @@ class _Row:
 def read_table(path: str | Path, columns: Columns | None = None, sheet: str = "") -> Reading:
     """One document a row, named by its id column or `row-N`. sheet: of an Excel file, empty: the first.
 
-    A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer run of
-    ASCII letters and digits do not count. Rows that cannot be used become Problems: an empty
-    text, a cell that belongs to merged cells (named), a value that is not in the text. Raises DocumentError for a file that cannot
-    be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
+    A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer word or
+    number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells or has a formula
+    without a result (named), a value that is not in the text. Raises DocumentError for a file that cannot be read, a head with a stray
+    quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
     source = _excel(path, sheet) if Path(path).suffix.lower() in EXCEL else _separated(path)
@@ -129,14 +134,16 @@ def _separated(path: str | Path) -> Iterator[_Row]:
             names = _head(path, row.cells)
             yield _Row(row.line, dict(zip(names, names, strict=True)), {})
         elif row.failure or any(cell.strip() for cell in row.cells):
-            fault = f"the row has {len(row.cells)} cells, the head {len(names)}; put texts with a {delimiter!r} in quotes"
-            wrong = row.failure or (fault if len(row.cells) != len(names) else "")
-            yield _Row(row.line, dict(zip(names, row.cells, strict=False)), {"": wrong} if wrong else {})
+            cells = _without_empty_end(row.cells, len(names))
+            fault = f"the row has {len(cells)} cells, the head {len(names)}; put texts with a {delimiter!r} in quotes"
+            wrong = row.failure or (fault if len(cells) != len(names) else "")
+            yield _Row(row.line, dict(zip(names, cells, strict=False)), {"": wrong} if wrong else {})
 
 
 def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
-    """Rows of a sheet; the head first. Cells that a merged one covers hold nothing, and say which it is."""
+    """Rows of a sheet; the head first. Cells that a merged one covers, or whose formula nobody calculated, hold nothing, and say why."""
     worksheet = _worksheet(path, sheet)
+    formulas = _formulas(path, worksheet.title)
     covered = {
         (row, column): str(area)
         for area in worksheet.merged_cells.ranges
@@ -156,12 +163,34 @@ def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
             name: f"the cell {cell.coordinate} of {name} is covered by the merged cells {area}; unmerge them and fill in every row"
             for name, cell in zip(names, cells, strict=False)
             if (area := covered.get((cell.row, cell.column)))
+        } | {
+            name: f"the cell {cell.coordinate} of {name} has a formula without a result; save the file in Excel, or write values"
+            for name, cell in zip(names, cells, strict=False)
+            if cell.coordinate in formulas and cell.value is None and cell.data_type != "str"  # as an empty text, which is a result
         }
         if faults or any(cell.value is not None for cell in cells):
             yield _Row(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults)
 
 
+def _formulas(path: str | Path, title: str) -> frozenset[str]:
+    """Where a sheet of a file that openpyxl has read has formulas, which it does not tell from empty cells where they have no result."""
+    with zipfile.ZipFile(path) as parts:
+        sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
+        if not any(_FORMULA.search(parts.read(name)) for name in sheets):  # reading the file once more takes long
+            return frozenset()
+    rows = _workbook(path, formulas=True)[title].iter_rows()
+    return frozenset(cell.coordinate for row in rows for cell in row if cell.data_type == "f")
+
+
 def _worksheet(path: str | Path, sheet: str) -> Any:
+    workbook = _workbook(path)
+    if sheet and sheet not in workbook.sheetnames:
+        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
+    return workbook[sheet] if sheet else workbook.worksheets[0]
+
+
+def _workbook(path: str | Path, *, formulas: bool = False) -> Any:
+    """An Excel file with the results of its formulas, or with the formulas instead."""
     try:
         import openpyxl
     except ImportError as error:
@@ -169,23 +198,18 @@ def _worksheet(path: str | Path, sheet: str) -> Any:
             "reading Excel files needs openpyxl: pip install 'seqgpt-lab[lab]', or save the sheet as CSV in UTF-8"
         ) from error
     try:
-        workbook = openpyxl.load_workbook(path, data_only=True)
+        return openpyxl.load_workbook(path, data_only=not formulas)
     except OSError as error:
         raise DocumentError(f"cannot read {path}: {error.strerror or error}; give a file that exists and may be read") from error
     except MemoryError:
         raise
     except Exception as error:  # openpyxl lets out whatever a broken part makes it stumble over: errors of XML, of ZIP, of types
         raise DocumentError(f"{path} is not an Excel file, or a broken one ({error}); save it again as .xlsx or as CSV in UTF-8") from error
-    if sheet and sheet not in workbook.sheetnames:
-        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
-    return workbook[sheet] if sheet else workbook.worksheets[0]
 
 
 def _head(path: str | Path, cells: Sequence[str]) -> list[str]:
     """Column names, without the empty ones at the end."""
-    names = [cell.strip() for cell in cells]
-    while names and not names[-1]:
-        names.pop()
+    names = _without_empty_end([cell.strip() for cell in cells], 0)
     odd = [name or "(none)" for name in names if not name or names.count(name) > 1]
     if odd:
         called = ", ".join(name or "(none)" for name in names)
@@ -193,8 +217,18 @@ def _head(path: str | Path, cells: Sequence[str]) -> list[str]:
     return names
 
 
+def _without_empty_end(cells: Sequence[str], least: int) -> list[str]:
+    """The cells up to the last that holds something, and the first `least` in any case: Excel saves columns that were emptied."""
+    kept = list(cells)
+    while len(kept) > least and not kept[-1].strip():
+        kept.pop()
+    return kept
+
+
 def _text(value: object) -> str:
-    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight."""
+    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight, `_x000D_` as what Excel writes so."""
+    if isinstance(value, str):
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
     if isinstance(value, float) and value.is_integer():

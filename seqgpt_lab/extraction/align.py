@@ -1,4 +1,4 @@
-"""Finds where in a text a value stands: exactly, or but for width, case and white space. Knows no labels and no model."""
+"""Finds where in a text a value stands: exactly, or but for width, case, white space and zero-width signs. Knows no labels and no model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Aligner:
         """Spans for one label's values with their confidences. A value that is repeated takes successive places in the text.
 
         Exact places come before approximate ones, and those where the value stands as a whole word before those inside a longer
-        run of letters or digits. A value with no place left is `unaligned`.
+        word or number. A value with no place left is `unaligned`.
         """
         used: set[Place] = set()
         candidates: dict[str, Iterator[tuple[Place, Match]]] = {}
@@ -62,12 +62,13 @@ class Aligner:
 
 
 def _normalise(text: str) -> tuple[str, list[int]]:
-    """Half-width, lower-case text without white space, and each of its characters' index in the original."""
+    """Half-width, lower-case text without white space and zero-width signs, and each of its characters' index in the original."""
     characters: list[str] = []
     origin: list[int] = []
     for index, character in enumerate(text):
         for plain in unicodedata.normalize("NFKC", character).casefold():
-            if not plain.isspace():
+            # Format characters (Cf) are zero-width spaces, soft hyphens and the like, which pages hold and models leave out.
+            if not plain.isspace() and unicodedata.category(plain) != "Cf":
                 characters.append(plain)
                 origin.append(index)
     return "".join(characters), origin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,9 @@ from seqgpt_lab.files import write_atomically
 
 # What the prompt puts between labels, or the answer between lines and values.
 RESERVED = {",": "the ASCII comma", "，": "the full-width comma", "\n": "a line break", "\r": "a line break", "\t": "a tab"}
+# Soft hyphen, zero-width space, direction marks, word joiner and its kin, byte order mark: copied along from pages and files, and then two
+# labels look alike and are not. The zero-width joiners stay, for Persian words and emoji are written with them.
+_UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,8 @@ class Label(Draft):
 
 
 def unaskable(character: str) -> bool:
-    """Whether a character is a control character or half a character, which no label may hold."""
-    return unicodedata.category(character) in {"Cc", "Cs"}
+    """Whether a character is a control character, half a character or one that nobody sees, which no label may hold."""
+    return unicodedata.category(character) in {"Cc", "Cs"} or _UNSEEN.match(character) is not None
 
 
 def _check_phrase(text: str) -> None:
@@ -50,7 +54,7 @@ def _check_phrase(text: str) -> None:
         if character in text:
             raise LabelError(f"the label {text!r} contains {name}, which separates labels or values; split it or use another wording")
     if any(map(unaskable, text)):
-        raise LabelError(f"the label {text!r} contains a control character or half a character; type it again")
+        raise LabelError(f"the label {text!r} contains a control character, half a character or one that nobody sees; type it again")
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def _empty(place: int, draft: Draft) -> Iterator[Finding]:
 
 def _characters(place: int, draft: Draft) -> Iterator[Finding]:
     if any(unaskable(character) for text in _texts(draft) for character in text if character not in RESERVED):
-        reason = "it holds a control character or half a character, which nobody sees and the model cannot read"
+        reason = "it holds a character that nobody sees: a control character, half a character, a zero-width space or the like"
         fixed = _respelled(draft, lambda text: "".join(one for one in text if one in RESERVED or not unaskable(one)))
         yield _finding("character", place, draft, reason, "take the hidden characters out", fixed, blocking=True)
 

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -218,6 +219,32 @@ def test_rows_of_tables_are_documents(tmp_path: Path, suffix: str) -> None:
     assert read_documents(path, gold=("姓名", "年龄"), complete=False).documents[0].gold == first.gold
 
 
+def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "a.xlsx", [["text", "姓名_x000D_"], ["张伟_x000D_\n在云智，编号_x005F_x000D_", "张伟"]])
+    (document,) = read_table(path, Columns(labels=("姓名",))).documents
+    assert document == Document("row-2", "张伟\r\n在云智，编号_x000D_", (Entity("姓名", 0, 2, "张伟"),))
+
+
+def test_a_formula_that_nobody_calculated_is_no_empty_cell(tmp_path: Path) -> None:
+    """As programs write it that cannot calculate; an empty gold cell would say that the field is not in the text."""
+    path = sheet(tmp_path / "a.xlsx", [["text", "姓名"], ["张伟来了", "=LEFT(A2,2)"], ["天气好", None], ["李娜来了", "李娜"]])
+    reading = read_table(path, Columns(labels=("姓名",)))
+    assert [[one.text for one in document.gold] for document in reading.documents] == [[], ["李娜"]]
+    assert problems(reading) == ["line 2: the cell B2 of 姓名 has a formula without a result; save the file in Excel, or write values"]
+
+
+def test_the_result_of_a_formula_is_read_an_empty_text_too(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["text", "姓名"], ["张伟来了", "=LEFT(A2,2)"], ["天气好", "=T(C3)"]]
+    with ZipFile(sheet(tmp_path / "a.xlsx", rows)) as plain, ZipFile(tmp_path / "b.xlsx", "w") as saved:
+        for name in plain.namelist():
+            content = plain.read(name).decode()
+            for cell, result in (("B2", "张伟"), ("B3", "")):
+                content = re.sub(rf'<c r="{cell}"(.*?)<v ?/>', rf'<c t="str" r="{cell}"\1<v>{result}</v>', content)
+            saved.writestr(name, content)
+    found = read_table(tmp_path / "b.xlsx", Columns(labels=("姓名",)))
+    assert [[one.text for one in document.gold] for document in found.documents] == [["张伟"], []] and not found.problems
+
+
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
     told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"
@@ -274,11 +301,21 @@ def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> N
     ]
 
 
+def test_empty_columns_at_the_end_of_a_table_are_none(tmp_path: Path) -> None:
+    """As Excel saves a sheet in which cells to the right were once filled in."""
+    reading = read_table(
+        written(tmp_path / "a.csv", "text,姓名,,\n张伟来了,张伟,,\n李娜来了,李娜\n王五,,,来了\n"), Columns(labels=("姓名",))
+    )
+    assert [[one.text for one in document.gold] for document in reading.documents] == [["张伟"], ["李娜"]]
+    assert problems(reading) == ["line 4: the row has 4 cells, the head 2; put texts with a ',' in quotes"]
+
+
 @pytest.mark.parametrize(
     ("text", "age", "place"),
     [
         ("张伟，38岁，电话13800001111", "38", (3, 5)),
         ("电话13800001111，38岁", "38", (14, 16)),
+        ("月费3.38元，38岁", "38", (8, 10)),
         ("三十五岁，电话13512345678", "35", "stands in the text only inside longer words or numbers"),
         ("38岁和38岁，电话13800001111", "38", "stands 2 times"),
         ("电话13812345678", "35", "is not in the text"),

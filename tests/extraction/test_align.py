@@ -125,12 +125,23 @@ def test_exact_places_come_before_approximate_ones() -> None:
     assert place("上海\n云智，上海云智", "上海云智", "上海云智") == [(6, 10), (0, 5)]
 
 
+def test_characters_that_nobody_sees_do_not_hide_a_value() -> None:
+    aligner = Aligner("\ufeff张\u200b伟\u200b，在云\u00ad智")
+    assert [aligner.place([(value, None)])[0] for value in ("张伟", "云智", "\u200d")] == [
+        Span("张伟", 1, 4, None, "approximate"),
+        Span("云智", 7, 10, None, "approximate"),
+        Span("\u200d", None, None, None, "unaligned"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "value", "wanted"),
     [
         ("13800，3个", "3", [(6, 7), (1, 2), "unaligned"]),
         ("Wang Wanger, Wang", "Wang", [(0, 4), (13, 17), (5, 9)]),
         ("A13 3B 3", "3", [(7, 8), (2, 3), (4, 5)]),
+        ("价格1,280元，运费280元", "280", [(11, 14), (4, 7), "unaligned"]),
+        ("利率3.5%，期限5年", "5", [(9, 10), (4, 5), "unaligned"]),
         # Chinese has no blanks between words, so there the first place is as good as any.
         ("张伟明，张伟", "张伟", [(0, 2), (4, 6), "unaligned"]),
         # Approximate places prefer whole words too.

@@ -122,11 +122,18 @@ def test_two_fields_cannot_share_a_phrase() -> None:
         ("姓\x7f名", "control character"),
         ("姓\x85名", "control character"),
         ("姓\ud800名", "half a character"),
+        ("\ufeff姓名", r"'\\ufeff姓名' contains .* nobody sees"),
+        ("姓名\u200b", r"'姓名\\u200b' contains .* nobody sees"),
+        ("\u200b", "nobody sees"),
     ],
 )
 def test_a_name_with_a_separator_or_worse_says_what_is_wrong(name: str, what: str) -> None:
     with pytest.raises(LabelError, match=what):
         LabelSet.of([name])
+
+
+def test_joiners_that_words_and_emoji_are_written_with_may_be_asked() -> None:
+    assert LabelSet.of("نام\u200cخانوادگی,👨\u200d👩\u200d👧").names == ("نام\u200cخانوادگی", "👨\u200d👩\u200d👧")
 
 
 @pytest.mark.parametrize("label", [lambda bad: Label("好", bad), lambda bad: Label("好", "", ("好", bad))])

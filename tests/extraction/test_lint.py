@@ -38,6 +38,7 @@ def test_the_bundled_label_sets_have_no_fault_but_amounts_without_a_unit(kind: s
     [
         (["姓名", ""], "empty", ["姓名"], "nothing to ask"),
         (["姓\x00名"], "character", ["姓名"], "control character"),
+        (["\ufeff姓\u200b名"], "character", ["姓名"], "zero-width"),
         (["姓名,年龄"], "separator", ["姓名", "年龄"], "several labels"),
         (["姓名、年龄;公司"], "separator", ["姓名", "年龄", "公司"], "several labels"),
         (["姓名\t年龄"], "separator", ["姓名", "年龄"], "several labels"),

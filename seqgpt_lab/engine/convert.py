@@ -14,12 +14,13 @@ from torch import Tensor
 from seqgpt_lab.engine.checkpoint import indexed_shards
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
 from seqgpt_lab.engine.storing import store_tensors
-from seqgpt_lab.engine.weights import read_headers
+from seqgpt_lab.engine.weights import TIED_HEAD_DIFFERS, read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
 from seqgpt_lab.files import new_directory
 
 _SHARD_BYTES = 4 << 30
 _SHARD = re.compile(r"(.*[-_])(\d{1,6})-of-(\d{1,6})(\.\w+)")
+_EMBEDDINGS = ("transformer.word_embeddings.weight", "word_embeddings.weight")
 _COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "configuration.json")
 
 
@@ -27,8 +28,8 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
     """Write `source`'s weights (pickle .bin, or safetensors) as safetensors of `dtype` into the new directory `destination`.
 
     Pickles are read with weights_only=True: tensors and nothing else. The directory appears whole or not at all.
-    Raises CheckpointError for weights that are unreadable or lack a shard, OptionError when the destination exists or the dtype is
-    unknown, OSError when there is no room.
+    Raises CheckpointError for weights that are unreadable, lack a shard or hold a head of their own where config.json ties it, OptionError
+    when the destination exists or the dtype is unknown, OSError when there is no room.
     """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
@@ -38,7 +39,9 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
     config = ModelConfig.read(source_model / "config.json")
     tensors = _converted(_read(source_model), dtype)
     if config.tied_head:
-        tensors.pop("lm_head.weight", None)
+        head = tensors.pop("lm_head.weight", None)
+        if head is not None and any(not torch.equal(head, tensors[name]) for name in _EMBEDDINGS if name in tensors):
+            raise CheckpointError(TIED_HEAD_DIFFERS.format(source_model))
     with new_directory(destination) as beside:
         _write(tensors, beside)
         written = json.loads((source_model / "config.json").read_text(encoding="utf-8"))

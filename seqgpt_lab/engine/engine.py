@@ -144,9 +144,9 @@ class Engine:
         """Complete every request greedily; results in input order, the same for any batch_size up to rounding.
 
         A batch that does not fit into memory is halved, with an EngineWarning. Raises OptionError for an empty prompt, a limit below
-        1, or an id outside the vocabulary; CapacityError for a request too large for memory by itself; LogitsError where the model's
-        logits are not numbers; WorkerError when a worker dies, raises or hangs: the next call starts it again; SeqGPTLabError when
-        `progress` itself asks this engine.
+        1, an id outside the vocabulary, or what workers cannot be sent; CapacityError for a request too large for memory by itself;
+        LogitsError where the model's logits are not numbers; WorkerError when a worker dies, raises or hangs: the next call starts it
+        again; SeqGPTLabError when `progress` itself asks this engine.
         """
         for index, request in enumerate(requests):
             check_request(index, request, self.config.vocab_size)

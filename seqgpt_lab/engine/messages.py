@@ -105,7 +105,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Batch `number` (None: the start) raised. by_peer: in a collective, so that another rank is the likely cause.
+    """Batch `number` raised; None: the start did, or the reading of a batch. by_peer: in a collective, so that another rank is the cause.
 
     kind: the exception's class. no_numbers: every rank stopped at the same token, since it was told to or its logits were not numbers.
     """

@@ -10,8 +10,8 @@ from multiprocessing.connection import wait
 from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ready, Work, WorkerSpec, Written
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import CacheInfo
-from seqgpt_lab.engine.worker import TICK_SECONDS, Worker
-from seqgpt_lab.errors import LogitsError, WorkerError
+from seqgpt_lab.engine.worker import TICK_SECONDS, Worker, pickled
+from seqgpt_lab.errors import LogitsError, OptionError, WorkerError
 
 IDLE_TICKS = 7  # no rank used its processors or finished a layer for 3.5 s: a deadlock
 STILL_TICKS = 600  # no rank finished a layer for 5 minutes, however busy
@@ -85,10 +85,10 @@ class Replica:
         self.broken = False
 
     def send(self, job: Job) -> None:
-        """Hand a batch to every rank. Raises WorkerError when one is gone or takes nothing in."""
+        """Hand a batch to every rank. Raises WorkerError when one is gone or takes nothing in, OptionError for what cannot be sent."""
         self.number += 1
+        batch = _pickled(Work(self.number, job.requests, job.rows))
         self.job, self._answered, self.done = job, set(), set()
-        batch = Work(self.number, job.requests, job.rows)
         for worker in self.workers:
             worker.pulse.ticks_idle = worker.pulse.ticks_still = 0
             self._guarded_send(worker, batch)
@@ -99,7 +99,7 @@ class Replica:
         Raises WorkerError, OutOfMemoryInWorkerError, or LogitsError, after which all ranks are fit for the next batch.
         """
         message = self._receive(worker)
-        if isinstance(message, Failure) and message.number == self.number and not message.no_numbers:
+        if isinstance(message, Failure) and message.number in (self.number, None) and not message.no_numbers:
             self.broken = len(self.workers) > 1 or not message.out_of_memory  # other ranks may be stuck in a reduction
             raise self._diagnose(worker, message)
         if isinstance(message, Written) and message.number == self.number and not self.abandoned:
@@ -146,7 +146,7 @@ class Replica:
             return
         try:
             for worker in self.workers:
-                self._guarded_send(worker, Cancel(self.number))
+                self._guarded_send(worker, pickled(Cancel(self.number)))
         except WorkerError:
             self.broken = True
 
@@ -185,9 +185,9 @@ class Replica:
             self.broken = True
             raise self._diagnose(worker, error) from None
 
-    def _guarded_send(self, worker: Worker, message: object) -> None:
+    def _guarded_send(self, worker: Worker, message: bytes) -> None:
         try:
-            worker.send(message)
+            worker.send_pickled(message)
         except WorkerError:
             self.broken = True
             raise
@@ -208,6 +208,16 @@ class Replica:
                     failures.append((worker, message))
                     own = own or not message.by_peer
         return _cause(self.workers, failures, sign)
+
+
+def _pickled(batch: Work) -> bytes:
+    """Raises OptionError for what a request brings along that cannot be pickled."""
+    try:
+        return pickled(batch)
+    except Exception as error:  # TypeError, AttributeError, PicklingError or one of the class's own
+        raise OptionError(
+            f"a request cannot be sent to workers ({type(error).__name__}: {error}); its constraint and drafts have to be picklable"
+        ) from error
 
 
 def _cause(workers: Sequence[Worker], failures: Sequence[tuple[Worker, Failure]], sign: Failure | WorkerError) -> Exception:

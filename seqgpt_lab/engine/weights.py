@@ -25,6 +25,10 @@ from seqgpt_lab.errors import CheckpointError
 _STORED = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 _CHUNK_BYTES = 1 << 20  # larger buffers, once freed, leave holes in the heap of up to a tenth of the weights
 _IGNORED_SUFFIXES = (".attention.bias", ".attention.masked_bias", ".alibi")
+TIED_HEAD_DIFFERS = (
+    "{} holds an lm_head.weight that differs from word_embeddings.weight, although config.json ties them; set tie_word_embeddings to "
+    "false there to score with that head, or remove it from the weights"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ def load_model(
     parameters: dict[str, Tensor] = {}
     for source, name in wanted.items():
         part = _slice(source, config, shard)
-        parameters[name] = read_tensor(stored[source], part, dtype).to(device)
+        tensor = read_tensor(stored[source], part, dtype)
+        if source == "word_embeddings.weight" and config.tied_head and "lm_head.weight" in stored:
+            _check_tied_head(stored["lm_head.weight"], tensor, part.rows or range(config.vocab_size))
+        parameters[name] = tensor.to(device)
     model.load_state_dict(parameters, assign=True)
     heads = shard.heads(config.heads)
     model.slopes = alibi_slopes(config.heads)[heads.start : heads.stop].to(device)
@@ -149,7 +156,9 @@ def _full_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _check_names(stored: dict[str, StoredTensor], full: dict[str, tuple[int, ...]], config: ModelConfig) -> None:
-    found = set(stored) - ({"lm_head.weight"} if config.tied_head else set())  # a tied head may be stored twice
+    if config.tied_head and "lm_head.weight" in stored:  # a tied head may be stored twice
+        full = full | {"lm_head.weight": full["word_embeddings.weight"]}
+    found = set(stored)
     problems = [f"missing {name} {list(full[name])}" for name in sorted(full.keys() - found)]
     problems += [f"extra {name} {list(stored[name].shape)}" for name in sorted(found - full.keys())]
     problems += [
@@ -159,6 +168,18 @@ def _check_names(stored: dict[str, StoredTensor], full: dict[str, tuple[int, ...
     ]
     if problems:
         raise CheckpointError(f"the weights do not fit config.json, {len(problems)} tensors differ:\n  " + "\n  ".join(problems))
+
+
+def _check_tied_head(head: StoredTensor, embeddings: Tensor, rows: range) -> None:
+    """Raises CheckpointError for a head of its own beside a config.json that ties it: answers would differ by who reads the checkpoint.
+
+    embeddings: `rows` of them, as they were read. Of the head a few rows are read at a time.
+    """
+    step = max(1, _CHUNK_BYTES // (embeddings.shape[1] * head.dtype.itemsize))
+    for start in range(0, len(rows), step):
+        mine = embeddings[start : start + step]
+        if not torch.equal(read_tensor(head, Slice(rows=rows[start : start + step]), embeddings.dtype), mine):
+            raise CheckpointError(TIED_HEAD_DIFFERS.format(head.path))
 
 
 def _slice(name: str, config: ModelConfig, shard: Shard) -> Slice:

@@ -91,6 +91,9 @@ class Server:
                 message = self._connection.recv()
             except (EOFError, OSError):
                 _leave_unheard(self._spec)
+            except Exception as error:  # only a batch holds what is not the engine's own: constraints and drafts
+                self._mouth.say(_failure(None, _unreadable(error)))
+                continue
             if isinstance(message, Ping):
                 self._mouth.say(Pong(self._layers, time.process_time()))
             elif isinstance(message, Cancel):
@@ -145,6 +148,21 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
     keep_freed_memory()
     shard.meeting.exchange = join_ranks(spec)
     return model, shard
+
+
+def _unreadable(error: Exception) -> Exception:
+    """What to tell of a batch that was sent and could not be put together again; lack of memory is told as what it is."""
+    from seqgpt_lab.engine.memory import is_out_of_memory
+    from seqgpt_lab.errors import OptionError
+
+    if is_out_of_memory(error):
+        return error
+    told = OptionError(
+        f"a request cannot be read in a worker ({type(error).__name__}: {error}); the classes of its constraint and drafts have to be in "
+        "a module that can be imported, not in a notebook or the main script"
+    )
+    told.__cause__ = error
+    return told
 
 
 def _failure(number: int | None, error: BaseException) -> Failure:

@@ -20,6 +20,7 @@ from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import DTYPES
 from seqgpt_lab.engine.convert import convert
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.weights import read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
 from tests.engine.oracles import Oracle, random_requests, store
 
@@ -84,6 +85,17 @@ def test_the_config_says_what_was_stored(source: Path, tmp_path: Path, dtype: st
     assert after.pop("torch_dtype") == str(DTYPES[dtype]).removeprefix("torch.")
     assert after == before
     assert BloomForCausalLM.from_pretrained(destination, dtype="auto").dtype == DTYPES[dtype]
+
+
+def test_a_head_of_its_own_is_not_dropped_because_the_config_ties_it(source: Path, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    head = {"lm_head.weight": tensors["transformer.word_embeddings.weight"] * 2}
+    torch.save(tensors | head, source / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"differs from word_embeddings\.weight.*set tie_word_embeddings to false"):
+        convert(source, tmp_path / "new")
+    assert_nothing_written(tmp_path)
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    (source / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}), encoding="utf-8")
+    assert read_headers([convert(source, tmp_path / "new") / "model.safetensors"]).keys() >= head.keys()
 
 
 def test_what_is_too_large_for_a_file_is_sharded_with_an_index(

@@ -15,6 +15,7 @@ from torch import Tensor
 from seqgpt_lab.engine import weights as module
 from seqgpt_lab.engine.config import DTYPES
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import read_headers, stored_name
 from seqgpt_lab.errors import CheckpointError
 from tests.engine.oracles import Oracle, load, make_oracle, store
@@ -69,6 +70,26 @@ def test_what_transformers_saved_in_shards_loads_the_same(oracle: Oracle, tmp_pa
     oracle.model.save_pretrained(tmp_path, max_shard_size="1MB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     assert_same(loaded(load(tmp_path)), oracle.weights())
+
+
+def other_row(head: Tensor) -> Tensor:
+    return head + (torch.arange(len(head)) == 998).unsqueeze(1)
+
+
+def fewer_rows(head: Tensor) -> Tensor:
+    return head[:9].clone()
+
+
+@pytest.mark.parametrize("change", (other_row, fewer_rows))
+def test_a_head_of_its_own_beside_a_config_that_ties_it_is_named(
+    oracle: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor]
+) -> None:
+    """transformers scores with such a head, and would answer differently."""
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 4 * 192 * 7)
+    tensors = oracle.weights()
+    single(tensors | {"lm_head.weight": change(tensors["transformer.word_embeddings.weight"])}, tmp_path)
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight.*(set tie_word_embeddings to false|is \[9, 192\])"):
+        load(tmp_path, config=oracle.config, shard=Shard(1, 2))
 
 
 def test_an_untied_head_is_loaded_and_missed(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import WorkerError
+from seqgpt_lab.errors import OptionError, WorkerError
 from tests.faults.strikes import ALLOWED_SECONDS, LONG, answers, answers_after_restart, last, seconds_to_fail
 
 
@@ -62,3 +65,35 @@ def test_an_error_in_the_progress_callback_leaves_the_engine_usable(engine: Engi
     with pytest.raises(ZeroDivisionError):
         engine.generate(LONG, progress)
     assert answers(engine) == wanted
+
+
+class Silent:
+    """A drafter that never guesses."""
+
+    def start(self) -> Silent:
+        return self
+
+    def propose(self, written: Sequence[int], most: int) -> Sequence[int]:
+        return ()
+
+
+def test_a_class_that_workers_cannot_import_is_named_and_its_remedy_told(
+    engine: Engine, wanted: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a notebook's, whose module workers do not run."""
+    monkeypatch.setattr(sys.modules["__main__"], "Silent", Silent, raising=False)
+    monkeypatch.setattr(Silent, "__module__", "__main__")
+    with pytest.raises(WorkerError, match=r"(?s)replica \d rank \d .*cannot be read in a worker \(Attr.*in a module that can be"):
+        engine.generate([replace(LONG[0], drafts=Silent())])
+    assert answers_after_restart(engine) == wanted
+
+
+def test_what_cannot_be_pickled_is_named_and_costs_no_worker(engine: Engine, wanted: list[tuple[int, ...]]) -> None:
+    class Local(Silent):
+        pass
+
+    before = engine.workers
+    with pytest.raises(OptionError, match=r"cannot be sent to workers \(.*Local.*have to be picklable"):
+        engine.generate([replace(LONG[0], drafts=Local())])
+    assert answers(engine) == wanted
+    assert engine.workers == before

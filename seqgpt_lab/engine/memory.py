@@ -92,7 +92,7 @@ def fewer_rows(rows: int, left: Sequence[Request], where: str) -> int:
 
 def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: int, finish: Finish, more: More | None = None) -> None:
     """As Decoder.work. Requests that do not fit together are completed by themselves, with half as many rows as often as it takes; what
-    `more` gives after them has all `rows` again. Raises CapacityError when one row does not fit.
+    `more` gives after them has all `rows` again. Raises CapacityError when one row does not fit with nothing kept beside it.
     """
     left: dict[int, Request] = dict(requests)
 
@@ -117,7 +117,10 @@ def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: i
         return False
 
     while not fits(rows, take):
-        fewer = rows
+        fewer, before = rows, 0
         while left:
-            fewer = min(len(left), fewer_rows(fewer, list(left.values()), str(decoder.device)))
+            # What ran out at one row may have had texts of earlier requests and their cache beside it, which a failed pass lets go of.
+            if fewer > 1 or len(left) == before:
+                fewer = min(len(left), fewer_rows(fewer, list(left.values()), str(decoder.device)))
+            before = len(left)
             fits(fewer)

@@ -21,11 +21,15 @@ _STOP_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Requests and their places in the caller's list. rows: how many of them are at work at once, at most."""
+    """Requests and their places in the caller's list. rows: how many of them are at work at once, at most.
+
+    afresh: they are tried again, on a replica that let go of what it kept.
+    """
 
     indices: tuple[int, ...]
     requests: tuple[Request, ...]
     rows: int
+    afresh: bool = False
 
     def without(self, done: set[int]) -> Job:
         """What is left when the requests at these places of the job are done."""

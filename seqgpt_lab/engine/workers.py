@@ -191,11 +191,13 @@ class WorkerPool:
         replica.job, left = None, job.without(replica.done)
         if not left.requests:
             return
-        rows = fewer_rows(min(job.rows, len(job.requests)), left.requests, replica.name)
+        rows = min(job.rows, len(job.requests))
+        if rows > 1 or (job.afresh and not replica.done):  # one may have had beside it what a failed pass lets go of
+            rows = fewer_rows(rows, left.requests, replica.name)
         for _ in range(len(waiting)):  # what waits would not fit either
             other = waiting.popleft()
             waiting.append(replace(other, rows=min(rows, other.rows)))
-        waiting.appendleft(replace(left, rows=rows))
+        waiting.appendleft(replace(left, rows=rows, afresh=True))
 
     def _mend(self) -> None:
         """Make every replica fit for a new batch: late batches leave, dead and stuck workers are replaced, and the user is told."""

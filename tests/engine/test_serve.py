@@ -16,6 +16,8 @@ from seqgpt_lab.engine import workers
 from seqgpt_lab.engine.decode import Completion, Decoder, Numbered, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.replica import OutOfMemoryInWorkerError, Replica
+from seqgpt_lab.engine.worker import Worker
 from seqgpt_lab.errors import CapacityError, EngineWarning, OptionError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.among import Among
@@ -149,6 +151,40 @@ def test_running_out_of_memory_halves_the_rows_and_loses_none(
     limit = 0
     with pytest.warns(EngineWarning), pytest.raises(CapacityError):
         trickle(engine, [])
+
+
+def test_one_request_that_did_not_fit_beside_what_was_kept_is_tried_by_itself(
+    engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.generate(REQUESTS[:ROWS])
+    made: Callable[[Decoder], None] = Decoder._step
+
+    def poor(self: Decoder) -> None:
+        if self.cache is None or self.cache.rows == ROWS:
+            raise MemoryError
+        made(self)
+
+    monkeypatch.setattr(Decoder, "_step", poor)
+    check(dict(enumerate(engine.generate(REQUESTS[:1]), 100)), alone[:1])
+
+
+def test_so_it_is_by_a_worker(replicas: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch) -> None:
+    shortages = 0
+    take: Callable[[Replica, Worker], object] = Replica.take
+
+    def poor(self: Replica, worker: Worker) -> object:
+        nonlocal shortages
+        if shortages > 0:
+            shortages -= 1
+            raise OutOfMemoryInWorkerError
+        return take(self, worker)
+
+    monkeypatch.setattr(Replica, "take", poor)
+    shortages = 1
+    check(dict(enumerate(replicas.generate(REQUESTS[:1]), 100)), alone[:1])
+    shortages = 2
+    with pytest.raises(CapacityError):
+        replicas.generate(REQUESTS[:1])
 
 
 def test_a_shortage_of_memory_slows_none_but_those_that_met_it(

@@ -72,7 +72,8 @@ def table(frame: pandas.DataFrame, decimals: int = 3) -> Html:
 
     Underscores in column names are shown as spaces.
     """
-    frame = frame.rename(columns=lambda name: str(name).replace("_", " "))
+    # What pivot calls its columns would stand as a column of its own, empty.
+    frame = frame.rename(columns=lambda name: str(name).replace("_", " ")).rename_axis(columns=None)
     with pandas.option_context("display.max_colwidth", None):
         return Html(frame.to_html(index=False, border=0, float_format=lambda number: f"{number:.{decimals}f}", na_rep=""))
 

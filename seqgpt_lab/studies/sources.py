@@ -76,7 +76,7 @@ def first(documents: Sequence[Document], limit: int, name: str = "limit") -> lis
 
 
 def source_table(sources: Iterable[Source], limit: int = 0) -> pandas.DataFrame:
-    """One row a source: kind, documents (how many are used), gold values in these, the fields asked for, the files it is read from.
+    """One row a source: kind, documents (how many are used), gold values in these of the fields asked for, these fields, and the files.
 
     limit: only the first so many documents of each are used; 0: all. Raises OptionError for a negative limit.
     """
@@ -87,7 +87,7 @@ def source_table(sources: Iterable[Source], limit: int = 0) -> pandas.DataFrame:
             {
                 "kind": source.kind,
                 "documents": len(documents),
-                "gold values": sum(len(document.gold) for document in documents),
+                "gold values": _gold_values(source, documents),
                 "fields": "、".join(label_set.names),
                 # In one column: two file names side by side leave a page no room for the fields.
                 "files": f"{source.documents.name} {source.labels.name}",
@@ -100,7 +100,7 @@ def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
     """What is about to be evaluated, and whether it was made up, in sentences. limit as in `source_table`, whose errors it raises."""
     loaded = {source.kind: source.load() for source in sources}
     taken = {kind: first(documents, limit) for kind, documents in loaded.items()}
-    gold = {kind: sum(len(document.gold) for document in documents) for kind, documents in taken.items()}
+    gold = {source.kind: _gold_values(source, taken[source.kind]) for source in sources}
     used, there = (sum(map(len, each.values())) for each in (taken, loaded))
     if used == there:
         which = counted(there, "document")
@@ -113,6 +113,12 @@ def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
         f"{counted(len(loaded), 'kind')} of documents, {which} with {counted(sum(gold.values()), 'gold value')}; "
         f"fewest in {plain(fewest)} ({gold[fewest]}).{_made_up(sources)}"
     )
+
+
+def _gold_values(source: Source, documents: Iterable[Document]) -> int:
+    """Those that a score rests on: gold of a field that is not asked for counts nowhere."""
+    asked = set(LabelSet.load(source.labels).names)
+    return sum(entity.label in asked for document in documents for entity in document.gold)
 
 
 def _made_up(sources: Sequence[Source]) -> str:

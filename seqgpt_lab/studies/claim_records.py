@@ -242,7 +242,7 @@ def _gap_holds(gap: float, claimed: float, verdict: Mapping[str, Any]) -> bool |
 
 
 def _certainty(verdict: Mapping[str, Any]) -> str:
-    return f"{'a real difference' if verdict['real'] else 'not more than chance'} (p = {verdict['adjusted_p']:.2g})"
+    return f"{'a real difference' if verdict['real'] else 'not shown to be more than chance'} (p = {verdict['adjusted_p']:.2g})"
 
 
 def _of_windows(metrics: Mapping[str, Any], parameters: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:

@@ -98,7 +98,7 @@ def source_table(sources: Iterable[Source], limit: int = 0, asked: Sequence[str]
 
 
 def about_sources(sources: Sequence[Source], limit: int = 0, asked: Sequence[str] = ()) -> Prose:
-    """What is about to be evaluated, and whether it was made up, in sentences. limit, asked as in `source_table`, whose errors it raises."""
+    """What is about to be evaluated, and whether it was made up, in sentences. limit, asked, errors as in `source_table`."""
     loaded = {source.kind: source.load() for source in sources}
     taken = {kind: first(documents, limit) for kind, documents in loaded.items()}
     gold = {source.kind: _gold_values(asked or LabelSet.load(source.labels).names, taken[source.kind]) for source in sources}

@@ -38,13 +38,14 @@ def declare(source: str = SOURCE) -> dict[str, Parameter]:
 
 def test_declared_names_defaults_and_types() -> None:
     declared = declare()
-    assert list(declared) == ["model", "limit", "rate", "kinds", "labels", "grounded", "anything", "here", "run_dir"]
+    assert list(declared) == ["model", "limit", "rate", "kinds", "labels", "sizes", "grounded", "anything", "here", "run_dir"]
     assert {name: one.types for name, one in declared.items()} == {
         "model": ("str",),
         "limit": ("int",),
         "rate": ("float",),
         "kinds": ("list",),
         "labels": ("str", "NoneType"),
+        "sizes": ("list",),
         "grounded": ("bool",),
         "anything": (),
         "here": (),

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.errors import DocumentError
+from seqgpt_lab.errors import DocumentError, LabelError
 from seqgpt_lab.evaluation.comparison import check_labels
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, classify
@@ -60,14 +60,21 @@ def evaluate(extractor: Extracts[Labels], documents: Sequence[Document], label_s
 
 
 def check_gold(documents: Sequence[Document], source: str | Path, fields: Sequence[str]) -> None:
-    """Raise DocumentError where no document has gold: every value would count as wrong, and nothing would say why.
+    """Raise DocumentError where no document has gold, and LabelError where none has any for the fields: every value would count as wrong,
+    a record in which nothing is found as wholly right, and nothing would say why.
 
     source: where the documents are from; fields: what is asked for, as gold must be called.
     """
-    if documents and not any(document.gold for document in documents):
+    marked = {entity.label for document in documents for entity in document.gold}
+    if documents and not marked:
         raise DocumentError(
             f"none of the {len(documents)} documents in {source} has gold, so nothing can be scored; give entities, "
             f"or in a table values in the columns called as the fields ({', '.join(fields)})"
+        )
+    if marked and marked.isdisjoint(fields):
+        raise LabelError(
+            f"the documents in {source} have gold for {quoted(sorted(marked))}, the labels ask for {list(fields)}, so nothing can be "
+            "scored; give the fields the gold's names"
         )
 
 

@@ -85,7 +85,8 @@ class Verdict:
         if self.real:
             word = "higher" if self.difference > 0 else "lower"
             return f"{self.variant!r} has a {word} {metric} than {self.baseline!r} on {self.documents} documents: {scores} ({facts})."
-        told = f"There is no real difference in {metric} between {self.variant!r} and {self.baseline!r} on {self.documents} documents: "
+        # Not that there is none: a large difference on a handful of documents proves as little as a small one.
+        told = f"On {self.documents} documents no real difference in {metric} is shown between {self.variant!r} and {self.baseline!r}: "
         return f"{told}{scores} ({facts}).{self._needed_in_words()}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -42,6 +42,8 @@ _LINE_EMS = 1.2
 _ROW_INCHES, _LINE_INCHES = 0.30, _LINE_EMS * _FONT_POINTS / 72  # a row of one line, and each line more
 _BREAK = "\u2028"  # no line break to matplotlib, which would set each line by the widths of a font that lacks Chinese
 _NAMES, _NOTES = 0.32, 0.42  # the most of the width that names and notes may take; longer names are broken into lines
+_POOR = 0.9  # scores below it are drawn in red
+_POOR_TOLD = f"; red: below {_POOR:g}"
 _SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "seqgpt-lab",
@@ -81,11 +83,17 @@ def label_scores(frame: pandas.DataFrame) -> Drawing:
     """F1 of each label as a bar with its support: the number of gold values it rests on.
 
     frame: columns `label`, `f1` (0 to 1) and `support`, as `Scores.to_frame()` gives them, optionally `kind`, named before the label.
-    Without rows an empty figure says so.
+    A label of which no value was wanted or given has no bar: its F1 of 1 by definition is no evidence. Without rows an empty figure says
+    so.
     """
     names = [f"{row['kind']} · {row['label']}" if "kind" in frame else str(row["label"]) for _, row in frame.iterrows()]
-    notes = [f"{row['f1']:.3f}  (n = {row['support']})" for _, row in frame.iterrows()]
-    return _bars("F1 of each label, and the number of gold values it rests on", names, list(frame["f1"]), notes, frame)
+    idle = [not row["support"] and row["f1"] == 1 for _, row in frame.iterrows()]
+    values = [0.0 if none else float(f1) for none, f1 in zip(idle, frame["f1"], strict=True)]
+    notes = [
+        f"nothing to find  (n = {row['support']})" if none else f"{row['f1']:.3f}  (n = {row['support']})"
+        for none, (_, row) in zip(idle, frame.iterrows(), strict=True)
+    ]
+    return _bars(f"F1 of each label, and the number of gold values it rests on{_POOR_TOLD}", names, values, notes, frame)
 
 
 def kind_scores(frame: pandas.DataFrame) -> Drawing:
@@ -93,8 +101,11 @@ def kind_scores(frame: pandas.DataFrame) -> Drawing:
 
     frame: columns `kind`, `f1` and `exact_record_rate` (0 to 1) and `documents`.
     """
-    notes = [f"{row['f1']:.3f}  ({row['exact_record_rate']:.0%} of {row['documents']} records wholly right)" for _, row in frame.iterrows()]
-    return _bars("Micro F1 of each kind of document", [str(kind) for kind in frame["kind"]], list(frame["f1"]), notes, frame)
+    notes = [
+        f"{row['f1']:.3f}  ({round(row['exact_record_rate'] * row['documents'])} of {row['documents']} records wholly right)"
+        for _, row in frame.iterrows()
+    ]
+    return _bars(f"Micro F1 of each kind of document{_POOR_TOLD}", [str(kind) for kind in frame["kind"]], list(frame["f1"]), notes, frame)
 
 
 def variant_scores(frame: pandas.DataFrame, name: str = "variant") -> Drawing:
@@ -103,12 +114,12 @@ def variant_scores(frame: pandas.DataFrame, name: str = "variant") -> Drawing:
     frame: columns `name`, `micro_f1` (0 to 1), `difference`, `low`, `high` and `real`, the last four empty in the first row.
     """
     notes = [f"{row['micro_f1']:.3f}" + (_distance(row) if place else "") for place, (_, row) in enumerate(frame.iterrows())]
-    caption = "Micro F1 of each variant; in points, its distance from the first with the 95% interval"
+    caption = f"Micro F1 of each variant; in points, its distance from the first with the 95% interval{_POOR_TOLD}"
     return _bars(caption, [str(one) for one in frame[name]], list(frame["micro_f1"]), notes, frame)
 
 
 def _distance(row: pandas.Series[Any]) -> str:
-    told = "real" if row["real"] else "no real difference"
+    told = "real" if row["real"] else "not shown to be real"
     return f"  ({100 * row['difference']:+.1f}, {100 * row['low']:+.1f} to {100 * row['high']:+.1f}: {told})"
 
 
@@ -116,22 +127,35 @@ def mistake_counts(frame: pandas.DataFrame) -> Drawing:
     """How many mistakes of each kind there are, as bars. frame: columns `kind` and `mistakes`, as `mistakes.count` gives them."""
     counts = [int(count) for count in frame["mistakes"]]
     names = [str(kind) for kind in frame["kind"]]
-    return _bars("Mistakes by kind", names, list(map(float, counts)), list(map(str, counts)), frame, longest=max(counts, default=0) or 1)
+    longest = max(counts, default=0) or 1
+    return _bars("Mistakes by kind", names, list(map(float, counts)), list(map(str, counts)), frame, longest)
 
 
 def reliability(frame: pandas.DataFrame) -> Drawing:
-    """The share of right values by how sure the model was, as bars. frame: as `Calibration.bins` gives it, a row a bin."""
+    """The share of right values by how sure the model was, as bars. frame: as `Calibration.bins` gives it, a row a bin.
+
+    In another colour where fewer are right than the bin begins with: there the model was too sure.
+    """
     names = [f"{row['low']:.1f} to {row['high']:.1f}" for _, row in frame.iterrows()]
     notes = [f"{row['right']:.0%} right, sure by {row['confidence']:.0%}  (n = {row['values']:.0f})" for _, row in frame.iterrows()]
-    return _bars("Share of right values by the model's confidence", names, list(frame["right"]), notes, frame)
+    too_sure = [bool(row["right"] < row["low"]) for _, row in frame.iterrows()]
+    caption = "Share of right values by the model's confidence; red: fewer are right than the least confidence of the bin"
+    return _bars(caption, names, list(frame["right"]), notes, frame, alarming=too_sure)
 
 
 def _bars(
-    caption: str, names: Sequence[str], values: Sequence[float], notes: Sequence[str], frame: pandas.DataFrame, longest: float | None = None
+    caption: str,
+    names: Sequence[str],
+    values: Sequence[float],
+    notes: Sequence[str],
+    frame: pandas.DataFrame,
+    longest: float | None = None,
+    alarming: Sequence[bool] | None = None,
 ) -> Drawing:
     """Horizontal bars from top to bottom, each with its name before it and its note after it.
 
-    longest: the value whose bar has full width; None for scores, which end at 1 and show poor ones (below 0.9) in another colour.
+    longest: the value whose bar has full width; None for scores, which end at 1. alarming: the bars to draw in red, which the caption has
+    to explain; None for the poor ones among scores and no other.
     """
     lines = [_in_lines(_printable(name), _NAMES * _WIDTH_INCHES * 72 / _FONT_POINTS - 1.0) for name in names]
     heights = [_ROW_INCHES + _LINE_INCHES * (len(name) - 1) for name in lines] or [_ROW_INCHES]
@@ -141,7 +165,8 @@ def _bars(
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # measured only; the reader's fonts draw
         axes = figure.add_subplot()
         top = 1.0 if longest is None else longest
-        colours = [_ALARM if longest is not None or value < 0.9 else _BAR for value in values]
+        alarms = [longest is None and value < _POOR for value in values] if alarming is None else alarming
+        colours = [_ALARM if alarm else _BAR for alarm in alarms]
         axes.barh(places, values, color=colours, height=0.62 * _ROW_INCHES)
         for place, name, value, note in zip(places, lines, values, notes, strict=True):
             axes.text(value + top * 0.01, place, note, va="center", fontsize=_FONT_POINTS - 1)

@@ -35,7 +35,7 @@ def speeds(frame: pandas.DataFrame) -> Drawing:
 
 
 def heat_maps(frame: pandas.DataFrame, value: str, caption: str, *, better: str) -> Drawing:
-    """A map a technique: batch from top to bottom, length from left to right, each cell's number in it, darker is better.
+    """A map a technique: batch from top to bottom, length from left to right, each cell's number in it, the stronger its colour the better.
 
     frame: columns `technique`, `batch`, `length` and `value`; better: 'high' or 'low', for the shade. Cells without a row stay empty.
     """

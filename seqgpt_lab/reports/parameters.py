@@ -11,7 +11,7 @@ import ast
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +27,29 @@ _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool,
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A declared parameter. types: the names of the types it takes, empty when any will do; default: None too where it is computed."""
+    """A declared parameter. types: the names of the types it takes, empty when any will do; default: None too where it is computed.
+
+    items: the types of a list's items, as `list[int]` declares them; empty when any will do.
+    """
 
     name: str
     types: tuple[str, ...]
     default: Any
     computed: bool = False
+    items: tuple[str, ...] = ()
 
     def accepts(self, value: object) -> bool:
-        """Whether a value is of a declared type; an integer passes for a float, a bool never for a number."""
-        kind = type(value).__name__
-        return not self.types or kind in self.types or (kind == "int" and "float" in self.types)
+        """Whether a value, and every item of a list, is of a declared type; an integer passes for a float, a bool never for a number."""
+        return _is_one_of(value, self.types) and (not isinstance(value, list) or all(_is_one_of(item, self.items) for item in value))
 
     def __str__(self) -> str:
         kind = " | ".join(self.types) or "any"
         return f"{self.name}: {kind}" + ("" if self.computed else f" = {self.default!r}")
+
+
+def _is_one_of(value: object, types: tuple[str, ...]) -> bool:
+    kind = type(value).__name__
+    return not types or kind in types or (kind == "int" and "float" in types)
 
 
 def read_notebook(path: str | Path) -> nbformat.NotebookNode:
@@ -115,7 +123,7 @@ def parse_parameters(declared: Mapping[str, Parameter], texts: Mapping[str, str]
 def _parameter(statement: ast.stmt) -> Parameter | None:
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
         types = _annotated(statement.annotation)
-        return _with_default(statement.target.id, statement.value, types)
+        return replace(_with_default(statement.target.id, statement.value, types), items=_items(statement.annotation))
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
         return _with_default(statement.targets[0].id, statement.value, None)
     return None
@@ -128,6 +136,12 @@ def _with_default(name: str, value: ast.expr, types: tuple[str, ...] | None) -> 
         return Parameter(name, types or (), None, computed=True)
     # A default of None says nothing of what else may come.
     return Parameter(name, types if types is not None else () if default is None else (type(default).__name__,), default)
+
+
+def _items(annotation: ast.expr) -> tuple[str, ...]:
+    """Type names of the items of an annotation that is a list of them, such as `list[int]`; empty for any other."""
+    listed = isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name) and annotation.value.id == "list"
+    return _annotated(annotation.slice) if listed and isinstance(annotation, ast.Subscript) else ()
 
 
 def _annotated(annotation: ast.expr) -> tuple[str, ...]:
@@ -146,7 +160,7 @@ def _problem(declared: Mapping[str, Parameter], name: str, value: object) -> str
     if name not in declared:
         return f"there is no parameter {name!r}"
     if not declared[name].accepts(value):
-        wanted = " or ".join(declared[name].types)
+        wanted = " or ".join(declared[name].types) + (f" of {' or '.join(declared[name].items)}" if declared[name].items else "")
         return f"{name} is {value!r} ({type(value).__name__}), it must be {wanted}"
     try:
         same = json.loads(json.dumps(value, allow_nan=False)) == value
@@ -159,8 +173,9 @@ def _parse(parameter: Parameter, text: str) -> Any:
     if parameter.types in ((), ("str",)):
         return text if parameter.types else _yaml(parameter, text)
     value = _yaml(parameter, text)
-    if "list" in parameter.types and not parameter.accepts(value):
-        return [word.strip() for word in text.split(",") if word.strip()]
+    if "list" in parameter.types and not isinstance(value, list):
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        return [word if parameter.items in ((), ("str",)) else _yaml(parameter, word) for word in words]
     if "float" in parameter.types and isinstance(value, str):
         with suppress(ValueError):  # YAML 1.1 takes 1e-5 for text
             return float(value)
@@ -169,6 +184,7 @@ def _parse(parameter: Parameter, text: str) -> Any:
 
 def _yaml(parameter: Parameter, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        # A list of texts stays one where an item looks like a number: [3090, l40s].
+        return yaml.load(text, yaml.BaseLoader if parameter.items == ("str",) else yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ParameterError(f"{parameter.name}={text!r} is not YAML ({' '.join(str(error).split())}); quote it, e.g. '[a, b]'") from error

@@ -19,7 +19,7 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.batch_length import SCENARIOS, cell_name
-from seqgpt_lab.studies.display import counted
+from seqgpt_lab.studies.display import counted, short
 from seqgpt_lab.studies.models import trained_in
 from seqgpt_lab.studies.planner import SEQGPT_560M
 from seqgpt_lab.studies.precision_and_parallel import agreement, prompts_of
@@ -156,7 +156,7 @@ def _of_benchmark(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list[
         if rows:
             best = min(rows, key=lambda row: float(row["seconds_a_batch"]))
             seconds, rate = float(best["seconds_a_batch"]), float(best["documents_a_second"])
-            text = f"{best['contestant']}: {seconds * 1000:.3g} ms a batch of {scenario.batch}, {rate:.3g} documents/s"
+            text = f"{best['contestant']}: {short(seconds * 1000)} ms a batch of {scenario.batch}, {short(rate)} documents/s"
             most, least = scenario.claimed_seconds or math.inf, scenario.claimed_rate or 0.0
             met = seconds <= most and rate >= least
             within_two_cards = seconds / 2 <= most and 2 * rate >= least
@@ -188,7 +188,7 @@ def _of_precisions(metrics: Mapping[str, Any], about: Mapping[str, Any]) -> list
     for half in ("fp16", "bf16"):
         if "fp32" in seconds and half in seconds:
             share = seconds[half] / seconds["fp32"]
-            text = f"{half} takes {share:.0%} of fp32's time ({seconds[half]:.3g} s of {seconds['fp32']:.3g} s)"
+            text = f"{half} takes {share:.0%} of fp32's time ({short(seconds[half])} s of {short(seconds['fp32'])} s)"
             found.append(Record("fp16-share", text, **about, holds=share <= 1 - _CLAIMED_FP16_SHARE if half == "fp16" else None))
     return found
 
@@ -242,7 +242,7 @@ def _gap_holds(gap: float, claimed: float, verdict: Mapping[str, Any]) -> bool |
 
 
 def _certainty(verdict: Mapping[str, Any]) -> str:
-    return f"{'a real difference' if verdict['real'] else 'not more than chance'} (p = {verdict['adjusted_p']:.2g})"
+    return f"{'a real difference' if verdict['real'] else 'not shown to be more than chance'} (p = {verdict['adjusted_p']:.2g})"
 
 
 def _of_windows(metrics: Mapping[str, Any], parameters: Mapping[str, Any], about: Mapping[str, Any]) -> list[Record]:

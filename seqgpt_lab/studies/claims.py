@@ -46,6 +46,11 @@ class Finding:
     verdict: Verdict
     why: str
 
+    @property
+    def deciding(self) -> tuple[Record, ...]:
+        """The records that say something about the claim under its own conditions."""
+        return _deciding(self.records)
+
 
 def load_claims(path: str | Path | None = None) -> list[Claim]:
     """The bundled claims, or those of a file. Raises ClaimError for a file that is none or a claim that lacks something."""
@@ -79,7 +84,7 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], rig: Rig) -> list[
 def _judge(claim: Claim, records: tuple[Record, ...], rig: Rig) -> Finding:
     """What was measured under the claim's conditions decides; else physics may rule it out; else nobody knows yet."""
     prediction = _predicted(claim, rig) if claim.prediction != "none" else None
-    deciding = [record for record in records if record.applies and record.holds is not None]
+    deciding = _deciding(records)
     if deciding:
         latest = max(reversed(deciding), key=lambda record: record.date)  # of one day's, the one given last
         verdict: Verdict = "confirmed" if latest.holds else "contradicted"
@@ -94,6 +99,10 @@ def _judge(claim: Claim, records: tuple[Record, ...], rig: Rig) -> Finding:
     )
 
 
+def _deciding(records: Sequence[Record]) -> tuple[Record, ...]:
+    return tuple(record for record in records if record.applies and record.holds is not None)
+
+
 def _predicted(claim: Claim, rig: Rig) -> Prediction:
     """What a rig is too small for is told in place of a figure: that it cannot run the model says nothing of another machine."""
     try:
@@ -103,18 +112,18 @@ def _predicted(claim: Claim, rig: Rig) -> Prediction:
 
 
 def claims_table(findings: Sequence[Finding]) -> pandas.DataFrame:
-    """One row a claim: id, claim, conditions, tested by, predicted for the rig, measured (what, where, how), verdict, why."""
+    """One row a claim: id, claim, verdict, why, conditions, tested by, predicted for the rig, measured (what, where, how)."""
     return pandas.DataFrame(
         {
             "id": one.claim.id,
             "claim": one.claim.text,
+            "verdict": one.verdict,
+            "why": one.why,
             "conditions": one.claim.conditions,
             "tested_by": one.claim.tested_by,
             "predicted": one.prediction.text if one.prediction else "no prediction",
             "measured": " | ".join(f"{record.found} [{record.machine}, {record.date}: {record.command}]" for record in one.records)
             or "nothing yet",
-            "verdict": one.verdict,
-            "why": one.why,
         }
         for one in findings
     )
@@ -124,9 +133,10 @@ def about_claims(findings: Sequence[Finding]) -> Prose:
     """How many claims got which verdict, in sentences."""
     counts = {verdict: [one.claim.id for one in findings if one.verdict == verdict] for verdict in VERDICTS}
     parts = [f"{verdict}: {len(names)} ({', '.join(names)})" for verdict, names in counts.items() if names]
-    records = sum(len(one.records) for one in findings)
+    records, deciding = sum(len(one.records) for one in findings), sum(len(one.deciding) for one in findings)
     return Prose(
-        f"{counted(len(findings), 'claim')}; {'; '.join(parts)}. They rest on {counted(records, 'measurement')}; predictions are not."
+        f"{counted(len(findings), 'claim')}; {'; '.join(parts)}. Shown: {counted(records, 'measurement')}, {deciding} of which under the "
+        "conditions of a claim; the others, and predictions, confirm and contradict nothing."
     )
 
 

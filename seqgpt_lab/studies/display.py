@@ -76,9 +76,15 @@ class TextBars:
 def table(frame: pandas.DataFrame, decimals: int = 3) -> Html:
     """The whole frame as an HTML table without its index, text escaped; fractions with so many decimals, nothing left out or cut.
 
-    Underscores in column names are shown as spaces.
+    Underscores in column names are shown as spaces. A `p` too small for the decimals is said to be below the least of them, never 0.
     """
-    frame = frame.rename(columns=lambda name: str(name).replace("_", " "))
+    # What pivot calls its columns would stand as a column of its own, empty.
+    frame = frame.rename(columns=lambda name: str(name).replace("_", " ")).rename_axis(columns=None)
+    whole = {name: column.astype(object).where(column.notna(), "") for name, column in frame.items() if str(column.dtype) == "Int64"}
+    frame = frame.assign(**{str(name): column for name, column in whole.items()})  # to_html writes <NA> of these, whatever na_rep says
+    if "p" in frame:
+        least = 10.0**-decimals
+        frame = frame.assign(p=[f"< {least:g}" if value < least else value for value in frame["p"]])
     with pandas.option_context("display.max_colwidth", None):
         return Html(frame.to_html(index=False, border=0, float_format=lambda number: f"{number:.{decimals}f}", na_rep=""))
 

@@ -121,7 +121,21 @@ class EvaluationStudy:
             (lowest, worst), (highest, best) = by_kind[0], by_kind[-1]
             told = f"Best: {plain(best)} ({highest:.3f}); worst: {plain(worst)} ({lowest:.3f})."
             text += f" {told if highest > lowest else 'It is the same for every kind.'}"
-        return Prose(text + _faults([evaluation.scores for evaluation in self.evaluations.values()]))
+        return Prose(text + _faults([evaluation.scores for evaluation in self.evaluations.values()]) + self._unmarked())
+
+    def _unmarked(self) -> str:
+        """A sentence on fields of which no document has gold though values were given: not the model, but the gold may be wrong there."""
+        scores = {kind: evaluation.scores.strict.per_label for kind, evaluation in self.evaluations.items()}
+        wrong = {
+            f"{plain(kind)} · {plain(label)}": counts.false_positives
+            for kind, per_label in scores.items()
+            for label, counts in per_label.items()
+            if not counts.support and counts.false_positives
+        }
+        if not wrong:
+            return ""
+        given = "1 value given for it counts" if sum(wrong.values()) == 1 else f"{sum(wrong.values()):,} values given there count"
+        return f" No document here has gold for {', '.join(wrong)}: the {given} as wrong."
 
     def _rate(self) -> str:
         """How quickly this run read, of what it read itself; nothing where it took everything over."""
@@ -179,7 +193,11 @@ class EvaluationStudy:
         """How many documents `examples(number)` shows, and how many have mistakes, in a sentence."""
         wrong = len({(kind, mistake.document_id) for kind, one in self.evaluations.items() for mistake in one.mistakes})
         shown = min(number, self.documents)
-        return Prose(f"Shown: {shown} of {counted(self.documents, 'document')}; {counted(wrong, 'document')} of them all have mistakes.")
+        turns = ", the most mistaken of each kind in turn" if len(self.evaluations) > 1 else ", the most mistaken first"
+        return Prose(
+            f"Shown: {shown} of {counted(self.documents, 'document')}{turns if shown < self.documents else ''}; "
+            f"{counted(wrong, 'document')} of them all {'has' if wrong == 1 else 'have'} mistakes."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All scores, JSON-ready: seconds, documents, taken_over (those that took none of the seconds), overall (strict micro, exact
@@ -241,7 +259,7 @@ def evaluate_kinds(
 
 
 def _with_gold(source: Source, limit: int) -> tuple[str, list[Document], LabelSet]:
-    """The kind, its first documents and what to ask of them. Raises DocumentError when no document of the file has gold."""
+    """The kind, its first documents and what to ask of them. Raises as `check_gold` where no document of the file has gold for it."""
     documents, labels = source.load(), LabelSet.load(source.labels)
     check_gold(documents, source.documents, labels.names)
     return source.kind, first(documents, limit), labels

@@ -29,7 +29,7 @@ from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.display import Prose, counted
+from seqgpt_lab.studies.display import Prose, counted, short
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress, evaluate_kinds
 from seqgpt_lab.studies.sources import Source, first
 
@@ -234,7 +234,7 @@ def about_precisions(frame: pandas.DataFrame) -> Prose:
 def about_arrangements(frame: pandas.DataFrame) -> Prose:
     """What the comparison of arrangements says, in sentences, and what it does not say about other machines."""
     first, *others = frame.to_dict("records")
-    text = f"{first['arrangement'].capitalize()}: {first['prompts_a_second']:.3g} prompts/s."
+    text = f"{first['arrangement'].capitalize()}: {short(first['prompts_a_second'])} prompts/s."
     for row in others:
         equal = "with the same answers" if row["same_answers"] == 1 else f"with only {row['same_answers']:.1%} of the answers the same"
         text += f" {row['arrangement'].capitalize()}: **{row['ratio']:.2f}x** that, {equal}."

@@ -99,7 +99,7 @@ class PreprocessingStudy:
             documents = counted(next(iter(self.evaluations.values())).scores.documents, "document")
             name = METRIC_NAMES[self.metric]
             sentences.append(
-                f"For {quiet} of {counted(len(self.verdicts), 'combination')} there is no real difference in {name} on {documents}."
+                f"For {quiet} of {counted(len(self.verdicts), 'combination')} no real difference in {name} is shown on {documents}."
             )
         return Prose("\n\n".join([*sentences, *map(plain, self.notes)]))
 

@@ -75,20 +75,21 @@ def first(documents: Sequence[Document], limit: int, name: str = "limit") -> lis
     return list(documents[: limit or None])
 
 
-def source_table(sources: Iterable[Source], limit: int = 0) -> pandas.DataFrame:
-    """One row a source: kind, documents (how many are used), gold values in these, the fields asked for, the files it is read from.
+def source_table(sources: Iterable[Source], limit: int = 0, asked: Sequence[str] = ()) -> pandas.DataFrame:
+    """One row a source: kind, documents (how many are used), gold values in these of the fields asked for, these fields, and the files.
 
-    limit: only the first so many documents of each are used; 0: all. Raises OptionError for a negative limit.
+    limit: only the first so many documents of each are used; 0: all. asked: the fields, where they are not all of the label set's.
+    Raises OptionError for a negative limit.
     """
     rows = []
     for source in sources:
-        documents, label_set = first(source.load(), limit), LabelSet.load(source.labels)
+        documents, fields = first(source.load(), limit), asked or LabelSet.load(source.labels).names
         rows.append(
             {
                 "kind": source.kind,
                 "documents": len(documents),
-                "gold values": sum(len(document.gold) for document in documents),
-                "fields": "、".join(label_set.names),
+                "gold values": _gold_values(fields, documents),
+                "fields": "、".join(fields),
                 # In one column: two file names side by side leave a page no room for the fields.
                 "files": f"{source.documents.name} {source.labels.name}",
             }
@@ -96,11 +97,11 @@ def source_table(sources: Iterable[Source], limit: int = 0) -> pandas.DataFrame:
     return pandas.DataFrame(rows)
 
 
-def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
-    """What is about to be evaluated, and whether it was made up, in sentences. limit as in `source_table`, whose errors it raises."""
+def about_sources(sources: Sequence[Source], limit: int = 0, asked: Sequence[str] = ()) -> Prose:
+    """What is about to be evaluated, and whether it was made up, in sentences. limit, asked, errors as in `source_table`."""
     loaded = {source.kind: source.load() for source in sources}
     taken = {kind: first(documents, limit) for kind, documents in loaded.items()}
-    gold = {kind: sum(len(document.gold) for document in documents) for kind, documents in taken.items()}
+    gold = {source.kind: _gold_values(asked or LabelSet.load(source.labels).names, taken[source.kind]) for source in sources}
     used, there = (sum(map(len, each.values())) for each in (taken, loaded))
     if used == there:
         which = counted(there, "document")
@@ -113,6 +114,11 @@ def about_sources(sources: Sequence[Source], limit: int = 0) -> Prose:
         f"{counted(len(loaded), 'kind')} of documents, {which} with {counted(sum(gold.values()), 'gold value')}; "
         f"fewest in {plain(fewest)} ({gold[fewest]}).{_made_up(sources)}"
     )
+
+
+def _gold_values(fields: Sequence[str], documents: Iterable[Document]) -> int:
+    """Those that a score rests on: gold of a field that is not asked for counts nowhere."""
+    return sum(entity.label in fields for document in documents for entity in document.gold)
 
 
 def _made_up(sources: Sequence[Source]) -> str:

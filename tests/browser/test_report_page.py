@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from seqgpt_lab.reports.figures import label_scores, variant_scores
 from seqgpt_lab.reports.owner import Owner
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.runs import Failure, Run
+from seqgpt_lab.studies.display import table
 from tests.browser.conftest import CHROMIUM
 
 pytestmark = pytest.mark.browser
+MakePage = Callable[[dict[str, list[object]]], Path]
 FONT_LIST = shutil.which("fc-list")
 HAS_CHINESE_FONT = bool(FONT_LIST and subprocess.run([FONT_LIST, ":lang=zh"], capture_output=True, check=False).stdout)
 
@@ -66,6 +68,21 @@ def report(tmp_path: Path) -> Path:
     path = tmp_path / "报告 1.html"
     path.write_text(render_page(new_notebook(cells=cells), run, None), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def make_page(tmp_path: Path) -> MakePage:
+    """Writes the page of a run that showed a table with these columns."""
+
+    def make(columns: dict[str, list[object]]) -> Path:
+        cell = new_code_cell("show()", outputs=[new_output("display_data", data={"text/html": table(pandas.DataFrame(columns)).html})])
+        owner, started = Owner("a-host", 1, 0.0), "2024-03-15T14:22:33.123+00:00"
+        run = Run("a-run", "completed", "toy.ipynb", "0" * 64, {}, (), started, owner, seconds=2.0)
+        path = tmp_path / "table.html"
+        path.write_text(render_page(new_notebook(cells=[cell]), run, None), encoding="utf-8")
+        return path
+
+    return make
 
 
 def open_page(browser: Browser, path: Path, scheme: str = "light") -> Iterator[Seen]:
@@ -159,6 +176,30 @@ def test_it_fits_a_narrow_screen_and_a_sheet_of_paper(seen: Seen) -> None:
     assert max(seen.page.evaluate("[...document.querySelectorAll('table')].map(one => one.getBoundingClientRect().right)")) <= 718
     assert not seen.page.locator("details.input").first.is_visible()
     assert seen.page.pdf(format="A4").startswith(b"%PDF")
+
+
+# Of what is shown as HTML: the width it needs, the width it has, and how far it is from the window's left.
+WIDTHS = "[...document.querySelectorAll('.output.html')].map(one => [one.scrollWidth, one.clientWidth, one.getBoundingClientRect().left])"
+
+
+def test_a_wide_table_takes_the_room_of_the_window(browser: Browser, make_page: MakePage) -> None:
+    shares = ["precision", "recall", "f1", "string f1", "exact record rate", "hallucination rate", "parse failure rate", "truncated share"]
+    path = make_page({"kind": ["medical_registration"], "documents": [60], "support": [400], **{name: [0.987] for name in shares}})
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page.goto(path.as_uri())
+    ((needed, seen, left),) = page.evaluate(WIDTHS)
+    assert 920 < needed <= seen and left >= 0 and page.evaluate("document.documentElement.scrollWidth") <= 1200
+    page.close()
+
+
+def test_on_a_phone_a_column_of_chinese_stays_readable(browser: Browser, make_page: MakePage) -> None:
+    row = {"kind": ["medical_registration"], "documents": [8], "gold values": [53], "fields": ["患者姓名、性别、年龄、科室、医生、诊断"]}
+    path = make_page({**row, "files": ["medical_registration.test.jsonl medical_registration.yaml"]})
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(path.as_uri())
+    assert page.get_by_role("cell", name="患者姓名").evaluate("one => one.getBoundingClientRect().width") > 100
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
 
 
 @pytest.mark.skipif(not HAS_CHINESE_FONT, reason="no font with Chinese on this machine: apt-get install fonts-wqy-microhei")

@@ -283,7 +283,7 @@ def test_batches_of_draws_change_no_result(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_verdict_is_json_ready_and_reads_as_written() -> None:
     verdict = Verdict("旧", "新", "micro_f1", 0.8, 0.8312, -0.0041, 0.066, 0.0812, 0.0812, 1, 60, 21, 1234, Settings())
     assert verdict.sentence() == (
-        "There is no real difference in micro F1 between '新' and '旧' on 60 documents: 0.831 against 0.800 "
+        "On 60 documents no real difference in micro F1 is shown between '新' and '旧': 0.831 against 0.800 "
         "(+3.12 points, 95% interval -0.41 to +6.60, p = 0.081). "
         "Telling a difference of this size apart would take about 1,234 such documents (power 80%)."
     )

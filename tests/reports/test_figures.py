@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pandas
 import pytest
 
-from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts, variant_scores
+from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts, reliability, variant_scores
 
 LABELS = pandas.DataFrame(
     {"kind": ["简历", "a & b"], "label": pandas.Series(["姓名", "$x$ <b>\x07\ud800"], dtype=object), "f1": [0.987, 0.5], "support": [60, 7]}
@@ -31,7 +31,7 @@ def test_names_and_numbers_are_real_text() -> None:
     found = texts(label_scores(LABELS))
     assert "简历 · 姓名" in found and "a & b · $x$ <b>\ufffd\ufffd" in found
     assert "0.987  (n = 60)" in " ".join(found).replace("\xa0", " ") or "0.987 (n = 60)" in found
-    assert any("75% of 40 records wholly right" in text for text in texts(kind_scores(KINDS)))
+    assert any("30 of 40 records wholly right" in text for text in texts(kind_scores(KINDS)))
     assert {"missed", "too long", "4", "0"} <= set(texts(mistake_counts(MISTAKES)))
 
 
@@ -65,13 +65,35 @@ def test_nothing_to_draw_is_said() -> None:
     assert "nothing to draw" in texts(mistake_counts(MISTAKES.iloc[:0]))
 
 
-def test_a_long_bar_is_a_high_score() -> None:
-    def bar_ends(drawing: Drawing) -> list[float]:
-        bars = re.findall(r'<path d="([^"]+)"[^>]*style="fill: var\(--bar', drawing.svg)
-        return [max(float(x) for x in re.findall(r"[ML] ([\d.]+) ", bar)) for bar in bars]
+def bar_ends(drawing: Drawing) -> list[float]:
+    bars = re.findall(r'<path d="([^"]+)"[^>]*style="fill: var\(--bar', drawing.svg)
+    return [max(float(x) for x in re.findall(r"[ML] ([\d.]+) ", bar)) for bar in bars]
 
+
+def red_bars(drawing: Drawing) -> list[bool]:
+    return [colour == "--bar-2" for colour in re.findall(r"fill: var\((--bar(?:-2)?),", drawing.svg)]
+
+
+def test_a_long_bar_is_a_high_score() -> None:
     high, low = bar_ends(label_scores(LABELS))
     assert high > low
+
+
+def test_a_label_of_which_nothing_is_to_be_found_is_no_success() -> None:
+    frame = pandas.DataFrame({"label": ["姓名", "身份证号", "邮箱"], "f1": [0.5, 1.0, 0.0], "support": [4, 0, 0]})
+    drawing = label_scores(frame)
+    half, idle, wrong = bar_ends(drawing)
+    assert half > idle == wrong
+    assert [note for note in texts(drawing) if "n =" in note] == ["0.500  (n = 4)", "nothing to find  (n = 0)", "0.000  (n = 0)"]
+
+
+def test_red_bars_are_explained_and_mean_that_something_is_wrong() -> None:
+    scores = label_scores(LABELS)
+    assert red_bars(scores) == [False, True] and "red: below 0.9" in scores.caption
+    assert not any(red_bars(mistake_counts(MISTAKES)))
+    bins = {"low": [0.1, 0.8], "high": [0.2, 0.9], "values": [5, 20], "confidence": [0.15, 0.85], "right": [0.2, 0.5]}
+    sure = reliability(pandas.DataFrame(bins))
+    assert red_bars(sure) == [False, True] and "red: fewer are right" in sure.caption
 
 
 def test_a_long_name_is_broken_into_lines_of_one_text() -> None:

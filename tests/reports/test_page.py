@@ -132,6 +132,15 @@ def test_the_banner_says_how_the_run_ended(make_run: MakeRun, status: str) -> No
     assert ("not complete" in banner.get_text()) == (status != "completed")
 
 
+def test_every_cell_that_did_not_run_says_so(make_run: MakeRun) -> None:
+    """Of a run that was killed: what is said above a result that is not there would else be taken for a result."""
+    cells = [new_code_cell("1", metadata={"papermill": {"status": status}}) for status in ("completed", "failed", "pending", "pending")]
+    page = page_of(make_run(status="killed", error=Failure("DeadKernelError", "gone", 2)), *cells)
+    told = [[note.get_text() for note in cell.select(".not-run")] for cell in page.select(".cell.code")]
+    assert told == [[], ["The run ended here."], ["Not run."], ["Not run."]]
+    assert not page_of(make_run(), *cells[2:]).select(".not-run")
+
+
 def test_contents_lead_to_every_section_even_where_headings_repeat(make_run: MakeRun) -> None:
     page = page_of(
         make_run(), *(new_markdown_cell(text) for text in ("# Title", "## 分数 & <i>scores</i>", "### Part", "## Part", "## Part"))

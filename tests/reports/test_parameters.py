@@ -24,6 +24,7 @@ limit = 0
 rate = 0.5
 kinds: list[str] = []
 labels: str | None = None
+sizes: list[int] = [1]
 grounded = False
 anything = None
 here = os.getcwd()
@@ -37,13 +38,14 @@ def declare(source: str = SOURCE) -> dict[str, Parameter]:
 
 def test_declared_names_defaults_and_types() -> None:
     declared = declare()
-    assert list(declared) == ["model", "limit", "rate", "kinds", "labels", "grounded", "anything", "here", "run_dir"]
+    assert list(declared) == ["model", "limit", "rate", "kinds", "labels", "sizes", "grounded", "anything", "here", "run_dir"]
     assert {name: one.types for name, one in declared.items()} == {
         "model": ("str",),
         "limit": ("int",),
         "rate": ("float",),
         "kinds": ("list",),
         "labels": ("str", "NoneType"),
+        "sizes": ("list",),
         "grounded": ("bool",),
         "anything": (),
         "here": (),
@@ -72,6 +74,7 @@ def test_a_notebook_needs_exactly_one_parameters_cell(tagged: int) -> None:
         ("kinds", "resume", "it must be list"),
         ("kinds", ("resume",), "it must be list"),
         ("labels", 3, "str or NoneType"),
+        ("sizes", ["1"], "it must be list of int"),
         ("grounded", 1, "it must be bool"),
         ("anything", {1, 2}, "lists and dictionaries of these"),
         ("anything", Path("a"), "lists and dictionaries of these"),
@@ -106,6 +109,10 @@ def test_values_that_fit_pass() -> None:
         ("kinds", "resume", ["resume"]),
         ("kinds", "[resume, 发票]", ["resume", "发票"]),
         ("kinds", "", []),
+        ("kinds", "[3090, no]", ["3090", "no"]),
+        ("sizes", "2500,5000", [2500, 5000]),
+        ("sizes", "16", [16]),
+        ("sizes", "[1, 2]", [1, 2]),
         ("labels", "null", None),
         ("labels", "12", "12"),
         ("grounded", "true", True),
@@ -116,7 +123,9 @@ def test_words_of_a_command_line_become_what_the_notebook_declares(name: str, te
     assert parse_parameters(declare(), {name: text}) == {name: value}
 
 
-@pytest.mark.parametrize(("name", "text"), [("limit", "many"), ("limit", "1.5"), ("grounded", "maybe"), ("kinds", "[a"), ("nothing", "1")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("limit", "many"), ("limit", "1.5"), ("grounded", "maybe"), ("kinds", "[a"), ("sizes", "1,b"), ("nothing", "1")]
+)
 def test_words_that_do_not_fit_are_refused(name: str, text: str) -> None:
     with pytest.raises(ParameterError, match=name):
         parse_parameters(declare(), {name: text})

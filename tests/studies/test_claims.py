@@ -161,7 +161,10 @@ def test_only_measurements_under_the_claims_conditions_decide() -> None:
     of_one_day = judge(claims, [record("latency", holds=True), record("latency", holds=False)], RIG)[0]
     assert of_one_day.verdict == "contradicted" and "otherwise" in of_one_day.why
     assert judge(claims, [record("latency", holds=None)], RIG)[0].verdict == "not testable here"
-    assert "latency" in str(about_claims(elsewhere)) and "1 measurement;" in str(about_claims(elsewhere))
+    assert "latency" in str(about_claims(elsewhere)) and "1 measurement, 0 of which" in str(about_claims(elsewhere))
+    assert "1 measurement, 1 of which under the conditions" in str(about_claims(judge(claims, [record("latency", holds=False)], RIG)))
+    # What a reader is told to look at stands before the long texts, which a window may not have room for.
+    assert list(claims_table(elsewhere).columns)[:4] == ["id", "claim", "verdict", "why"]
 
 
 def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:

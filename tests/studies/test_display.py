@@ -31,6 +31,20 @@ def test_a_table_keeps_every_row_every_letter_and_escapes() -> None:
     assert len(rows) == 102 and rows[0] == ["很" * 200, "0.988"] and rows[1][0] == "<b>x</b>"
 
 
+def test_a_pivoted_table_has_no_empty_column() -> None:
+    long = pandas.DataFrame({"field": ["姓名", "姓名"], "variant": ["usual", "other"], "f1": [1.0, 0.5]})
+    shown = BeautifulSoup(table(long.pivot(index="field", columns="variant", values="f1").reset_index()).html, "html.parser")
+    assert [cell.get_text() for cell in shown.select("thead th")] == ["field", "other", "usual"]
+    assert [cell.get_text() for cell in shown.select("tbody td")] == ["姓名", "0.500", "1.000"]
+
+
+def test_what_is_missing_is_blank_and_no_p_value_is_0() -> None:
+    frame = pandas.DataFrame({"p": [None, 0.0002, 0.03], "needed": pandas.array([None, 7, 24], dtype="Int64")})
+    shown = BeautifulSoup(table(frame).html, "html.parser")
+    rows = [[cell.get_text() for cell in row.find_all("td")] for row in shown.select("tbody tr")]
+    assert rows == [["", ""], ["< 0.001", "7"], ["0.030", "24"]]
+
+
 def test_bars_are_text_one_a_task() -> None:
     stream = io.StringIO()
     with TextBars(stream) as bars:

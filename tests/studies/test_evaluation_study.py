@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.evaluation.evaluate import Progress, evaluate, score
 from seqgpt_lab.evaluation.outcome_file import read_outcomes
 from seqgpt_lab.extraction.extraction import Extraction
@@ -113,7 +113,9 @@ def test_the_sentences_follow_from_the_numbers(study: EvaluationStudy) -> None:
     assert "12 of 18 labels" in str(many.about_labels()) and str(many.about_labels()).endswith(", and 2 more.")
     assert "All 3 labels reach" in str(study.about_labels(below=0.0))
     assert str(study.about_mistakes(shown=1)) == "2 mistakes: 1 missed, 1 too long. The table shows the first 1."
-    assert str(study.about_examples(2)) == "Shown: 2 of 3 documents; 1 document of them all have mistakes."
+    assert str(study.about_examples(2)) == (
+        "Shown: 2 of 3 documents, the most mistaken of each kind in turn; 1 document of them all has mistakes."
+    )
 
 
 def test_what_was_neither_wanted_nor_given_and_what_is_alike_is_called_neither_good_nor_best(study: EvaluationStudy) -> None:
@@ -187,6 +189,20 @@ def test_a_table_is_scored_by_its_gold_columns_and_files_without_any_gold_are_re
     with pytest.raises(DocumentError, match=r"none of the 1 documents in .*letter\.csv has gold, so nothing can be scored.*\(姓名\)"):
         evaluate_kinds(engine, [table, bare], progress=lambda *step: told.append(step))
     assert not told
+
+
+def test_gold_for_none_of_the_labels_is_refused_and_fields_without_gold_are_named(engine: Engine, tmp_path: Path) -> None:
+    documents, labels = tmp_path / "letter.jsonl", tmp_path / "letter.yaml"
+    write_jsonl(documents, [document("d", "张伟在云智", ("姓名", 0, 2))])
+    labels.write_text("fields: [{field: 血型}]", encoding="utf-8")
+    with pytest.raises(
+        LabelError, match=r"letter\.jsonl have gold for ⟪.*姓名.*⟫, the labels ask for \['血型'\], so nothing can be scored"
+    ):
+        evaluate_kinds(engine, [Source("letter", documents, labels)])
+    read = [document("a", "张伟是A型", ("姓名", 0, 2)), document("b", "李娜是B型", ("姓名", 0, 2))]
+    answers = {name: {"姓名": [(0, 2)], "血型": [(3, 5)]} for name in ("a", "b")}
+    half = EvaluationStudy({"letter": evaluate(Scripted(answers), read, LabelSet.of("姓名,血型"))}, seconds=1.0)
+    assert str(half.about_summary()).endswith("No document here has gold for letter · 血型: the 2 values given there count as wrong.")
 
 
 def test_documents_an_earlier_run_read_make_nothing_quicker(engine: Engine, source: Source, tmp_path: Path) -> None:

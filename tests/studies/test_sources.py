@@ -75,6 +75,14 @@ def test_the_table_and_the_sentence_count_what_is_used(folder: Path) -> None:
         about_sources(sources, -1)
 
 
+def test_gold_that_no_field_asks_for_is_not_what_a_score_rests_on(folder: Path) -> None:
+    sources = find_sources([folder / "resume.jsonl"], labels=folder / "notice.yaml")
+    assert source_table(sources)["gold values"].tolist() == [0] and "with 0 gold values" in str(about_sources(sources))
+    (whole,) = find_sources([folder / "resume.jsonl"], labels=folder)
+    assert source_table([whole], asked=["地点"])[["gold values", "fields"]].values.tolist() == [[0, "地点"]]
+    assert "with 0 gold values" in str(about_sources([whole], asked=["地点"]))
+
+
 def test_a_page_says_which_documents_a_program_made(folder: Path) -> None:
     own, resume, invoice = *find_sources([folder / "notice.jsonl"], labels=folder), *find_sources(kinds=["resume", "invoice"])
     assert "program" not in str(about_sources([own]))

@@ -1,37 +1,27 @@
-"""Evaluates a model on several kinds of documents, and puts what came out into tables and sentences; draws and prints nothing."""
+"""The evaluations of a model on several kinds of documents, in tables and sentences; asks no model, draws and prints nothing."""
 
 from __future__ import annotations
 
 import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from html import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas
 
-from seqgpt_lab.documents.document import Document
-from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.calibration import Calibration
 from seqgpt_lab.evaluation.counts import Counts
-from seqgpt_lab.evaluation.evaluate import Evaluation, check_gold, evaluate
-from seqgpt_lab.evaluation.journal import JournaledExtractor
+from seqgpt_lab.evaluation.evaluate import Evaluation
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, count
 from seqgpt_lab.evaluation.outcome_file import OUTCOMES, write_outcomes
-from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Html, Prose, counted, plain, short
-from seqgpt_lab.studies.models import answered_with
+from seqgpt_lab.studies.examples import most_mistaken
 from seqgpt_lab.studies.personal import record_personal
-from seqgpt_lab.studies.sources import Source, first
 
 # Called with the kind, how many of its documents are done and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -39,8 +29,6 @@ ALL = "all"
 METRICS = "metrics.json"
 JOURNALS = "journals"
 _NAMED_LABELS = 10
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +94,7 @@ class EvaluationStudy:
 
     def examples(self, number: int = 8) -> Html:
         """Up to `number` documents with their extractions marked in the text: those with most mistakes first, kinds taking turns."""
-        chosen = list(_in_turns([_most_mistaken(kind, evaluation) for kind, evaluation in self.evaluations.items()]))[:number]
-        return Html("".join(_example(*example) for example in chosen))
+        return most_mistaken(self.evaluations, number)
 
     def about_summary(self) -> Prose:
         """What the summary says, in sentences."""
@@ -234,50 +221,6 @@ def write_metrics(run_dir: str | Path, metrics: Mapping[str, Any]) -> None:
         write_json(Path(run_dir) / METRICS, metrics)
 
 
-def evaluate_kinds(
-    engine: Engine, sources: Sequence[Source], *, limit: int = 0, run_dir: str | Path = "", progress: Progress | None = None
-) -> EvaluationStudy:
-    """Evaluate a loaded model on every source with its own label set. limit: the first so many documents of each kind; 0: all.
-
-    run_dir: where extractions are kept as they come, in journals/<kind>.jsonl; what is there already is not extracted again. Empty:
-    nowhere.
-
-    Raises OptionError for a negative limit or no sources, DocumentError and LabelError for files that cannot be used or hold no gold.
-    """
-    if not sources:
-        raise OptionError("there is nothing to evaluate among 0 sources; give at least one")
-    # All files are read before the first extraction: an unreadable last one should not cost the hours before it.
-    loaded = [_with_gold(source, limit) for source in sources]
-    started, taken_over = time.perf_counter(), 0
-    evaluations = {}
-    for kind, documents, labels in loaded:
-        extractor = Extractor(engine)
-        keeping = journaled(extractor, Path(run_dir) / JOURNALS / f"{kind}.jsonl", labels) if run_dir else None
-        evaluations[kind] = evaluate(keeping or extractor, documents, labels, progress=progress and partial(progress, kind))
-        taken_over += keeping.taken_over if keeping else 0
-    return EvaluationStudy(evaluations, time.perf_counter() - started, {kind: labels for kind, _, labels in loaded}, taken_over)
-
-
-def _with_gold(source: Source, limit: int) -> tuple[str, list[Document], LabelSet]:
-    """The kind, its first documents and what to ask of them. Raises as `check_gold` where no document of the file has gold for it."""
-    documents, labels = source.load(), LabelSet.load(source.labels)
-    check_gold(documents, source.documents, labels.names)
-    return source.kind, first(documents, limit), labels
-
-
-def journaled(extractor: Extractor, journal: Path, labels: LabelSet) -> JournaledExtractor[LabelSet]:
-    """The extractor, keeping a journal that only what asks the same questions, and answers them the same way, can go on from."""
-    made_with = {
-        **answered_with(extractor),
-        "labels": list(labels.names),
-        "phrases": list(labels.phrases),
-        "multiple": [label.multiple for label in labels.labels],
-        "labels_per_prompt": extractor.labels_per_prompt,
-    }
-    journal.parent.mkdir(exist_ok=True)
-    return JournaledExtractor(extractor, journal, made_with)
-
-
 def _row(kind: str, scores: Sequence[Scores]) -> dict[str, object]:
     strict = sum((one.strict.micro for one in scores), Counts())
     documents, values = sum(one.documents for one in scores), sum(one.values for one in scores)
@@ -311,31 +254,3 @@ def _faults(scores: Sequence[Scores]) -> str:
     text = f" Faults: {', '.join(met)}." if met else " No value was invented, no answer was unreadable, nothing was cut."
     unasked = sum(number for one in scores for number in one.gold_not_asked.values())
     return text + (f" Not counted: {counted(unasked, 'gold value')} of labels that no label set asks for." if unasked else "")
-
-
-def _most_mistaken(kind: str, evaluation: Evaluation) -> list[tuple[str, Document, Extraction, list[Mistake]]]:
-    """A kind's documents, those with most mistakes first, otherwise in order."""
-    by_document: dict[str, list[Mistake]] = {}
-    for mistake in evaluation.mistakes:
-        by_document.setdefault(mistake.document_id, []).append(mistake)
-    pairs = zip(evaluation.documents, evaluation.extractions, strict=True)
-    rows = [(kind, document, extraction, by_document.get(document.id, [])) for document, extraction in pairs]
-    return sorted(rows, key=lambda row: -len(row[3]))
-
-
-def _in_turns(queues: Sequence[Sequence[Item]]) -> Iterator[Item]:
-    """The first of every queue, then the second of every queue, and so on."""
-    for place in range(max(map(len, queues), default=0)):
-        yield from (queue[place] for queue in queues if place < len(queue))
-
-
-def _example(kind: str, document: Document, extraction: Extraction, mistakes: Sequence[Mistake]) -> str:
-    heading = f"{escape(kind)} · {escape(document.id)} · {counted(len(mistakes), 'mistake') if mistakes else 'wholly right'}"
-    items = "".join(f"<li>{escape(_in_words(mistake))}</li>" for mistake in mistakes)
-    return f"<h4>{heading}</h4>{extraction._repr_html_()}" + (f"<ul>{items}</ul>" if items else "")
-
-
-def _in_words(mistake: Mistake) -> str:
-    gold = " | ".join(entity.text for entity in mistake.gold) or "nothing"
-    predicted = " | ".join(span.text for span in mistake.predicted) or "nothing"
-    return f"{mistake.label}, {mistake.kind}: should be {gold}, the model gave {predicted}"

@@ -30,7 +30,8 @@ from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Prose, counted, short
-from seqgpt_lab.studies.evaluation_study import METRICS, Progress, evaluate_kinds
+from seqgpt_lab.studies.evaluate_kinds import evaluate_kinds
+from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source, first
 
 _LOGIT_PROMPTS = 32  # of these the logits are compared number by number

@@ -18,7 +18,8 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.spans import Field, Span
-from seqgpt_lab.studies.evaluation_study import EvaluationStudy, evaluate_kinds, journaled
+from seqgpt_lab.studies.evaluate_kinds import evaluate_kinds, journaled
+from seqgpt_lab.studies.evaluation_study import EvaluationStudy
 from seqgpt_lab.studies.sources import Source
 from tests.checkpoints import write_random_checkpoint
 

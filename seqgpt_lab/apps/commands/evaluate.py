@@ -101,7 +101,7 @@ def evaluate(
 def _evaluate(reading: Reading, labels: LabelSet, options: ModelOptions, journal: Path | None) -> tuple[Evaluation, dict[str, str]]:
     """The evaluation, and what it was made with: model, dtype, device."""
     from seqgpt_lab.evaluation.evaluate import evaluate as evaluate_documents
-    from seqgpt_lab.studies.evaluation_study import journaled
+    from seqgpt_lab.studies.evaluate_kinds import journaled
 
     with options.load() as (engine, extractor), Progress("evaluate", "prompts") as progress:
         about = {"model": options.model, "dtype": str(engine.dtype).removeprefix("torch."), "device": str(engine.device)}

@@ -45,4 +45,5 @@ KINDS: tuple[Kind, ...] = tuple(
         meeting_notice.KIND,
     )
 )
-TRAINED_KINDS: tuple[Kind, ...] = (*KINDS, _with_further(business_prose.KIND), _with_further(general_prose.KIND))
+_PROSE = _with_further(business_prose.KIND)
+TRAINED_KINDS: tuple[Kind, ...] = (*KINDS, _PROSE, _PROSE, _with_further(general_prose.KIND))

@@ -233,7 +233,7 @@ def test_more_documents_are_asked_for_than_were_not_enough() -> None:
     new = np.array([[4, 0, 0]] * 5 + [[1, 0, 1]])[:, None]
     verdict = judge(*(Outcomes(name, tuple("123456"), ("A",), counts) for name, counts in (("old", old), ("new", new))))
     assert not verdict.real and verdict.documents_needed == 7
-    assert "on 6 documents" in verdict.sentence() and "about 7 such documents" in verdict.sentence()
+    assert "On 6 documents" in verdict.sentence() and "about 7 such documents" in verdict.sentence()
 
 
 # the verdict

@@ -42,7 +42,7 @@ def test_a_target_is_told_for_each_batch_that_fits() -> None:
 
 def test_a_batch_that_the_engine_decodes_in_part_is_said_with_what_would_keep_it() -> None:
     told = str(about_targets("dual-4090", [32], [1024], 40, "fp16", "throughput"))
-    assert "only 16 are at work at a time" in told and r"token\_budget=32768" in told
+    assert "only 16 are at work at a time" in told and r"\-\-token\-budget 32768" in told
     assert list(plan_grid("dual-4090", [16, 32], [1024], 40, "fp16")["at_work"]) == [16] * 6
 
 

@@ -34,9 +34,9 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup ## Run the evaluation notebook on the embedded model and print the report's path
 	@$(BIN)/seqgpt-lab run notebooks/06_evaluation.ipynb
 
-test: lint ## Lint, then run all tests that need no GPU: several processes of one thread each, then, two at a time, those that need a calmer machine
+test: lint ## Lint, then run all tests that need no GPU: several processes of one thread each, then those that need a calmer machine, browsers beside the others
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m 'not gpu and not full and not calm'
-	@$(BIN)/pytest -n 2 --dist loadfile -m 'calm and not gpu and not full'
+	@$(BIN)/pytest -n 2 --dist loadgroup -m 'calm and not gpu and not full'
 
 lint: setup ## Check style, types, floors of the package, and that notebooks hold no output
 	@$(BIN)/ruff check --quiet --output-format concise $(CHECKED)

@@ -59,3 +59,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(place) for place in CALM):
             item.add_marker(pytest.mark.calm)
+            # Playwright leaves an event loop running in its process, in which servers' own tests could not start theirs.
+            item.add_marker(pytest.mark.xdist_group("browser" if item.path.is_relative_to(ROOT / "browser") else "others"))

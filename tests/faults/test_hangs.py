@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from pathlib import Path
@@ -40,15 +41,15 @@ def test_ranks_that_wait_for_each_other_are_noticed(
     checkpoint: Path, wanted: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that never reaches rank 1: rank 0 waits for it in a reduction; both still answer pings."""
-    send = Worker.send
+    send = Worker.send_pickled
 
-    def lossy(worker: Worker, message: object) -> None:
-        if worker.spec.rank == 0 or not isinstance(message, Work):
+    def lossy(worker: Worker, message: bytes) -> None:
+        if worker.spec.rank == 0 or not isinstance(pickle.loads(message), Work):
             send(worker, message)
 
     with Engine.load(checkpoint, dtype="fp32", device="cpu", tensor_parallel=2) as engine:
         with monkeypatch.context() as patch:
-            patch.setattr(Worker, "send", lossy)
+            patch.setattr(Worker, "send_pickled", lossy)
             started = time.monotonic()
             with pytest.raises(WorkerError, match=r"rank \d .* is alive but stuck: its replica has done no work for \d\.5 s"):
                 engine.generate(REQUESTS)

@@ -21,9 +21,10 @@ CALM = (
     ROOT / "engine" / "test_exchange.py",
 )
 
-# A shell starts background jobs of scripts with Ctrl-C ignored, and so would be all that tests start and interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts background jobs of scripts with Ctrl-C ignored, nohup anything with hang-ups; so would be all that tests start and interrupt.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 def go_past_proxies(environment: MutableMapping[str, str]) -> None:

@@ -21,7 +21,7 @@ CALM = (
     ROOT / "engine" / "test_exchange.py",
 )
 
-# A shell starts background jobs of scripts with Ctrl-C ignored, nohup anything with hang-ups; so would be all that tests start and interrupt.
+# A shell starts background jobs with Ctrl-C ignored, nohup anything with hang-ups; so would be all that tests start and interrupt.
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)

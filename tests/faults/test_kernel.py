@@ -45,7 +45,8 @@ class Kernel:
 
     def begin(self, code: str) -> None:
         """Start a cell, and wait until it has printed something."""
-        self.client.execute(code)
+        # Else the kernel throws away what comes in the moment after an error: a person's next cell comes later, `run` may not.
+        self.client.execute(code, stop_on_error=False)
         while not _text(self.client.get_iopub_msg(timeout=_SECONDS)):
             pass
 

@@ -18,9 +18,10 @@ Dtype = Annotated[str, typer.Option("--dtype", help="auto, fp16, bf16 or fp32.")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Attention = Annotated[str, typer.Option("--attention", help="auto, sdpa, flash or reference.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Most prompts decoded together.")]
+USUAL_TOKEN_BUDGET = 16384  # the engine's own, named here without loading it
 TokenBudget = Annotated[
     int,
-    typer.Option("--token-budget", min=1, help="Most prompt tokens decoded together; further prompts wait, whatever --batch-size."),
+    typer.Option("--token-budget", min=1, help="Most prompt tokens decoded together; further prompts wait, whatever their number."),
 ]
 TensorParallel = Annotated[int, typer.Option("--tensor-parallel", min=1, help="Processes that share one copy of the weights.")]
 Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Copies of the model, each taking batches of its own.")]
@@ -47,7 +48,7 @@ class ModelOptions:
     tensor_parallel: int = 1
     replicas: int = 1
     grounded: bool = False
-    token_budget: int = 16384
+    token_budget: int = USUAL_TOKEN_BUDGET
 
     @contextmanager
     def load(self) -> Iterator[tuple[Engine, Extractor]]:

@@ -140,8 +140,9 @@ def _with_default(name: str, value: ast.expr, types: tuple[str, ...] | None) -> 
 
 def _items(annotation: ast.expr) -> tuple[str, ...]:
     """Type names of the items of an annotation that is a list of them, such as `list[int]`; empty for any other."""
-    listed = isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name) and annotation.value.id == "list"
-    return _annotated(annotation.slice) if listed and isinstance(annotation, ast.Subscript) else ()
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name) and annotation.value.id == "list":
+        return _annotated(annotation.slice)
+    return ()
 
 
 def _annotated(annotation: ast.expr) -> tuple[str, ...]:

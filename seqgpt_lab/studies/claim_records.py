@@ -55,6 +55,11 @@ class Record:
     applies: bool
     holds: bool | None
 
+    @property
+    def decides(self) -> bool:
+        """Whether it says something about the claim under the claim's own conditions."""
+        return self.applies and self.holds is not None
+
 
 def load_records(paths: Sequence[str | Path] = ()) -> list[Record]:
     """Measurements on claims: the committed ones, then those in `paths`: JSON files with `claims` (such as a run of notebook 07 leaves),

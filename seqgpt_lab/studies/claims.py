@@ -46,11 +46,6 @@ class Finding:
     verdict: Verdict
     why: str
 
-    @property
-    def deciding(self) -> tuple[Record, ...]:
-        """The records that say something about the claim under its own conditions."""
-        return _deciding(self.records)
-
 
 def load_claims(path: str | Path | None = None) -> list[Claim]:
     """The bundled claims, or those of a file. Raises ClaimError for a file that is none or a claim that lacks something."""
@@ -84,7 +79,7 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], rig: Rig) -> list[
 def _judge(claim: Claim, records: tuple[Record, ...], rig: Rig) -> Finding:
     """What was measured under the claim's conditions decides; else physics may rule it out; else nobody knows yet."""
     prediction = _predicted(claim, rig) if claim.prediction != "none" else None
-    deciding = _deciding(records)
+    deciding = [record for record in records if record.decides]
     if deciding:
         latest = max(reversed(deciding), key=lambda record: record.date)  # of one day's, the one given last
         verdict: Verdict = "confirmed" if latest.holds else "contradicted"
@@ -97,10 +92,6 @@ def _judge(claim: Claim, records: tuple[Record, ...], rig: Rig) -> Finding:
     return Finding(
         claim, prediction, records, "not testable here", f"nothing was measured under its conditions ({claim.conditions}){other}"
     )
-
-
-def _deciding(records: Sequence[Record]) -> tuple[Record, ...]:
-    return tuple(record for record in records if record.applies and record.holds is not None)
 
 
 def _predicted(claim: Claim, rig: Rig) -> Prediction:
@@ -133,10 +124,11 @@ def about_claims(findings: Sequence[Finding]) -> Prose:
     """How many claims got which verdict, in sentences."""
     counts = {verdict: [one.claim.id for one in findings if one.verdict == verdict] for verdict in VERDICTS}
     parts = [f"{verdict}: {len(names)} ({', '.join(names)})" for verdict, names in counts.items() if names]
-    records, deciding = sum(len(one.records) for one in findings), sum(len(one.deciding) for one in findings)
+    records = [record for one in findings for record in one.records]
+    deciding = sum(record.decides for record in records)
     return Prose(
-        f"{counted(len(findings), 'claim')}; {'; '.join(parts)}. Shown: {counted(records, 'measurement')}, {deciding} of which under the "
-        "conditions of a claim; the others, and predictions, confirm and contradict nothing."
+        f"{counted(len(findings), 'claim')}; {'; '.join(parts)}. Shown: {counted(len(records), 'measurement')}, {deciding} of which under "
+        "the conditions of a claim; the others, and predictions, confirm and contradict nothing."
     )
 
 

@@ -158,7 +158,7 @@ def two_label_sets_are_compared(visit: Visit) -> None:
     visit.at("compare-documents").click()
     verdict = visit.at("contest").locator(".seqgpt-note")
     verdict.wait_for()
-    assert "n 8 documents" in verdict.inner_text() and "micro F1" in verdict.inner_text()
+    assert "On 8 documents" in verdict.inner_text() and "micro F1" in verdict.inner_text()
     visit.photograph("designer-ab.png")
 
 

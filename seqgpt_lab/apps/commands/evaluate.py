@@ -11,6 +11,7 @@ import typer
 
 from seqgpt_lab.apps.console import emit, json_line, visible
 from seqgpt_lab.apps.options import (
+    USUAL_TOKEN_BUDGET,
     Attention,
     BatchSize,
     Device,
@@ -50,7 +51,7 @@ def evaluate(
     device: Device = "auto",
     attention: Attention = "auto",
     batch_size: BatchSize = 32,
-    token_budget: TokenBudget = 16384,
+    token_budget: TokenBudget = USUAL_TOKEN_BUDGET,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,

@@ -11,6 +11,7 @@ import typer
 
 from seqgpt_lab.apps.console import display_width, emit, json_line, pad, visible
 from seqgpt_lab.apps.options import (
+    USUAL_TOKEN_BUDGET,
     Attention,
     BatchSize,
     Device,
@@ -48,7 +49,7 @@ def extract(
     device: Device = "auto",
     attention: Attention = "auto",
     batch_size: BatchSize = 32,
-    token_budget: TokenBudget = 16384,
+    token_budget: TokenBudget = USUAL_TOKEN_BUDGET,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgpt_lab.apps.console import emit, emit_path, json_line
-from seqgpt_lab.apps.options import Json
+from seqgpt_lab.apps.options import USUAL_TOKEN_BUDGET, Json, TokenBudget
 from seqgpt_lab.apps.outputs import check_output
 from seqgpt_lab.apps.progress import Progress
 
@@ -29,10 +29,7 @@ def plan(
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, help="Tokens of an answer that the engine makes room for; --output if that is more.")
     ] = 256,
-    token_budget: Annotated[
-        int,
-        typer.Option("--token-budget", min=1, help="Most prompt tokens at work at a time, as of the commands that load a model."),
-    ] = 16384,
+    token_budget: TokenBudget = USUAL_TOKEN_BUDGET,
     cached: Annotated[int, typer.Option("--cached", min=0, help="Prompt tokens whose keys are there from a shared beginning.")] = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="fp16, bf16 or fp32.")] = "fp16",
     model: Annotated[str, typer.Option("--model", help="A model whose shape to plan for; empty: SeqGPT-560M's, without its files.")] = "",

@@ -9,6 +9,7 @@ import typer
 
 from seqgpt_lab.apps.console import note
 from seqgpt_lab.apps.options import (
+    USUAL_TOKEN_BUDGET,
     Attention,
     Device,
     Dtype,
@@ -60,7 +61,7 @@ def serve(
     attention: Attention = "auto",
     use_flash_attention: Flash = False,
     batch_size: BatchSize = 32,
-    token_budget: TokenBudget = 16384,
+    token_budget: TokenBudget = USUAL_TOKEN_BUDGET,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     tensor_parallel: TensorParallel = 1,
@@ -122,7 +123,7 @@ def studio(
     device: Device = "auto",
     attention: Attention = "auto",
     batch_size: BatchSize = 32,
-    token_budget: TokenBudget = 16384,
+    token_budget: TokenBudget = USUAL_TOKEN_BUDGET,
     max_length: MaxLength = 1024,
     max_new_tokens: MaxNewTokens = 256,
     grounded: Grounded = False,

@@ -100,7 +100,7 @@ def test_letters_that_come_after_the_click_are_asked_too(designer: Designer, mon
     designer.limit.value = 1
     buttons(designer)["Compare on documents"].click()
     designer.limit.value = 12
-    assert designer.worker.wait(60) and "n 12 documents" in designer.contest.value
+    assert designer.worker.wait(60) and "On 12 documents" in designer.contest.value
 
 
 def test_history_leads_back_to_a_trial(designer: Designer) -> None:

@@ -22,7 +22,7 @@ from seqgpt_lab.studies.batch_length import SCENARIOS, cell_name
 from seqgpt_lab.studies.display import counted, short
 from seqgpt_lab.studies.models import trained_in
 from seqgpt_lab.studies.planner import SEQGPT_560M
-from seqgpt_lab.studies.precision_and_parallel import agreement, prompts_of
+from seqgpt_lab.studies.side_by_side import agreement, prompts_of
 from seqgpt_lab.studies.sources import Source
 
 METRICS = "metrics.json"

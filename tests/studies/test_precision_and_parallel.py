@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pytest
 
 from seqgpt_lab.engine.decode import Completion, Timing
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.studies.precision_and_parallel import (
-    Arrangement,
-    about_arrangements,
-    about_memory,
-    about_precisions,
-    agreement,
-    compare_arrangements,
-    compare_precisions,
-)
+from seqgpt_lab.studies.arrangements import Arrangement, about_arrangements, about_memory, compare_arrangements
+from seqgpt_lab.studies.precisions import about_precisions, compare_precisions
+from seqgpt_lab.studies.side_by_side import agreement, seconds_in_turns
 from seqgpt_lab.studies.sources import Source, find_sources
 from tests.checkpoints import write_random_checkpoint
 
@@ -41,8 +37,30 @@ def test_agreement_counts_whole_answers_and_tokens_up_to_the_first_difference() 
     assert found == {"same_answers": 1 / 3, "same_tokens": 4 / 8}
 
 
+class Clocked:
+    """An engine that notes its calls and lets a clock go on."""
+
+    def __init__(self, name: str, calls: list[str], clock: list[float], takes: float) -> None:
+        self.name, self.calls, self.clock, self.takes = name, calls, clock, takes
+
+    def generate(self, requests: object) -> None:
+        self.calls.append(self.name)
+        self.clock[0] += self.takes
+
+
+def test_engines_take_turns_and_each_keeps_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    clock, told = [0.0], []
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    engines: Any = [Clocked("slow", calls, clock, 3.0), Clocked("fast", calls, clock, 1.0)]
+    seconds = seconds_in_turns(engines, [], 2, lambda task, done, total: told.append((task, done, total)))
+    assert calls == ["slow", "fast", "slow", "fast"] and seconds == [[3.0, 3.0], [1.0, 1.0]]
+    assert told == [("rounds", 1, 2), ("rounds", 2, 2)]
+
+
 def test_a_dtype_agrees_with_itself_and_half_precision_takes_half_the_bytes(model: Path, sources: list[Source]) -> None:
-    frame = compare_precisions(model, sources, ["fp32", "fp32", "bf16"], limit=2)
+    frame = compare_precisions(model, sources, ["fp32", "fp32", "bf16"], limit=2, rounds=1)
+    assert frame["ratio"][0] == 1.0 and all(frame["ratio"] == frame["seconds"][0] / frame["seconds"])
     assert list(frame["same_answers"])[:2] == [1.0, 1.0]
     assert list(frame["largest_logit_difference"])[:2] == [0.0, 0.0] and frame["largest_logit_difference"][2] > 0
     assert frame["weight_bytes"][0] == 2 * frame["weight_bytes"][2]
@@ -77,7 +95,9 @@ def test_an_arrangement_that_is_none_is_named(text: str) -> None:
 
 
 def test_nothing_to_compare_is_an_error(model: Path, sources: list[Source]) -> None:
-    with pytest.raises(OptionError, match="no dtypes"):
+    with pytest.raises(OptionError, match="rounds is 3 and there are 0 dtypes"):
         compare_precisions(model, sources, [])
+    with pytest.raises(OptionError, match="rounds is 0 and there are 1 dtypes"):
+        compare_precisions(model, sources, ["fp32"], rounds=0)
     with pytest.raises(OptionError, match="rounds is 0 and there are 1 arrangements"):
         compare_arrangements(model, sources, ["1x1"], rounds=0)

@@ -54,9 +54,9 @@ def bench(
     Answers are compared token for token with the first contestant's. Ratios are medians of rounds in which all take turns, on texts
     that no round shares. Peers need the extra `peers`. An interrupted run goes on where it was when it is given the same --output.
     """
+    from seqgpt_lab.studies.arrangements import parse_arrangements
     from seqgpt_lab.studies.benchmark import run_benchmark
     from seqgpt_lab.studies.contestants import choose_contestants
-    from seqgpt_lab.studies.precision_and_parallel import parse_arrangements
 
     if output is not None:
         check_output("--output", output, model_files(model))
@@ -130,8 +130,8 @@ def _extras(
             found["distances"] = distances(engine, speeds, benchmark)
         note(about_roofline(speeds, found["roofline"]).for_terminal)
     if arrangements:
+        from seqgpt_lab.studies.arrangements import compare_arrangements
         from seqgpt_lab.studies.contestants import MOST_TOKENS
-        from seqgpt_lab.studies.precision_and_parallel import compare_arrangements
         from seqgpt_lab.studies.sources import find_sources
 
         with Progress("arrangements", "rounds") as progress:

@@ -1,11 +1,10 @@
-"""Runs the same prompts in several precisions, and in several arrangements of processes; compares what came out, draws nothing.
+"""Runs the same prompts in several arrangements of processes, ranks and replicas; compares what came out, draws nothing.
 
 Times are medians of rounds in which the arrangements take turns, so that a machine that slows down slows them all.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,26 +14,19 @@ from typing import Any
 
 import pandas
 import torch
-from torch import Tensor
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device
-from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.extraction.labels import LabelSet
-from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
-from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.display import Prose, counted, short
-from seqgpt_lab.studies.evaluate_kinds import evaluate_kinds
+from seqgpt_lab.studies.display import Prose, short
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
-from seqgpt_lab.studies.sources import Source, first
-
-_LOGIT_PROMPTS = 32  # of these the logits are compared number by number
+from seqgpt_lab.studies.side_by_side import agreement, prompts_of, seconds_in_turns, weight_bytes
+from seqgpt_lab.studies.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,79 +70,6 @@ def parse_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[A
     return parsed
 
 
-def prompts_of(model: str | Path, sources: Sequence[Source], limit: int) -> list[Request]:
-    """The prompts an extractor sends for the sources' documents. limit: the first so many documents of each; 0: all.
-
-    Raises OptionError for a negative limit and when there are no documents, DocumentError and LabelError for files that cannot be used.
-    """
-    tokenizer = TextTokenizer.load(find_checkpoint(model).tokenizer)
-    requests = []
-    for source in sources:
-        groups = split_evenly(LabelSet.load(source.labels).phrases)
-        for document in first(source.load(), limit):
-            requests += [Request(build_prompt(tokenizer, document.text, phrases).ids) for phrases in groups]
-    if not requests:
-        raise OptionError("no documents, so no prompts to compare; give sources that hold documents")
-    return requests
-
-
-def compare_precisions(
-    model: str | Path, sources: Sequence[Source], dtypes: Sequence[str], *, limit: int = 0, progress: Progress | None = None
-) -> pandas.DataFrame:
-    """One row a dtype, the first being what the others are held against.
-
-    Columns: dtype; weight_bytes; seconds (one call for all prompts, without drafts); same_answers (share of prompts whose answer is token
-    for token the first dtype's); same_tokens (share of answer tokens before the first difference); largest_logit_difference (at the
-    answers' first token, over the first 32 prompts); f1, exact_record_rate (strict). Raises OptionError for no dtypes and for dtypes
-    that do not exist.
-    """
-    if not dtypes:
-        raise OptionError("no dtypes to compare; give at least one of fp32, bf16, fp16")
-    requests = prompts_of(model, sources, limit)
-    rows: list[dict[str, object]] = []
-    first: tuple[list[Completion], Tensor] | None = None
-    for done, dtype in enumerate(dtypes):
-        if progress:
-            progress("precisions", done, len(dtypes))
-        with Engine.load(model, dtype=dtype) as engine:
-            engine.generate(requests[:1])  # the first call is slower
-            begun = time.perf_counter()
-            answers = engine.generate(requests)
-            seconds = time.perf_counter() - begun
-            logits = first_logits(engine, requests[:_LOGIT_PROMPTS])
-            study = evaluate_kinds(engine, sources, limit=limit)
-            weight_bytes = _weight_bytes(engine)
-        first = first or (answers, logits)
-        row = {"dtype": dtype, "weight_bytes": weight_bytes, "seconds": seconds, **agreement(answers, first[0])}
-        row["largest_logit_difference"] = float((logits - first[1]).abs().max())
-        overall = study.to_dict()["overall"]
-        rows.append({**row, "f1": overall["f1"], "exact_record_rate": overall["exact_record_rate"]})
-    if progress:
-        progress("precisions", len(dtypes), len(dtypes))
-    return pandas.DataFrame(rows)
-
-
-@torch.inference_mode()
-def first_logits(engine: Engine, requests: Sequence[Request]) -> Tensor:
-    """Logits [N, V] float32 of the first token of each answer; a prompt at a time, without padding."""
-    rows = []
-    for request in requests:
-        ids = torch.tensor([request.prompt_ids], device=engine.device)
-        rows.append(engine.model.logits(engine.model(ids, fresh_geometry(ids))[:, -1]).float().cpu())
-    return torch.cat(rows)
-
-
-def agreement(answers: Sequence[Completion], wanted: Sequence[Completion]) -> dict[str, float]:
-    """same_answers: share of equal answers. same_tokens: share of the wanted tokens that stand before the first difference."""
-    same, kept, total = 0, 0, 0
-    for mine, theirs in zip(answers, wanted, strict=True):
-        same += mine.token_ids == theirs.token_ids
-        pairs = list(zip(mine.token_ids, theirs.token_ids, strict=False))
-        kept += next((at for at, (one, other) in enumerate(pairs) if one != other), len(pairs))
-        total += len(theirs.token_ids)
-    return {"same_answers": same / len(wanted), "same_tokens": kept / total if total else 1.0}
-
-
 def compare_arrangements(
     model: str | Path,
     sources: Sequence[Source],
@@ -181,15 +100,8 @@ def compare_arrangements(
             for one in parsed
         ]
         answers = [engine.generate(requests) for engine in engines]  # also the warm-up
-        seconds: list[list[float]] = [[] for _ in engines]
-        for turn in range(rounds):
-            for times, engine in zip(seconds, engines, strict=True):
-                started = time.perf_counter()
-                engine.generate(requests)
-                times.append(time.perf_counter() - started)
-            if progress:
-                progress("rounds", turn + 1, rounds)
-        held, whole = [_weight_bytes(engine) for engine in engines], _whole_bytes(engines[0])
+        seconds = seconds_in_turns(engines, requests, rounds, progress)
+        held, whole = [weight_bytes(engine) for engine in engines], _whole_bytes(engines[0])
     base = median(seconds[0])
     return pandas.DataFrame(
         {
@@ -199,37 +111,17 @@ def compare_arrangements(
             "seconds": median(times),
             "prompts_a_second": len(requests) / median(times),
             "ratio": base / median(times),
-            "weight_bytes_a_process": weight_bytes,
-            "weight_share": weight_bytes / whole,
+            "weight_bytes_a_process": bytes_held,
+            "weight_share": bytes_held / whole,
         }
-        for one, mine, times, weight_bytes in zip(parsed, answers, seconds, held, strict=True)
+        for one, mine, times, bytes_held in zip(parsed, answers, seconds, held, strict=True)
     )
-
-
-def _weight_bytes(engine: Engine) -> int:
-    """Bytes of the parameters in the process that holds most."""
-    workers = engine.workers
-    if workers:
-        return max(worker.weight_bytes for worker in workers)
-    return sum(parameter.nbytes for parameter in engine.model.parameters())
 
 
 def _whole_bytes(engine: Engine) -> int:
     """Bytes of all the model's parameters, wherever they are."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in Bloom(engine.config).parameters()) * engine.dtype.itemsize
-
-
-def about_precisions(frame: pandas.DataFrame) -> Prose:
-    """What the comparison of precisions says, in sentences."""
-    first, *others = frame.to_dict("records")
-    text = f"{first['dtype']} is the yardstick: strict micro F1 **{first['f1']:.3f}**."
-    for row in others:
-        text += (
-            f" {row['dtype']} writes {row['same_answers']:.1%} of the answers token for token alike, its logits differ by at most "
-            f"{row['largest_logit_difference']:.2g}, and its F1 is {row['f1']:.3f} ({row['f1'] - first['f1']:+.3f})."
-        )
-    return Prose(text)
 
 
 def about_arrangements(frame: pandas.DataFrame) -> Prose:
@@ -264,11 +156,3 @@ def write_metrics(run_dir: str | Path, precisions: pandas.DataFrame, arrangement
     if run_dir:
         found: dict[str, Any] = {"precisions": precisions.to_dict("records"), "arrangements": arrangements.to_dict("records")}
         write_json(Path(run_dir) / METRICS, found)
-
-
-def about_prompts(requests: Sequence[Request]) -> Prose:
-    """How many prompts, and how long, in a sentence."""
-    lengths = [len(request.prompt_ids) for request in requests]
-    return Prose(
-        f"{counted(len(requests), 'prompt')} of {min(lengths)} to {max(lengths)} tokens, {sum(lengths) / len(lengths):.0f} on average."
-    )

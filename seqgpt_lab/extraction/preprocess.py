@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from seqgpt_lab.documents.invisible import INVISIBLE
 from seqgpt_lab.errors import OptionError
 
 # [start, end) of the step's input, and what replaces it.
@@ -184,7 +185,6 @@ _OCR: tuple[tuple[re.Pattern[str], str], ...] = (
 
 # From the first blank of a run, or every blank of a long run would look for its line end.
 _LINE_ENDS = r"(?<![ \t])[ \t]*(?:(?:\r\n|[\n\r\u2028\u2029\x0b\x0c\x85])[ \t]*)+"
-_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # zero-width spaces and joiners, byte order mark, soft hyphen
 _QUOTING = (
     r"(?m)^[ \t]*>(?:[ \t>])*|"
     r"^(?:On .{1,200} wrote:|在.{1,200}写道[:：]|-{2,} ?(?:Original Message|原始邮件|原邮件) ?-{2,})[ \t]*(?:\r?\n|\Z)"
@@ -202,7 +202,7 @@ STEPS: dict[str, Step] = {
     "ocr_correction": _ordered(_mended_ocr),
     "remove_punctuation": _removing(r"[^\w\s]|_"),
     "remove_brackets": _removing(r"[\[\](){}<>（）【】〔〕〈〉《》「」『』［］｛｝＜＞]"),
-    "drop_garbage": _removing(f"[\ufffd\ufffc\ue000-\uf8ff□■{_UNSEEN}\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"),
+    "drop_garbage": _removing(f"[\ufffd\ufffc\ue000-\uf8ff□■{INVISIBLE}\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"),
     "email_quoting": _removing(_QUOTING),
 }
 WHAT_STEPS_DO: dict[str, str] = {

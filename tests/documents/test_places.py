@@ -23,6 +23,7 @@ from seqgpt_lab.documents.places import occurrences, stands_alone
         ("共3.", "3", [1]),
         ("13800001111,280", "280", [12]),
         ("10,2800", "2800", [3]),
+        ("Cafe\u0301，Cafe", "Cafe", [6]),
     ],
 )
 def test_a_part_of_a_longer_word_or_number_does_not_stand_alone(text: str, value: str, alone: list[int]) -> None:

@@ -7,8 +7,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 _LETTER_OR_DIGIT = re.compile("[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]")
-# Thousands and decimals. No dates, versions and addresses (2024.5.9), whose parts are values too, and no lists (1,2,3).
-_NUMBER = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+\.[0-9]+)(?![0-9]|\.[0-9])")
+_DATE = r"(?:19|20)[0-9]{2}(?: ?年|([-/])[0-9]{1,2}\1[0-9])"
+# Thousands and decimals. No dates, versions and addresses (2024.5.9), whose parts are values too, no lists (1,2,3), and no dates after
+# the number of a list's item (1.2024年5月9日).
+_NUMBER = re.compile(rf"(?<![0-9.])(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+(?:\.[0-9]+)?|[0-9]+\.(?!{_DATE})[0-9]+)(?![0-9]|\.[0-9])")
 _NEAR = 32  # characters on each side of a boundary that may belong to the same number
 
 Place = tuple[int, int]

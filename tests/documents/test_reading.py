@@ -316,6 +316,8 @@ def test_empty_columns_at_the_end_of_a_table_are_none(tmp_path: Path) -> None:
         ("张伟，38岁，电话13800001111", "38", (3, 5)),
         ("电话13800001111，38岁", "38", (14, 16)),
         ("月费3.38元，38岁", "38", (8, 10)),
+        ("1.38岁", "38", "stands in the text only inside longer words or numbers"),
+        ("1.2024年生，38岁", "2024", (2, 6)),
         ("三十五岁，电话13512345678", "35", "stands in the text only inside longer words or numbers"),
         ("38岁和38岁，电话13800001111", "38", "stands 2 times"),
         ("电话13812345678", "35", "is not in the text"),

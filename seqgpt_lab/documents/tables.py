@@ -52,9 +52,9 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
     """One document a row, named by its id column or `row-N`. sheet: of an Excel file, empty: the first.
 
     A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer word or
-    number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells or has a formula
-    without a result (named), a value that is not in the text. Raises DocumentError for a file that cannot be read, a head with a stray
-    quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
+    number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells, has a formula
+    without a result or stands in a column without a name (named), a value that is not in the text. Raises DocumentError for a file that
+    cannot be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
     source = _excel(path, sheet) if Path(path).suffix.lower() in EXCEL else _separated(path)
@@ -168,6 +168,12 @@ def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
             for name, cell in zip(names, cells, strict=False)
             if cell.coordinate in formulas and cell.value is None and cell.data_type != "str"  # as an empty text, which is a result
         }
+        beyond = next((cell for cell in cells[len(names) :] if cell.coordinate in formulas or _text(cell.value).strip()), None)
+        if beyond is not None:
+            faults |= {
+                "": f"the cell {beyond.coordinate} holds {quoted(_text(beyond.value), longest=60)}, and row 1 has no name for its column; "
+                "name the column, or clear the cell"
+            }
         if faults or any(cell.value is not None for cell in cells):
             yield _Row(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults)
 

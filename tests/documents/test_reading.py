@@ -245,6 +245,17 @@ def test_the_result_of_a_formula_is_read_an_empty_text_too(tmp_path: Path) -> No
     assert [[one.text for one in document.gold] for document in found.documents] == [["张伟"], []] and not found.problems
 
 
+def test_a_cell_beyond_the_columns_with_names_is_told_and_costs_only_its_row(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["text", "姓名", None, None], ["张伟来了", "张伟", None, " "], ["李娜来了", "李娜", None, "王芳"]]
+    reading = read_table(sheet(tmp_path / "a.xlsx", rows), Columns(labels=("姓名",)))
+    assert [document.text for document in reading.documents] == ["张伟来了"]
+    assert problems(reading) == [
+        "line 3: the cell D3 holds ⟪王芳⟫, and row 1 has no name for its column; name the column, or clear the cell"
+    ]
+    reading = read_table(sheet(tmp_path / "b.xlsx", [["text"], ["张伟来了"], ["李娜来了", "=LEFT(A2,2)"]]))
+    assert [document.text for document in reading.documents] == ["张伟来了"] and "the cell B3 holds ⟪⟫" in problems(reading)[0]
+
+
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
     told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"

@@ -99,7 +99,7 @@ def test_tasks_that_nobody_labelled_are_named_and_not_scored(invoke: Invoke, scr
     Path("tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
     for words, stdin in ((("tasks.json",), ""), (("-",), json.dumps(tasks))):
         result = invoke("evaluate", *words, "--labels", "set.yaml", "--json", stdin=stdin)
-        assert result.exit_code == 1 and "line 2: nobody has labelled the task" in result.stderr
+        assert result.exit_code == 1 and "line 1: record 2: nobody has labelled the task" in result.stderr
         record = json.loads(result.stdout)
         assert record["scores"]["documents"] == record["scores"]["values"] == 1 and record["mistakes"] == []
     asked = invoke("extract", "tasks.json", "--labels", "姓名", "--json")

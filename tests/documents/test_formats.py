@@ -131,7 +131,7 @@ def test_loading_strictly_lists_every_problem_and_leniently_warns_of_them(tmp_pa
 
 def test_a_long_list_of_problems_says_how_many_it_leaves_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text("{\n" * 50, encoding="utf-8")
+    path.write_text("{}x\n" * 50, encoding="utf-8")
     with pytest.raises(DocumentError, match=r"50 of 50 lines[\s\S]*and 30 more"):
         load_documents(path)
 

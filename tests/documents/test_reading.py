@@ -174,7 +174,7 @@ def test_a_task_that_nobody_labelled_is_no_gold_but_may_be_read(tmp_path: Path, 
     reading = read_documents(path, gold=("姓名",))
     assert [document.gold for document in reading.documents] == [(NAME,)]
     assert problems(reading) == [
-        "line 2: nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out"
+        "line 1: record 2: nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out"
     ]
 
 

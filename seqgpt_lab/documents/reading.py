@@ -60,13 +60,18 @@ def read_bytes(source: Source) -> bytes:
         cannot_read(source, error)
 
 
-def read_bytes_as_text(path: str | Path) -> str:
+def read_bytes_as_text(source: Source) -> str:
     """A whole UTF-8 file, line ends as they are, without a byte order mark. Raises DocumentError as `read_text` does."""
-    raw = read_bytes(path)
+    raw = read_bytes(source)
     try:
         return decode(raw)
     except DocumentError as error:
-        raise DocumentError(f"{path}: {error}") from error
+        raise DocumentError(f"{called(source)}: {error}") from error
+
+
+def called(source: Source) -> str:
+    """What errors call a source."""
+    return "the input" if isinstance(source, bytes) else str(source)
 
 
 def decode(raw: bytes | str, byte_order_mark: bool = True) -> str:

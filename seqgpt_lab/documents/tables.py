@@ -8,14 +8,15 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.places import occurrences, stands_alone
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
-from seqgpt_lab.documents.separated import separated_rows
+from seqgpt_lab.documents.reading import Problem, Reading, Source, called, decode, read_bytes_as_text
+from seqgpt_lab.documents.separated import Row, separated_rows
 from seqgpt_lab.errors import DocumentError
 
 TEXT_COLUMNS = ("text", "文本", "内容", "正文", "content")
@@ -48,8 +49,9 @@ class _Row:
     faults: Mapping[str, str]
 
 
-def read_table(path: str | Path, columns: Columns | None = None, sheet: str = "") -> Reading:
-    """One document a row, named by its id column or `row-N`. sheet: of an Excel file, empty: the first.
+def read_table(source: Source, columns: Columns | None = None, sheet: str = "") -> Reading:
+    """One document a row, named by its id column or `row-N`. source: bytes are those of a CSV or TSV file. sheet: of an Excel file, empty:
+    the first.
 
     A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer word or
     number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells, has a formula
@@ -57,14 +59,14 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
     cannot be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
-    source = _excel(path, sheet) if Path(path).suffix.lower() in EXCEL else _separated(path)
-    head = next(source, None)
+    rows = _separated(source) if isinstance(source, bytes) or Path(source).suffix.lower() not in EXCEL else _excel(source, sheet)
+    head = next(rows, None)
     if head is None:
-        raise DocumentError(f"{path} is empty; its first row must name the columns, one of them {' or '.join(TEXT_COLUMNS)}")
-    chosen = _choose(path, list(head.cells), columns)
+        raise DocumentError(f"{called(source)} is empty; its first row must name the columns, one of them {' or '.join(TEXT_COLUMNS)}")
+    chosen = _choose(called(source), list(head.cells), columns)
     documents: dict[str, Document] = {}
     problems: list[Problem] = []
-    for row in source:
+    for row in rows:
         try:
             document = _document(row, chosen)
             if document.id in documents:
@@ -75,7 +77,7 @@ def read_table(path: str | Path, columns: Columns | None = None, sheet: str = ""
     return Reading(tuple(documents.values()), tuple(problems), "rows")
 
 
-def _choose(path: str | Path, names: Sequence[str], wanted: Columns) -> Columns:
+def _choose(path: str, names: Sequence[str], wanted: Columns) -> Columns:
     text = wanted.text or next((name for name in TEXT_COLUMNS if name in names), "")
     there = quoted(", ".join(names))
     if text not in names:
@@ -123,11 +125,30 @@ def _entity(text: str, label: str, value: str) -> Entity:
     return Entity(label, *alone[0], value)
 
 
-def _separated(path: str | Path) -> Iterator[_Row]:
+def table_delimiter(content: bytes) -> str:
+    """What separates the cells where bytes are surely a table, tabs or commas; empty where they may as well be a text.
+
+    Surely: the first line names several columns, one of them as texts are usually called, and the row after it has a cell for each.
+    """
+    try:
+        text = decode(content)
+    except DocumentError:
+        return ""
+    for delimiter in ("\t", ","):
+        head, row, *_ = (*islice(separated_rows(io.StringIO(text, newline=""), delimiter), 2), Row(0, []), Row(0, []))
+        names = _without_empty_end([cell.strip() for cell in head.cells], 0)
+        named = len(names) > 1 and len({*names, ""}) > len(names) and not {*names}.isdisjoint(TEXT_COLUMNS)
+        if named and len(_without_empty_end(row.cells, len(names))) == len(names):
+            return delimiter
+    return ""
+
+
+def _separated(source: Source) -> Iterator[_Row]:
     """Rows of a file with commas, or tabs where its name ends in .tsv; the head first."""
-    delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    path = called(source)
+    delimiter = (table_delimiter(source) or ",") if isinstance(source, bytes) else "\t" if Path(path).suffix.lower() == ".tsv" else ","
     names: list[str] = []
-    for row in separated_rows(io.StringIO(read_bytes_as_text(path), newline=""), delimiter):
+    for row in separated_rows(io.StringIO(read_bytes_as_text(source), newline=""), delimiter):
         if not names:
             if row.failure:
                 raise DocumentError(f"{path}: line {row.line}, which must name the columns: {row.failure}")
@@ -155,7 +176,7 @@ def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
     areas = sorted({covered[cell.row, cell.column] for cell in head if (cell.row, cell.column) in covered})
     if areas:
         raise DocumentError(f"{path}: the head has the merged cells {', '.join(areas)}; unmerge them and name every column")
-    names = _head(path, [_text(cell.value) for cell in head])
+    names = _head(str(path), [_text(cell.value) for cell in head])
     if names:
         yield _Row(1, dict(zip(names, names, strict=True)), {})
     for cells in rows:
@@ -213,7 +234,7 @@ def _workbook(path: str | Path, *, formulas: bool = False) -> Any:
         raise DocumentError(f"{path} is not an Excel file, or a broken one ({error}); save it again as .xlsx or as CSV in UTF-8") from error
 
 
-def _head(path: str | Path, cells: Sequence[str]) -> list[str]:
+def _head(path: str, cells: Sequence[str]) -> list[str]:
     """Column names, without the empty ones at the end."""
     names = _without_empty_end([cell.strip() for cell in cells], 0)
     odd = [name or "(none)" for name in names if not name or names.count(name) > 1]

@@ -15,6 +15,7 @@ from typing import Any
 
 from seqgpt_lab.documents.invisible import INVISIBLE
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.told import Offset
 
 # [start, end) of the step's input, and what replaces it.
 Edit = tuple[int, int, str]
@@ -48,6 +49,14 @@ class Cleaned:
             raise OptionError(f"[{start}, {end}) is no range of a text of {len(self.text)} characters; give 0 <= start < end <= its length")
         first, last = self.starts[start], self.ends[end - 1]
         return (first, last) if first < last else None
+
+    def original_offset(self, offset: Offset) -> int:
+        """Where in the original something begins or ends that does so at a place of `text`."""
+        if offset.at == len(self.text):
+            return len(self.original)
+        if offset.ends:
+            return self.ends[offset.at - 1] if offset.at else 0
+        return self.starts[offset.at]
 
     def edited(self, edits: Iterable[Edit]) -> Cleaned:
         """The text after edits, which are in order and do not overlap.

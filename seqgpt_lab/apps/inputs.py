@@ -15,7 +15,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.formats import detect
 from seqgpt_lab.documents.formats import read_documents as read_any
 from seqgpt_lab.documents.json_formats import detect_json, holds_json, read_json
-from seqgpt_lab.documents.reading import Reading
+from seqgpt_lab.documents.reading import Reading, byte_at, conversion
 from seqgpt_lab.documents.tables import Columns, read_table, table_delimiter
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
@@ -103,8 +103,5 @@ def _plain_text(content: bytes) -> Document:
     try:
         text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise DocumentError(
-            f"standard input is not UTF-8: byte 0x{byte:02x} at position {error.start}; convert it (from GBK: iconv -f GB18030 -t UTF-8)"
-        ) from error
+        raise DocumentError(f"standard input is not UTF-8: {byte_at(error)}; convert it ({conversion(content)})") from error
     return Document("stdin", re.sub(r"\r?\n\Z", "", text))

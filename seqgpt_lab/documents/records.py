@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.documents.reading import Problem, Reading, Source, decode, read_bytes
+from seqgpt_lab.documents.reading import Problem, Reading, Source, decode, is_utf_16, read_bytes, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
 T = TypeVar("T")
@@ -68,6 +68,8 @@ def records(source: Source) -> Records:
     does; not where its name promises lines and a line is an object, or the first is broken by itself, and never for bytes.
     """
     content = read_bytes(source)
+    if is_utf_16(content) and not isinstance(source, bytes):
+        read_bytes_as_text(source)  # raises, once instead of for every line
     layout = _layout(content)
     if layout == "lines":
         return Records(layout, _lines(content))

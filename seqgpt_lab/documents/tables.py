@@ -81,6 +81,9 @@ def _choose(path: str, names: Sequence[str], wanted: Columns) -> Columns:
     text = wanted.text or next((name for name in TEXT_COLUMNS if name in names), "")
     there = quoted(", ".join(names))
     if text not in names:
+        for mark, fix in ((";", "save it with commas"), ("\t", "call it .tsv"), (",", "call it .csv")):
+            if len(names) == 1 and not {name.strip() for name in names[0].split(mark)}.isdisjoint([text] if text else TEXT_COLUMNS):
+                raise DocumentError(f"{path} names the columns {there}, as if {mark!r} separated them; {fix}")
         raise DocumentError(f"{path} has no column {text or ' or '.join(TEXT_COLUMNS)}; there are {there}: name the text's")
     if wanted.id and wanted.id not in names:
         raise DocumentError(f"{path} has no column {wanted.id}; there are {there}: name the ids'")
@@ -188,6 +191,11 @@ def _excel(path: str | Path, sheet: str) -> Iterator[_Row]:
             name: f"the cell {cell.coordinate} of {name} has a formula without a result; save the file in Excel, or write values"
             for name, cell in zip(names, cells, strict=False)
             if cell.coordinate in formulas and cell.value is None and cell.data_type != "str"  # as an empty text, which is a result
+        }
+        faults |= {
+            name: f"the cell {cell.coordinate} of {name} holds the error {cell.value}; mend its formula, or write values"
+            for name, cell in zip(names, cells, strict=False)
+            if cell.data_type == "e"
         }
         beyond = next((cell for cell in cells[len(names) :] if cell.coordinate in formulas or _text(cell.value).strip()), None)
         if beyond is not None:

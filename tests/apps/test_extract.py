@@ -228,7 +228,12 @@ def test_labels_that_cannot_be_asked(invoke: Invoke, scripted: ScriptedEngine, w
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("-", "张伟".encode("gb18030"), "not UTF-8"), ("a.txt", b"\xff", "not UTF-8"), ("a.pdf", b"text", "cannot read .pdf; wanted .jsonl")],
+    [
+        ("-", "张伟".encode("gb18030"), "not UTF-8: byte 0xd5 at position 0; convert it (from GBK: iconv"),
+        ("-", '{"text": "张伟"}'.encode("utf-16"), "not UTF-8: byte 0xff at position 0; convert it (from UTF-16: iconv"),
+        ("a.txt", b"\xff", "not UTF-8"),
+        ("a.pdf", b"text", "cannot read .pdf; wanted .jsonl"),
+    ],
 )
 def test_input_that_cannot_be_read(invoke: Invoke, scripted: ScriptedEngine, name: str, content: bytes, message: str) -> None:
     Path("a.txt").write_bytes(content)

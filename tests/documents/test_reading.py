@@ -256,6 +256,12 @@ def test_a_cell_beyond_the_columns_with_names_is_told_and_costs_only_its_row(tmp
     assert [document.text for document in reading.documents] == ["张伟来了"] and "the cell B3 holds ⟪⟫" in problems(reading)[0]
 
 
+def test_an_error_that_excel_put_in_place_of_a_value_is_no_text(tmp_path: Path) -> None:
+    reading = read_table(sheet(tmp_path / "a.xlsx", [["text"], ["#N/A"], ["张伟来了"]]))
+    assert [document.text for document in reading.documents] == ["张伟来了"]
+    assert problems(reading) == ["line 2: the cell A2 of text holds the error #N/A; mend its formula, or write values"]
+
+
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
     told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"
@@ -292,6 +298,9 @@ def test_merged_cells_in_the_head_are_named(tmp_path: Path) -> None:
         ("名称,说明\n", "no column text or 文本.*there are ⟪名称, 说明⟫"),
         ("text,text\n", "give each a name"),
         ("text,,b\n", r"\(none\)"),
+        ("编号;正文\n1;张伟\n", r"a\.csv names the columns ⟪编号;正文⟫, as if ';' separated them; save it with commas"),
+        ("id\ttext\n1\t张伟\n", r"as if '\\t' separated them; call it \.tsv"),
+        ("名称;说明\n", "no column text or 文本"),
         ('text,"张伟\n', "line 1, which must name the columns: the row cannot be read"),
     ],
 )

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import typer
 
+from seqgpt_lab.documents.invisible import DIRECTION
 from seqgpt_lab.errors import OptionError
 
 # Half characters have no UTF-8, and the other three end a line for some readers of JSON lines.
 _JSON_UNSAFE = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 # Control characters, line and direction marks in a text could move the cursor, change colours or reorder what is shown.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSEEN = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{DIRECTION}\ud800-\udfff]")
 
 
 def json_line(value: object) -> str:

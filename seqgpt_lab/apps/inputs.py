@@ -15,7 +15,8 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.formats import detect
 from seqgpt_lab.documents.formats import read_documents as read_any
 from seqgpt_lab.documents.json_formats import detect_json, holds_json, read_json
-from seqgpt_lab.documents.reading import Reading
+from seqgpt_lab.documents.reading import Reading, byte_at, conversion
+from seqgpt_lab.documents.tables import Columns, read_table, table_delimiter
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 
@@ -28,13 +29,16 @@ def read_documents(source: str) -> Reading:
     """The documents of a file in any format the lab reads, of a folder of texts, or of standard input for `-`, unusable lines as problems.
 
     Standard input is JSON, in any of the formats that JSON files have, when it is a JSON list or one of its lines is a JSON object with a
-    `text`; otherwise all of it is one plain text, called `stdin`, without the newline at its very end. Raises DocumentError for what
-    cannot be read or decoded.
+    `text`; a table (CSV or TSV) when its first line names several columns, one of them as texts are usually called, and the next row has a
+    cell for each; otherwise all of it is one plain text, called `stdin`, without the newline at its very end. Raises DocumentError for
+    what cannot be read or decoded.
     """
     if source == STANDARD_INPUT:
         content = _standard_input()
         if holds_json(content):
             return read_json(content, detect_json(content))
+        if table_delimiter(content):
+            return read_table(content)
         if _BEGINS_LIKE_JSON.match(content):
             note(
                 'note: standard input begins like JSON, but is no JSON list and no line of it is a JSON object with a "text"; '
@@ -45,13 +49,15 @@ def read_documents(source: str) -> Reading:
 
 
 def read_labelled(source: str, labels: Sequence[str]) -> Reading:
-    """Documents with gold: a file in a format that has it, or JSON on standard input for `-`. Raises DocumentError for others.
+    """Documents with gold: a file in a format that has it, or for `-` JSON or a table on standard input. Raises DocumentError for others.
 
     labels: the columns of a table that hold gold values; it must have all of them. A task of Label Studio that nobody has labelled is a
     problem.
     """
     if source == STANDARD_INPUT:
         content = _standard_input()
+        if not holds_json(content) and table_delimiter(content):
+            return read_table(content, Columns(labels=tuple(labels)))
         return read_json(content, detect_json(content), labelled=True)
     kind = detect(source)
     if kind in _WITHOUT_GOLD:
@@ -97,8 +103,5 @@ def _plain_text(content: bytes) -> Document:
     try:
         text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise DocumentError(
-            f"standard input is not UTF-8: byte 0x{byte:02x} at position {error.start}; convert it (from GBK: iconv -f GB18030 -t UTF-8)"
-        ) from error
+        raise DocumentError(f"standard input is not UTF-8: {byte_at(error)}; convert it ({conversion(content)})") from error
     return Document("stdin", re.sub(r"\r?\n\Z", "", text))

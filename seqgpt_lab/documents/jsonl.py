@@ -17,6 +17,7 @@ from typing import IO, Any, NoReturn, TypeVar
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, cannot_read, decode
+from seqgpt_lab.documents.records import json_value
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.files import write_atomically
 
@@ -123,8 +124,9 @@ def _dump(document: Document) -> str:
     return _ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", line) + "\n"
 
 
-def _parse(line: str, default_id: str) -> Document:
-    record = _object(_json(line), "the line", _DOCUMENT_KEYS)
+def own_document(value: object, default_id: str, where: str = "the record") -> Document:
+    """The document that a line's or record's JSON value is. Raises DocumentError for one that breaks the format."""
+    record = _object(value, where, _DOCUMENT_KEYS)
     identifier = _optional(record, "id", default_id)
     if isinstance(identifier, int) and not isinstance(identifier, bool):
         identifier = str(identifier)
@@ -133,6 +135,15 @@ def _parse(line: str, default_id: str) -> Document:
     entities = _typed(_optional(record, "entities", []), list, "'entities'")
     gold = tuple(_entity(value, at) for at, value in enumerate(entities))
     return Document(identifier, _required(record, "text", str, ""), gold, _typed(_optional(record, "meta", {}), dict, "'meta'"))
+
+
+def may_be_own(record: Mapping[str, Any]) -> bool:
+    """Whether a record has a text and no keys but those of the format."""
+    return "text" in record and record.keys() <= set(_DOCUMENT_KEYS)
+
+
+def _parse(line: str, default_id: str) -> Document:
+    return own_document(_json(line), default_id, "the line")
 
 
 def _entity(value: object, at: int) -> Entity:
@@ -148,18 +159,9 @@ def _entity(value: object, at: int) -> Entity:
 
 def _json(line: str) -> object:
     try:
-        return json.loads(line, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        return json_value(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"not JSON: {error}; wanted one object a line") from error
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {quoted(repeated)} occurs twice in one object")
-    return record
 
 
 def _no_constant(name: str) -> NoReturn:

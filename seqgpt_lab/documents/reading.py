@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +61,18 @@ def read_bytes(source: Source) -> bytes:
         cannot_read(source, error)
 
 
-def read_bytes_as_text(path: str | Path) -> str:
+def read_bytes_as_text(source: Source) -> str:
     """A whole UTF-8 file, line ends as they are, without a byte order mark. Raises DocumentError as `read_text` does."""
-    raw = read_bytes(path)
+    raw = read_bytes(source)
     try:
         return decode(raw)
     except DocumentError as error:
-        raise DocumentError(f"{path}: {error}") from error
+        raise DocumentError(f"{called(source)}: {error}") from error
+
+
+def called(source: Source) -> str:
+    """What errors call a source."""
+    return "the input" if isinstance(source, bytes) else str(source)
 
 
 def decode(raw: bytes | str, byte_order_mark: bool = True) -> str:
@@ -74,11 +80,23 @@ def decode(raw: bytes | str, byte_order_mark: bool = True) -> str:
     try:
         text = raw if isinstance(raw, str) else raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise DocumentError(
-            f"not UTF-8: byte 0x{byte:02x} at position {error.start}; save the file as UTF-8 (from GBK: iconv -f GB18030 -t UTF-8)"
-        ) from error
+        raise DocumentError(f"not UTF-8: {byte_at(error)}; save the file as UTF-8 ({conversion(error.object)})") from error
     return text.removeprefix("\ufeff") if byte_order_mark else text
+
+
+def byte_at(error: UnicodeDecodeError) -> str:
+    """The byte that cannot be decoded, and its position from 0."""
+    return f"byte 0x{error.object[error.start]:02x} at position {error.start}"
+
+
+def is_utf_16(raw: bytes) -> bool:
+    """Whether bytes begin with the mark of UTF-16."""
+    return raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
+def conversion(raw: bytes) -> str:
+    """How bytes that are not UTF-8 become it: from UTF-16 where they begin with its mark, else most likely from GBK."""
+    return "from UTF-16: iconv -f UTF-16 -t UTF-8" if is_utf_16(raw) else "from GBK: iconv -f GB18030 -t UTF-8"
 
 
 def cannot_read(path: str | Path, error: OSError) -> NoReturn:

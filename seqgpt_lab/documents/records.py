@@ -1,71 +1,89 @@
-"""Reads the JSON records of other programs' exports, a list or a line each, and checks their types; knows no format of theirs."""
+"""Reads JSON records, from a list, from lines or from objects of several lines each, and checks their types; knows no format of theirs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.documents.reading import Problem, Reading, Source, decode, read_bytes
+from seqgpt_lab.documents.reading import Problem, Reading, Source, decode, is_utf_16, read_bytes, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
 T = TypeVar("T")
 LINES = (".jsonl", ".ndjson")
+Layout = Literal["lines", "list", "objects"]
+_BLANKS = re.compile(r"[ \t\n\r]*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NAMES: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
 
 
-def read_records(source: Source, parse: Callable[[Mapping[str, Any], str], Document]) -> Reading:
-    """Documents of a JSON list or of JSON lines. parse: given a record and an id for it, raises DocumentError or ValueError.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What stands for one document, its number and the line on which it begins, both from 1; value: a ValueError says why it is none."""
 
-    A problem's line is the record's, in a list its number from 1. Raises DocumentError for a file that cannot be read.
+    number: int
+    line: int
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a file, to be taken once. layout: one a line, a list of all, or objects that take several lines each."""
+
+    layout: Layout
+    each: Iterator[Record]
+
+
+def read_records(source: Source, parse: Callable[[Mapping[str, Any], str], Document]) -> Reading:
+    """Documents of JSON records. parse: given a record and an id for it, raises DocumentError or ValueError.
+
+    A problem's line is the one on which its record begins. Raises DocumentError as `records` does.
     """
     documents: dict[str, Document] = {}
     problems: list[Problem] = []
-    for number, record in records(source):
+    found = records(source)
+    for record in found.each:
         try:
-            if isinstance(record, ValueError):
-                raise record
-            document = parse(typed(record, dict, "the record"), f"record-{number}")
+            if isinstance(record.value, ValueError):
+                raise record.value
+            document = parse(typed(record.value, dict, "the record"), f"record-{record.number}")
             if document.id in documents:
                 raise DocumentError(f"the id {quoted(document.id)} was already used; every document needs its own")
             documents[document.id] = document
         except ValueError as error:  # DocumentError is one
-            problems.append(Problem(number, str(error)))
+            which = "" if found.layout == "lines" else f"record {record.number}: "
+            problems.append(Problem(record.line, f"{which}{error}"))
     return Reading(tuple(documents.values()), tuple(problems), "records")
 
 
-def records(source: Source) -> Iterator[tuple[int, object]]:
-    """Number and record, or the ValueError in its place, of a JSON list or of JSON lines.
+def records(source: Source) -> Records:
+    """The records of a JSON list, of JSON lines, or of JSON objects one after another of which the first takes several lines.
 
-    Raises DocumentError for a file that cannot be read, and for one that begins a list and is none, unless its name promises lines.
+    Raises DocumentError for a file that cannot be read, and for one that begins as no JSON lines do and goes on as neither of the others
+    does; not where its name promises lines and a line is an object, or the first is broken by itself, and never for bytes.
     """
     content = read_bytes(source)
-    return numbered(json_list(source, content), content)
-
-
-def numbered(listed: list[object] | None, content: bytes) -> Iterator[tuple[int, object]]:
-    """As `records`, of content of which `json_list` has told what it is."""
-    return _lines(content) if listed is None else enumerate(listed, start=1)
-
-
-def json_list(source: Source, content: bytes) -> list[object] | None:
-    """The list that a source's content is as a whole; None where it is lines. Raises DocumentError as `records` does.
-
-    Where lines are promised, or nothing is, a list without an object is a line of its own.
-    """
-    if not content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
-        return None
+    if is_utf_16(content) and not isinstance(source, bytes):
+        read_bytes_as_text(source)  # raises, once instead of for every line
+    layout = _layout(content)
+    if layout == "lines":
+        return Records(layout, _lines(content))
     try:
-        found: list[object] = json.loads(decode(content))
+        found = list(_within(decode(content), layout))
     except (ValueError, RecursionError) as error:
-        if isinstance(source, bytes) or may_be_lines(source):
-            return None
-        raise DocumentError(f"{source}: not a JSON list: {error}") from error
-    return None if may_be_lines(source) and not any(isinstance(record, dict) for record in found) else found
+        if isinstance(source, bytes) or (may_be_lines(source) and (_is_in_first_line(error) or _has_objects(_lines(content)))):
+            return Records("lines", _lines(content))
+        wanted = "list" if layout == "list" else "object"
+        raise DocumentError(f"{source}: not a JSON {wanted}: {error}; mend it there, or write one object a line") from error
+    # Where lines are promised, or nothing is, a list without an object is a line of its own.
+    if layout == "list" and may_be_lines(source) and not _has_objects(found):
+        return Records("lines", _lines(content))
+    return Records(layout, iter(found))
 
 
 def may_be_lines(source: Source) -> bool:
@@ -73,16 +91,98 @@ def may_be_lines(source: Source) -> bool:
     return isinstance(source, bytes) or Path(source).suffix.lower() in LINES
 
 
-def _lines(content: bytes) -> Iterator[tuple[int, object]]:
+def json_value(text: str, **options: Any) -> Any:
+    """A JSON text's value. options: as `json.loads` takes them. Raises ValueError, also for an object that has a key twice."""
+    return json.loads(text, object_pairs_hook=_without_repeats, **options)
+
+
+class _RepeatedKeyError(ValueError):
+    """Of an object that has a key twice: whichever value one took, the other would be lost."""
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise _RepeatedKeyError(f"the key {quoted(repeated)} occurs twice in one object; keep one of the two")
+    return record
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_without_repeats)
+_LENIENT = json.JSONDecoder()
+
+
+def _layout(content: bytes) -> Layout:
+    """What the first line says that the content is, if it is JSON."""
+    begun = content.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if begun.startswith(b"["):
+        return "list"
+    if not begun.startswith(b"{"):
+        return "lines"
+    try:
+        json.loads(decode(begun.split(b"\n", 1)[0]))
+    except (ValueError, RecursionError):
+        return "objects"
+    return "lines"
+
+
+def _within(text: str, layout: Layout) -> Iterator[Record]:
+    """The records of a list, or of objects one after another. Raises ValueError where it is none of these."""
+    number, line, at = 0, 1, 0
+    start = _next(text, 0) + (layout == "list")
+    while not _is_over(text, start := _next(text, start), layout, number):
+        if layout == "list" and number:
+            start = _next(text, start + 1)
+        try:
+            value, end = _STRICT.raw_decode(text, start)
+        except _RepeatedKeyError as error:
+            value, end = error, _LENIENT.raw_decode(text, start)[1]
+        number, line, at = number + 1, line + text.count("\n", at, start), start
+        yield Record(number, line, value)
+        start = end
+
+
+def _is_over(text: str, at: int, layout: Layout, number: int) -> bool:
+    """Whether the text ends here; what stands between it and its end, or the next of `number` records, is checked. Raises ValueError."""
+    if layout == "objects":
+        if at < len(text) and text[at] != "{":
+            raise json.JSONDecodeError("Expecting an object", text, at)
+        return at == len(text)
+    if text[at : at + 1] == "]":
+        if _next(text, at + 1) < len(text):
+            raise json.JSONDecodeError("Extra data", text, _next(text, at + 1))
+        return True
+    if number and text[at : at + 1] != ",":
+        raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+    return False
+
+
+def _next(text: str, at: int) -> int:
+    """Where the white space that JSON knows ends."""
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
+
+
+def _lines(content: bytes) -> Iterator[Record]:
     for number, line in enumerate(content.split(b"\n"), start=1):
         try:
             text = decode(line, byte_order_mark=number == 1)
             if text.strip():
-                yield number, json.loads(text)
-        except DocumentError as error:
-            yield number, error
+                yield Record(number, number, json_value(text))
+        except (DocumentError, _RepeatedKeyError) as error:
+            yield Record(number, number, error)
         except (ValueError, RecursionError) as error:
-            yield number, ValueError(f"not JSON: {error}; wanted one object a line")
+            yield Record(number, number, ValueError(f"not JSON: {error}; wanted one object a line"))
+
+
+def _is_in_first_line(error: Exception) -> bool:
+    """Whether what is no JSON is so in the first line that holds anything."""
+    return not isinstance(error, json.JSONDecodeError) or "\n" not in error.doc[: error.pos].strip()
+
+
+def _has_objects(each: Iterable[Record]) -> bool:
+    return any(isinstance(record.value, (dict, _RepeatedKeyError)) for record in each)
 
 
 def typed(value: object, wanted: type[T], where: str) -> T:

@@ -1,12 +1,17 @@
-"""Finds where in a text a value stands: exactly, or but for width, case, white space and zero-width signs. Knows no labels and no model."""
+"""Finds where in a text a value stands: exactly, or but for how its letters are encoded, width, case, white space and signs that nobody
+sees. Knows no labels and no model."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from seqgpt_lab.documents.places import Place, occurrences, whole_words_first
+from seqgpt_lab.documents.invisible import INVISIBLE
+from seqgpt_lab.documents.places import Place, continues_letter, occurrences, whole_words_first
 from seqgpt_lab.extraction.spans import Match, Span
+
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 
 
 class Aligner:
@@ -14,7 +19,7 @@ class Aligner:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._plain: tuple[str, list[int]] | None = None
+        self._plain: tuple[str, list[Place]] | None = None
 
     def place(self, values: Sequence[tuple[str, float | None]]) -> tuple[Span, ...]:
         """Spans for one label's values with their confidences. A value that is repeated takes successive places in the text.
@@ -48,27 +53,40 @@ class Aligner:
         at = plain.find(wanted) if wanted else -1
         while at >= 0:
             end = at + len(wanted)
-            # One character can become several (`㎏` is `kg`); a place holds all of them or none.
+            # One letter can become several (`㎏` is `kg`); a place holds all of them or none.
             whole = origin[at - 1 : at] != [origin[at]] and origin[end : end + 1] != [origin[end - 1]]
-            place = origin[at], origin[end - 1] + 1
+            place = origin[at][0], origin[end - 1][1]
             if whole and self.text[slice(*place)] != value:
                 yield place
             at = plain.find(wanted, end if whole else at + 1)
 
-    def _normalised(self) -> tuple[str, list[int]]:
+    def _normalised(self) -> tuple[str, list[Place]]:
         if self._plain is None:
             self._plain = _normalise(self.text)
         return self._plain
 
 
-def _normalise(text: str) -> tuple[str, list[int]]:
-    """Half-width, lower-case text without white space and zero-width signs, and each of its characters' index in the original."""
+def _normalise(text: str) -> tuple[str, list[Place]]:
+    """Half-width, lower-case text in decomposed letters, without white space and signs that nobody sees; and the place of the letter
+    that each of its characters comes from."""
     characters: list[str] = []
-    origin: list[int] = []
-    for index, character in enumerate(text):
-        for plain in unicodedata.normalize("NFKC", character).casefold():
-            # Format characters (Cf) are zero-width spaces, soft hyphens and the like, which pages hold and models leave out.
-            if not plain.isspace() and unicodedata.category(plain) != "Cf":
+    origin: list[Place] = []
+    for start, end in _letters(text):
+        # Decomposed, as é can be written as one character or as e and its accent; and the whole letter, which orders its accents.
+        for plain in unicodedata.normalize("NFKD", text[start:end]).casefold():
+            # Pages hold signs that nobody sees, and models leave them out.
+            if not plain.isspace() and not _INVISIBLE.match(plain):
                 characters.append(plain)
-                origin.append(index)
+                origin.append((start, end))
     return "".join(characters), origin
+
+
+def _letters(text: str) -> Iterator[Place]:
+    """Places of the characters of a text, each with the accents that follow it."""
+    start = 0
+    for at, character in enumerate(text):
+        if at > start and not continues_letter(character):
+            yield start, at
+            start = at
+    if text:
+        yield start, len(text)

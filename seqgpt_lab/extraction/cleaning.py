@@ -37,16 +37,17 @@ def restored(extraction: Extraction, cleaned: Cleaned) -> Extraction:
     """An extraction from `cleaned.text` as one of `cleaned.original`.
 
     A value is what stands in the original at its place; `approximate` where the model wrote it otherwise. A value that stands for
-    nothing in the original is `unaligned`, and a problem says so.
+    nothing in the original is `unaligned`, and a problem says so. Places that problems name are those of the original too.
     """
-    problems = list(extraction.problems)
+    recounted = {str(told): told.recounted(cleaned.original_offset) for told in extraction.told}
+    problems = [str(recounted.get(problem, problem)) for problem in extraction.problems]
     fields = []
     for field in extraction.fields:
         spans = [_restored(span, cleaned) for span in field.spans]
         lost = [span.text for span, before in zip(spans, field.spans, strict=True) if span.match == "unaligned" != before.match]
         problems += [f"{UNMAPPED_PROBLEM} {quoted(value)} stands for nothing in the text before preprocessing" for value in lost]
         fields.append(Field(field.label, tuple(spans)))
-    return replace(extraction, text=cleaned.original, fields=tuple(fields), problems=tuple(problems))
+    return replace(extraction, text=cleaned.original, fields=tuple(fields), problems=tuple(problems), told=tuple(recounted.values()))
 
 
 def _restored(span: Span, cleaned: Cleaned) -> Span:

@@ -10,6 +10,7 @@ from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import LabelError
 from seqgpt_lab.extraction.highlight import highlight
 from seqgpt_lab.extraction.spans import Field
+from seqgpt_lab.extraction.told import Told
 
 if TYPE_CHECKING:
     import pandas
@@ -25,7 +26,7 @@ class Extraction:
 
     text: the document's whole text, which all offsets refer to. raw: the model's answer, several prompts' answers joined.
     truncated: the text or the answer was cut. problems: sentences for people, each beginning with a code such as `parse:` or
-    `truncated:`. Raises LabelError when two fields carry the same label.
+    `truncated:`. told: those of them that name places in the text. Raises LabelError when two fields carry the same label.
     """
 
     document_id: str
@@ -34,6 +35,7 @@ class Extraction:
     raw: str = ""
     truncated: bool = False
     problems: tuple[str, ...] = ()
+    told: tuple[Told, ...] = ()
 
     def __post_init__(self) -> None:
         labels = [field.label for field in self.fields]

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from seqgpt_lab.documents.invisible import DIRECTION, STRAY
 from seqgpt_lab.errors import LabelError
 from seqgpt_lab.extraction.drafts import Draft, drafts_of, label_yaml, read_label_file
 from seqgpt_lab.files import write_atomically
 
 # What the prompt puts between labels, or the answer between lines and values.
 RESERVED = {",": "the ASCII comma", "，": "the full-width comma", "\n": "a line break", "\r": "a line break", "\t": "a tab"}
-# Soft hyphen, zero-width space, direction marks, word joiner and its kin, byte order mark: copied along from pages and files, and then two
-# labels look alike and are not. The zero-width joiners stay, for Persian words and emoji are written with them.
-_UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# Copied along from pages and files, and then two labels look alike and are not. What words and emoji are spelt with stays.
+_UNSEEN = re.compile(f"[{DIRECTION}{STRAY}]")
 
 
 @dataclass(frozen=True, slots=True)

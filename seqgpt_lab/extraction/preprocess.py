@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from seqgpt_lab.documents.invisible import INVISIBLE
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.told import Offset
 
 # [start, end) of the step's input, and what replaces it.
 Edit = tuple[int, int, str]
@@ -47,6 +49,14 @@ class Cleaned:
             raise OptionError(f"[{start}, {end}) is no range of a text of {len(self.text)} characters; give 0 <= start < end <= its length")
         first, last = self.starts[start], self.ends[end - 1]
         return (first, last) if first < last else None
+
+    def original_offset(self, offset: Offset) -> int:
+        """Where in the original something begins or ends that does so at a place of `text`."""
+        if offset.at == len(self.text):
+            return len(self.original)
+        if offset.ends:
+            return self.ends[offset.at - 1] if offset.at else 0
+        return self.starts[offset.at]
 
     def edited(self, edits: Iterable[Edit]) -> Cleaned:
         """The text after edits, which are in order and do not overlap.
@@ -184,7 +194,6 @@ _OCR: tuple[tuple[re.Pattern[str], str], ...] = (
 
 # From the first blank of a run, or every blank of a long run would look for its line end.
 _LINE_ENDS = r"(?<![ \t])[ \t]*(?:(?:\r\n|[\n\r\u2028\u2029\x0b\x0c\x85])[ \t]*)+"
-_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # zero-width spaces and joiners, byte order mark, soft hyphen
 _QUOTING = (
     r"(?m)^[ \t]*>(?:[ \t>])*|"
     r"^(?:On .{1,200} wrote:|在.{1,200}写道[:：]|-{2,} ?(?:Original Message|原始邮件|原邮件) ?-{2,})[ \t]*(?:\r?\n|\Z)"
@@ -202,7 +211,7 @@ STEPS: dict[str, Step] = {
     "ocr_correction": _ordered(_mended_ocr),
     "remove_punctuation": _removing(r"[^\w\s]|_"),
     "remove_brackets": _removing(r"[\[\](){}<>（）【】〔〕〈〉《》「」『』［］｛｝＜＞]"),
-    "drop_garbage": _removing(f"[\ufffd\ufffc\ue000-\uf8ff□■{_UNSEEN}\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"),
+    "drop_garbage": _removing(f"[\ufffd\ufffc\ue000-\uf8ff□■{INVISIBLE}\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"),
     "email_quoting": _removing(_QUOTING),
 }
 WHAT_STEPS_DO: dict[str, str] = {

@@ -21,6 +21,7 @@ from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.prompt import Prompt
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.tokenizer import Decoded, TextTokenizer
+from seqgpt_lab.extraction.told import Offset, Told
 from seqgpt_lab.extraction.windows import Merged, Window, merge_spans
 
 EDGE_PROBLEM = "edge:"
@@ -103,14 +104,16 @@ def read_fields(
         faults.update(dict.fromkeys(wrong, 1))
         found.append(spans or [()] * len(label_set.labels))
     fields: list[Field] = []
-    left_out: list[str] = []
+    left_out: list[str | Told] = []
     for at, label in enumerate(label_set.labels):
         merged = _merged(text, parts, [spans[at] for spans in found])
         kept, surplus = _kept(label, merged.spans)
         fields.append(Field(label.field, kept))
         left_out += [*map(partial(_cut_off, label), merged.left_out), *surplus]
     problems = [*_text_problems(document.text, text, parts), *_counted(faults, len(parts)), *dict.fromkeys(left_out), *_strangers(fields)]
-    return Extraction(document.id, document.text, tuple(fields), "\n".join(raws), _is_cut(problems), tuple(problems))
+    told = tuple(problem for problem in problems if isinstance(problem, Told))
+    sentences = tuple(map(str, problems))
+    return Extraction(document.id, document.text, tuple(fields), "\n".join(raws), _is_cut(sentences), sentences, told)
 
 
 def read_choice(
@@ -123,7 +126,7 @@ def read_choice(
 ) -> Classification:
     """The labels that a text's answer names; none for a blank text, which has no prompt. Arguments as for `read_fields`."""
     parts = [Part(Window(0, len(text)), (prompt,)) for prompt in prompts]
-    problems = _text_problems(document.text, text, parts)
+    problems = [str(problem) for problem in _text_problems(document.text, text, parts)]
     if not completions:
         return Classification(document.id, (), None, "", False, tuple(problems))
     completion = completions[0]
@@ -147,10 +150,12 @@ def _kept(label: Label, spans: tuple[Span, ...]) -> tuple[tuple[Span, ...], list
     return (best,), [f"{SURPLUS_PROBLEM} {quoted(text)}, given for {label.field!r}, is left out: {reason}" for text in others]
 
 
-def _cut_off(label: Label, span: Span) -> str:
+def _cut_off(label: Label, span: Span) -> Told:
     """The problem of a value that was left to a window in which nothing was read there."""
-    reason = "a window's edge may have cut it, and the window that holds it whole has no value there"
-    return f"{EDGE_PROBLEM} {quoted(span.text)}, given for {label.field!r} at characters {span.start} to {span.end}, is left out: {reason}"
+    assert span.start is not None and span.end is not None, "a value without a place is at no window's edge"
+    given = f"{EDGE_PROBLEM} {quoted(span.text)}, given for {label.field!r} at characters "
+    reason = ", is left out: a window's edge may have cut it, and the window that holds it whole has no value there"
+    return Told((given, Offset(span.start, ends=False), " to ", Offset(span.end, ends=True), reason))
 
 
 def _strangers(fields: Sequence[Field]) -> list[str]:
@@ -194,19 +199,20 @@ def _merged(text: str, parts: Sequence[Part], found: Sequence[tuple[Span, ...]])
     return merge_spans(text, [part.window for part in parts], found) if len(parts) > 1 else Merged(next(iter(found), ()))
 
 
-def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[str]:
-    problems = [] if parts else [f"{EMPTY_PROBLEM} the text is empty, nothing was asked"]
+def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[str | Told]:
+    problems: list[str | Told] = [] if parts else [f"{EMPTY_PROBLEM} the text is empty, nothing was asked"]
+    length = Offset(len(original), ends=True)
     halves = sum(before != after for before, after in zip(original, readable, strict=True))
     if halves:
         problems.append(f"{ENCODING_PROBLEM} {halves} halves of broken characters (lone surrogates) were read as U+FFFD")
     if len(parts) > 1:
         shared = min(one.window.end - other.window.start for one, other in pairwise(parts))
-        problems.append(
-            f"{WINDOWS_PROBLEM} the text of {len(original)} characters was read in {len(parts)} windows that share at least {shared} each"
-        )
+        windows = f" characters was read in {len(parts)} windows that share at least {shared} each"
+        problems.append(Told((f"{WINDOWS_PROBLEM} the text of ", length, windows)))
     kept = min((prompt.text_kept for part in parts for prompt in part.prompts if not is_whole(part)), default=len(original))
     if kept < len(original):
-        problems.append(f"{TRUNCATED_PROBLEM} only the first {kept} of {len(original)} characters fitted into the prompt")
+        told = (f"{TRUNCATED_PROBLEM} only the first ", Offset(kept, ends=True), " of ", length, " characters fitted into the prompt")
+        problems.append(Told(told))
     return problems
 
 

@@ -13,8 +13,9 @@ class Span:
     """A value as the model wrote it, and the code points [start, end) where the text holds it.
 
     match: `exact` when the text there reads the same; `approximate` when it differs only in full or half width (and other forms
-    that Unicode calls compatible, such as `㎡` and `m2`), in case, in white space or in characters nobody sees (zero-width spaces, soft
-    hyphens); `unaligned` when it was not found, and only then start and end are None. confidence: 0 to 1, None when it was not measured.
+    that Unicode calls compatible, such as `㎡` and `m2`, or é as one character and as e and its accent), in case, in white space or in
+    characters nobody sees (zero-width spaces, soft hyphens); `unaligned` when it was not found, and only then start and end are None.
+    confidence: 0 to 1, None when it was not measured.
     """
 
     text: str

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from seqgpt_lab.documents.invisible import INVISIBLE
 from seqgpt_lab.documents.quoting import QUOTED
 
 # One sign before: neither a digit nor the decimal point of a number, so that no fraction is taken for a number of this kind.
@@ -49,8 +50,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " ", 0xFFE5: "¥"}
 # Signs that are written for a hyphen between the parts of a number: hyphens, dashes, the minus sign, the middle dot.
 _FORM |= dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xB7], "-")
-# What nobody sees: soft hyphens, blanks of no width, marks of direction. They come along when numbers are copied from other programs.
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
+# All of them: whatever stands unseen within a name or number, people read it as that name or number.
+_INVISIBLE = re.compile(f"[{INVISIBLE}]+")
 _SHORT = 7
 _QUOTED_KIND = "quoted"
 

@@ -37,7 +37,7 @@ def test_visible_text_is_one_line_that_can_be_written(text: str) -> None:
 
 def test_visible_text_is_left_alone_where_it_can_be_seen() -> None:
     assert visible("张伟 👩‍💻 𠮷　x") == "张伟 👩‍💻 𠮷　x"
-    assert visible("a\nb\x1b[0m\u202ec\ud800") == "a\\nb\\x1b[0m\\u202ec\\ud800"
+    assert visible("a\nb\x1b[0m\u202ec\ud800\u200f") == "a\\nb\\x1b[0m\\u202ec\\ud800\\u200f"
 
 
 def test_what_is_written(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -90,6 +90,16 @@ def test_gold_of_another_program_on_standard_input(invoke: Invoke, scripted: Scr
     assert result.exit_code == 0 and json.loads(result.stdout)["mistake_counts"] == {"missed": 1}
 
 
+def test_a_table_on_standard_input_is_scored_with_its_columns_as_gold(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    table = "text,姓名,年龄\n张伟35,张伟,\n王五28,王五,\n"
+    Path("in.csv").write_text(table, encoding="utf-8")
+    results = [invoke("evaluate", source, "--labels", "set.yaml", "--json", stdin=table) for source in ("in.csv", "-")]
+    from_file, from_stdin = [json.loads(result.stdout) for result in results]
+    assert from_stdin["scores"] == from_file["scores"] and from_stdin["scores"]["documents"] == 2
+    lacking = invoke("evaluate", "-", "--labels", "set.yaml", stdin="text,姓名\n张伟35,张伟\n")
+    assert lacking.exit_code == 2 and "the input has no column of gold values for 年龄" in lacking.stderr
+
+
 def test_tasks_that_nobody_labelled_are_named_and_not_scored(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
     mark = {"type": "labels", "value": {"start": 0, "end": 2, "text": "李娜", "labels": ["姓名"]}}
     tasks = [
@@ -99,7 +109,7 @@ def test_tasks_that_nobody_labelled_are_named_and_not_scored(invoke: Invoke, scr
     Path("tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
     for words, stdin in ((("tasks.json",), ""), (("-",), json.dumps(tasks))):
         result = invoke("evaluate", *words, "--labels", "set.yaml", "--json", stdin=stdin)
-        assert result.exit_code == 1 and "line 2: nobody has labelled the task" in result.stderr
+        assert result.exit_code == 1 and "line 1: record 2: nobody has labelled the task" in result.stderr
         record = json.loads(result.stdout)
         assert record["scores"]["documents"] == record["scores"]["values"] == 1 and record["mistakes"] == []
     asked = invoke("extract", "tasks.json", "--labels", "姓名", "--json")

@@ -126,15 +126,23 @@ TASKS = [{"id": 1, "data": {"text": "28"}, "annotations": []}, {"id": 2, "data":
         ("in.json", json.dumps(TASKS)),
         ("in.jsonl", "\n".join(map(json.dumps, DOCCANO))),
         ("in.jsonl", "\n".join(map(json.dumps, TASKS))),
+        ("in.json", json.dumps({"text": "张伟"}, indent=1) + "\n" + json.dumps({"text": "28"}, indent=1)),
+        ("in.csv", 'id,text,\r\n1,"张伟，\r\n好"\r\n\r\n2,28,\r\n'),
+        ("in.tsv", "内容\t编号\n张伟, 好\t1\n28\t2\n"),
     ],
 )
-def test_json_of_other_programs_is_the_same_from_a_file_and_from_standard_input(
+def test_documents_of_other_programs_are_the_same_from_a_file_and_from_standard_input(
     invoke: Invoke, scripted: ScriptedEngine, name: str, content: str
 ) -> None:
     Path(name).write_text(content, encoding="utf-8")
     from_file, from_stdin = invoke(*WORDS, name), invoke(*WORDS, "-", stdin=content)
     assert (from_stdin.exit_code, from_stdin.stdout, from_stdin.stderr) == (0, from_file.stdout, from_file.stderr)
     assert len(lines(from_stdin.stdout)) == 2
+
+
+@pytest.mark.parametrize("text", ["text,id", "text\n张伟\n", "context, please\n张伟,35\n", "id,text\n张伟，35岁\n", "text,text\n张伟,35\n"])
+def test_commas_alone_make_no_table(invoke: Invoke, scripted: ScriptedEngine, text: str) -> None:
+    assert [record["id"] for record in lines(invoke(*WORDS, stdin=text).stdout)] == ["stdin"]
 
 
 @pytest.mark.parametrize(("text", "told"), [("[图片]张伟\n[1, 2]", False), ("[1]", False), ('[{"text": "张伟"}', True)])
@@ -220,7 +228,12 @@ def test_labels_that_cannot_be_asked(invoke: Invoke, scripted: ScriptedEngine, w
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("-", "张伟".encode("gb18030"), "not UTF-8"), ("a.txt", b"\xff", "not UTF-8"), ("a.pdf", b"text", "cannot read .pdf; wanted .jsonl")],
+    [
+        ("-", "张伟".encode("gb18030"), "not UTF-8: byte 0xd5 at position 0; convert it (from GBK: iconv"),
+        ("-", '{"text": "张伟"}'.encode("utf-16"), "not UTF-8: byte 0xff at position 0; convert it (from UTF-16: iconv"),
+        ("a.txt", b"\xff", "not UTF-8"),
+        ("a.pdf", b"text", "cannot read .pdf; wanted .jsonl"),
+    ],
 )
 def test_input_that_cannot_be_read(invoke: Invoke, scripted: ScriptedEngine, name: str, content: bytes, message: str) -> None:
     Path("a.txt").write_bytes(content)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqgpt_lab.documents import Document, Entity, load_documents, read_jsonl, read_text, write_jsonl
+from seqgpt_lab.documents import Document, Entity, load_documents, read_jsonl, write_jsonl
 from seqgpt_lab.errors import DocumentError
 
 TEXT = "张伟，35岁"
@@ -131,7 +131,7 @@ def test_loading_strictly_lists_every_problem_and_leniently_warns_of_them(tmp_pa
 
 def test_a_long_list_of_problems_says_how_many_it_leaves_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text("{\n" * 50, encoding="utf-8")
+    path.write_text("{}x\n" * 50, encoding="utf-8")
     with pytest.raises(DocumentError, match=r"50 of 50 lines[\s\S]*and 30 more"):
         load_documents(path)
 
@@ -151,11 +151,18 @@ def test_a_text_file_is_one_document_without_its_last_line_end(tmp_path: Path, e
     assert load_documents(path) == [Document("合同", "第一行\r\n第二行" + kept)]
 
 
-def test_a_text_file_in_another_encoding_says_how_to_convert_it(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes("姓名".encode("gb18030"))
-    with pytest.raises(DocumentError, match=r"a\.txt.*iconv"):
-        read_text(path)
+@pytest.mark.parametrize(
+    ("name", "encoding", "told"),
+    [
+        ("a.txt", "gb18030", "from GBK: iconv -f GB18030"),
+        *((f"a.{ending}", "utf-16", "from UTF-16: iconv -f UTF-16") for ending in ("txt", "csv", "bio", "jsonl", "json")),
+    ],
+)
+def test_a_file_in_another_encoding_says_once_how_to_convert_it(tmp_path: Path, name: str, encoding: str, told: str) -> None:
+    path = tmp_path / name
+    path.write_bytes('{"text": "姓名"}\n{"text": "上海"}\n'.encode(encoding))
+    with pytest.raises(DocumentError, match=rf"{name}: not UTF-8: byte 0x.. at position \d+; save the file as UTF-8 \({told} -t UTF-8\)$"):
+        load_documents(path)
 
 
 def any_text() -> st.SearchStrategy[str]:

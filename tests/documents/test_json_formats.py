@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from seqgpt_lab.documents.formats import load_documents, read_documents
+from seqgpt_lab.documents.json_formats import detect_json, holds_json, read_json
+from seqgpt_lab.errors import DocumentError
 from tests.documents.files import NAME, TEXT, problems, written
 
 NOTHING = {"id": 1, "text": "无", "entities": [], "relations": []}
@@ -90,7 +94,7 @@ def test_label_studio_marks_that_are_not_read_are_named_with_their_task(tmp_path
     reading = read_documents(written(tmp_path / "a.json", [annotated(LABELLED), found]))
     assert [document.gold for document in reading.documents] == [(NAME,)]
     (problem,) = problems(reading)
-    assert problem.startswith("line 2: ") and told in problem
+    assert problem.startswith("line 1: record 2: ") and told in problem
 
 
 @pytest.mark.parametrize(
@@ -108,3 +112,61 @@ def test_label_studio_marks_that_are_not_read_are_named_with_their_task(tmp_path
 def test_records_whose_id_is_null_are_no_repeats_of_one_another(tmp_path: Path, record: dict[str, object]) -> None:
     found = load_documents(written(tmp_path / "a.json", [record, record]))
     assert [(document.id, document.gold) for document in found] == [("record-1", (NAME,)), ("record-2", (NAME,))]
+
+
+OWN = {"id": "a", "text": TEXT, "entities": [{"label": "姓名", "start": 1, "end": 3, "text": "张伟"}], "meta": {"页": 2}}
+
+
+def laid_out(records: Sequence[object], layout: str) -> str:
+    dump = partial(json.dumps, ensure_ascii=False, indent=2 if "indented" in layout else None)
+    return dump(records) if "list" in layout else "\n".join(map(dump, records))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize("layout", ["list", "indented list", "lines", "indented objects"])
+@pytest.mark.parametrize("record", [OWN, SOMEBODY, annotated(LABELLED)], ids=["own", "doccano", "label-studio"])
+def test_every_format_is_read_however_it_is_laid_out(tmp_path: Path, record: dict[str, object], layout: str, suffix: str) -> None:
+    others = [record, record | {"id": 77}, record | {"id": 78}]
+    for records in ([record], others):
+        content = laid_out(records, layout)
+        found = load_documents(written(tmp_path / f"a{suffix}", "\ufeff" + content))
+        assert [(one.id, one.gold) for one in found] == [(str(one["id"]), (NAME,)) for one in records]
+        assert not record.get("meta") or found[0].meta == OWN["meta"]
+        assert holds_json(content.encode()) and read_json(content.encode(), detect_json(content.encode())).documents == tuple(found)
+
+
+def test_documents_of_the_labs_own_keep_all_they_have_in_a_list_without_gold_too(tmp_path: Path) -> None:
+    (document,) = load_documents(written(tmp_path / "a.json", [{"id": "a", "text": "无", "entities": [], "meta": {"页": 2}}]))
+    assert document.meta == {"页": 2}
+
+
+@pytest.mark.parametrize("layout", ["indented list", "indented objects"])
+def test_broken_json_of_several_lines_is_told_once_with_its_place(tmp_path: Path, layout: str) -> None:
+    content = laid_out([OWN, OWN | {"id": "b"}], layout).replace('"id": "b",', '"id": "b"')
+    place = next(number for number, line in enumerate(content.split("\n"), start=1) if '"id": "b"' in line) + 1
+    for name in ("a.json", "a.jsonl"):
+        with pytest.raises(DocumentError, match=rf"not a JSON (list|object): .*line {place} column .*; mend it there, or write one object"):
+            read_documents(written(tmp_path / name, content))
+
+
+def test_a_first_line_that_is_broken_costs_no_other_line(tmp_path: Path) -> None:
+    for first in ('{"text": "x"', '{"text": "x",', "{"):
+        reading = read_documents(written(tmp_path / "a.jsonl", f"{first}\n{json.dumps(SOMEBODY)}\n"))
+        assert [document.gold for document in reading.documents] == [(NAME,)]
+        assert [problem.line for problem in reading.problems] == [1] and "not JSON" in problems(reading)[0]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize("layout", ["list", "indented list", "lines", "indented objects"])
+@pytest.mark.parametrize("record", [OWN, SOMEBODY, annotated(LABELLED)], ids=["own", "doccano", "label-studio"])
+def test_a_record_with_a_key_twice_is_named_with_its_line_and_costs_only_itself(
+    tmp_path: Path, record: dict[str, object], layout: str, suffix: str
+) -> None:
+    lines = laid_out([record, record | {"id": 77}, record | {"id": 78}], layout)
+    begun = lines.index('"text"', lines.index("77"))
+    content = lines[:begun] + '"text": "x", ' + lines[begun:]
+    reading = read_documents(written(tmp_path / f"a{suffix}", content))
+    assert [(one.id, one.gold) for one in reading.documents] == [(str(record["id"]), (NAME,)), ("78", (NAME,))]
+    (problem,) = reading.problems
+    assert "the key ⟪text⟫ occurs twice in one object" in problem.message
+    assert content.split("\n")[problem.line - 1].strip().startswith(("{", "[{")) and (layout != "lines" or problem.line == 2)

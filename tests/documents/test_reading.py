@@ -174,7 +174,7 @@ def test_a_task_that_nobody_labelled_is_no_gold_but_may_be_read(tmp_path: Path, 
     reading = read_documents(path, gold=("姓名",))
     assert [document.gold for document in reading.documents] == [(NAME,)]
     assert problems(reading) == [
-        "line 2: nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out"
+        "line 1: record 2: nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out"
     ]
 
 
@@ -245,6 +245,23 @@ def test_the_result_of_a_formula_is_read_an_empty_text_too(tmp_path: Path) -> No
     assert [[one.text for one in document.gold] for document in found.documents] == [["张伟"], []] and not found.problems
 
 
+def test_a_cell_beyond_the_columns_with_names_is_told_and_costs_only_its_row(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["text", "姓名", None, None], ["张伟来了", "张伟", None, " "], ["李娜来了", "李娜", None, "王芳"]]
+    reading = read_table(sheet(tmp_path / "a.xlsx", rows), Columns(labels=("姓名",)))
+    assert [document.text for document in reading.documents] == ["张伟来了"]
+    assert problems(reading) == [
+        "line 3: the cell D3 holds ⟪王芳⟫, and row 1 has no name for its column; name the column, or clear the cell"
+    ]
+    reading = read_table(sheet(tmp_path / "b.xlsx", [["text"], ["张伟来了"], ["李娜来了", "=LEFT(A2,2)"]]))
+    assert [document.text for document in reading.documents] == ["张伟来了"] and "the cell B3 holds ⟪⟫" in problems(reading)[0]
+
+
+def test_an_error_that_excel_put_in_place_of_a_value_is_no_text(tmp_path: Path) -> None:
+    reading = read_table(sheet(tmp_path / "a.xlsx", [["text"], ["#N/A"], ["张伟来了"]]))
+    assert [document.text for document in reading.documents] == ["张伟来了"]
+    assert problems(reading) == ["line 2: the cell A2 of text holds the error #N/A; mend its formula, or write values"]
+
+
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
     told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"
@@ -281,6 +298,9 @@ def test_merged_cells_in_the_head_are_named(tmp_path: Path) -> None:
         ("名称,说明\n", "no column text or 文本.*there are ⟪名称, 说明⟫"),
         ("text,text\n", "give each a name"),
         ("text,,b\n", r"\(none\)"),
+        ("编号;正文\n1;张伟\n", r"a\.csv names the columns ⟪编号;正文⟫, as if ';' separated them; save it with commas"),
+        ("id\ttext\n1\t张伟\n", r"as if '\\t' separated them; call it \.tsv"),
+        ("名称;说明\n", "no column text or 文本"),
         ('text,"张伟\n', "line 1, which must name the columns: the row cannot be read"),
     ],
 )
@@ -316,6 +336,8 @@ def test_empty_columns_at_the_end_of_a_table_are_none(tmp_path: Path) -> None:
         ("张伟，38岁，电话13800001111", "38", (3, 5)),
         ("电话13800001111，38岁", "38", (14, 16)),
         ("月费3.38元，38岁", "38", (8, 10)),
+        ("1.38岁", "38", "stands in the text only inside longer words or numbers"),
+        ("1.2024年生，38岁", "2024", (2, 6)),
         ("三十五岁，电话13512345678", "35", "stands in the text only inside longer words or numbers"),
         ("38岁和38岁，电话13800001111", "38", "stands 2 times"),
         ("电话13812345678", "35", "is not in the text"),

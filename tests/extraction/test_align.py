@@ -134,6 +134,33 @@ def test_characters_that_nobody_sees_do_not_hide_a_value() -> None:
     ]
 
 
+@pytest.mark.parametrize("sign", ["\u034f", "\u2068", "\u3164", "\ufe00", "\U000e0100"])
+def test_no_sign_that_unicode_calls_invisible_hides_a_value(sign: str) -> None:
+    assert Aligner(f"我是张{sign}伟").place([("张伟", None)]) == (Span("张伟", 2, 5, None, "approximate"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "wanted"),
+    [
+        ("在 Cafe\u0301 见", "Café", (2, 7)),
+        ("在 Café 见", "Cafe\u0301", (2, 6)),
+        ("Nguye\u0302\u0303n", "Nguyễn", (0, 8)),
+        ("Vie\u0302\u0323t", "Việt", (0, 6)),  # accents in another order than Unicode's
+        ("Viê\u0323t", "Vie\u0323\u0302t", (0, 5)),
+        ("ｶﾞｽ", "ガス", (0, 3)),
+        ("\u1112\u1161\u11ab\u1100\u116e\u11a8", "한국", (0, 6)),
+        # Half a letter is another one.
+        ("Café", "Cafe", "unaligned"),
+        ("CAFE\u0301", "Cafe", "unaligned"),
+        ("ガス", "カス", "unaligned"),
+        ("각", "가", "unaligned"),
+    ],
+)
+def test_letters_are_found_however_their_accents_are_encoded(text: str, value: str, wanted: tuple[int, int] | str) -> None:
+    (span,) = Aligner(text).place([(value, None)])
+    assert places([span]) == [wanted] and span.match in ("approximate", "unaligned")
+
+
 @pytest.mark.parametrize(
     ("text", "value", "wanted"),
     [
@@ -144,6 +171,7 @@ def test_characters_that_nobody_sees_do_not_hide_a_value() -> None:
         ("利率3.5%，期限5年", "5", [(9, 10), (4, 5), "unaligned"]),
         # Chinese has no blanks between words, so there the first place is as good as any.
         ("张伟明，张伟", "张伟", [(0, 2), (4, 6), "unaligned"]),
+        ("Cafe\u0301，Cafe", "Cafe", [(6, 10), (0, 4), "unaligned"]),
         # Approximate places prefer whole words too.
         ("AB12x ab12", "aB12", [(6, 10), (0, 4), "unaligned"]),
     ],

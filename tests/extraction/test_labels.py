@@ -125,6 +125,7 @@ def test_two_fields_cannot_share_a_phrase() -> None:
         ("\ufeff姓名", r"'\\ufeff姓名' contains .* nobody sees"),
         ("姓名\u200b", r"'姓名\\u200b' contains .* nobody sees"),
         ("\u200b", "nobody sees"),
+        ("\u061c姓名", "nobody sees"),
     ],
 )
 def test_a_name_with_a_separator_or_worse_says_what_is_wrong(name: str, what: str) -> None:

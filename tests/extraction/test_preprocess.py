@@ -39,6 +39,7 @@ COMBINATIONS = st.lists(st.sampled_from(sorted(STEPS)), max_size=6)
         ("remove_punctuation", "【贷款】5,000.00元（含税）_张·伟", "贷款500000元含税张伟"),
         ("remove_brackets", "【贷款】〔2024〕5号（含税）", "贷款20245号含税"),
         ("drop_garbage", "张\ufffd伟\u200b□\x00，138****1234", "张伟，138****1234"),
+        ("drop_garbage", "\u2068张\u200d伟\u2069，\u202d138\u202c\u200e☎\ufe0f", "张伟，138☎"),
         ("email_quoting", "> 电话 138\r\nOn Monday, Li wrote:\r\n> 好", "电话 138\r\n好"),
         ("email_quoting", "> > 你好\n>电话 138\n在 2024年，张伟 写道：\n好 > 坏", "你好\n电话 138\n好 > 坏"),
     ],

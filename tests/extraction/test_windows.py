@@ -11,13 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.extraction.cleaning import CleaningExtractor, restored
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
+from seqgpt_lab.extraction.preprocess import clean
 from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.extraction.told import Offset, Told
 from seqgpt_lab.extraction.windows import Merged, Ruler, Window, merge_spans, plan_windows
 
 VALUE = re.compile("编号[0-9]{1,12}号")
@@ -273,3 +277,24 @@ def test_a_value_that_is_left_out_at_an_edge_is_told(lookup: Callable[..., Extra
         "a window's edge may have cut it, and the window that holds it whole has no value there"
         for at in edges
     )
+
+
+def test_problems_of_a_text_that_was_cleaned_count_in_the_text_that_people_see(lookup: Callable[..., Extractor]) -> None:
+    extractor = lookup(110, 30, re.compile("..$"))
+    text = "\n".join(chr(ord("一") + number) for number in range(300)) + "\n\n"
+    (result,) = CleaningExtractor(extractor, ["join_lines"]).extract([Document("d", text)], "编号")
+    assert re.fullmatch(rf"windows: the text of {len(text)} characters was read in \d+ windows .*", result.problems[0])
+    edges = [
+        re.fullmatch(r"edge: ⟪(..)⟫, given for '编号' at characters (\d+) to (\d+), is left out: .*", one) for one in result.problems[1:]
+    ]
+    assert len(edges) > 1
+    for edge in edges:
+        assert edge and text[int(edge[2]) : int(edge[3])] == "\n".join(edge[1])
+
+
+def test_how_much_of_a_cleaned_text_was_read_is_counted_in_the_text_that_people_see() -> None:
+    cleaned = clean("\n\n张\n伟，\n35岁\n", ["join_lines"])
+    told = Told(("truncated: only the first ", Offset(3, ends=True), " of ", Offset(6, ends=True), " characters fitted into the prompt"))
+    back = restored(Extraction("d", cleaned.text, (), "", True, ("parse: x", str(told)), (told,)), cleaned)
+    assert back.problems == ("parse: x", "truncated: only the first 6 of 11 characters fitted into the prompt")
+    assert [cleaned.original_offset(Offset(at, ends)) for at, ends in ((0, False), (0, True), (2, False), (2, True))] == [2, 0, 5, 5]

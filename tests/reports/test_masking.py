@@ -160,6 +160,12 @@ def test_invisible_signs_and_capitals_hide_no_value() -> None:
     assert masker.mask(text) == "[姓名 1]，[姓名 2]，[姓名 2]，[姓名 3]，[phone 1]，\u202d[phone 1]\u202c，[姓名 4] may"
 
 
+@pytest.mark.parametrize("sign", ["\u061c", "\u2066", "\u2067", "\u2068", "\u2069", "\u206f", "\u3164", "\ufe00", "\U000e0100"])
+def test_no_sign_that_unicode_calls_invisible_hides_a_value(sign: str) -> None:
+    masked = Masker({"姓名": ["张伟", f"李{sign}娜"]}).mask(f"张{sign}伟，{sign}李娜{sign}，1380{sign}0138000")
+    assert masked == f"[姓名 1]，{sign}[姓名 2]{sign}，[phone 1]"
+
+
 def test_a_value_is_found_as_python_and_xml_write_it() -> None:
     masker = Masker({"姓名": ["张伟", "𠮷娜"]})
     for value in ("张伟", "𠮷娜"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -184,8 +184,7 @@ def _read_csv(file: Path, columns: Columns, delimiter: str) -> Iterator[_Found]:
         names = head.cells
         if head.failure:
             raise DocumentError(f"line {head.line}: {head.failure}")
-        if columns.text not in names:
-            raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
+        _check_columns(names, columns)
         for number, row in enumerate(rows, start=1):
             cells = dict(zip(names, row.cells, strict=False))
             text, failure = cells.get(columns.text), f"line {row.line}: {row.failure}" if row.failure else ""
@@ -203,8 +202,7 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
     try:
         with parquet.ParquetFile(file) as table:
             names = table.schema_arrow.names
-            if columns.text not in names:
-                raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
+            _check_columns(names, columns)
             wanted = [name for name in (columns.id, columns.text) if name in names]
             rows, size, number = max(1, table.metadata.num_rows), _size(file), 0
             for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted):
@@ -216,6 +214,15 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[_Found]:
                     yield _Found(identifier, f"row-{number}", None if failure else text, failure, at=size * number // rows)
     except pyarrow.ArrowException as error:
         raise DocumentError(f"this is no Parquet file that can be read ({error})") from error
+
+
+def _check_columns(names: Sequence[str], columns: Columns) -> None:
+    """Raise DocumentError where the head of a table lacks the column of texts, or has two that are called like one of those to read."""
+    if columns.text not in names:
+        raise DocumentError(f"there is no column {columns.text!r}, only {names}; name the column of texts with --text-column")
+    for name in (columns.text, columns.id):
+        if names.count(name) > 1:
+            raise DocumentError(f"there are {names.count(name)} columns {name!r} in {names}; give each a name of its own")
 
 
 def _encoding(file: Path, columns: Columns) -> tuple[str, str]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    data: Annotated[str, typer.Argument(metavar="FILE|-", help="Labelled documents; `-` is JSON on standard input.")],
+    data: Annotated[str, typer.Argument(metavar="FILE|-", help="Labelled documents; `-` is JSON or a table on standard input.")],
     labels: Annotated[Path, typer.Option("--labels", metavar="SET.yaml", help="The label set to ask for and to score.")],
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also write the JSON to this file.")] = None,
     journal: Annotated[

@@ -117,6 +117,14 @@ def test_columns_have_the_names_and_files_the_encoding_that_is_given(tmp_path: P
         rows(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["id", "text"])
+def test_a_table_with_two_columns_of_the_same_name_is_not_read(tmp_path: Path, name: str) -> None:
+    """Whichever was taken, the other would be lost."""
+    path = tmp_path / "in.csv"
+    path.write_text(f"id,text,{name},页,页\n1,张伟,李娜,2,3\n", encoding="utf-8")
+    assert [(one.text, f"there are 2 columns '{name}'" in one.failure) for one in rows(path, Columns())] == [(None, True)]
+
+
 @pytest.mark.parametrize("encoding", ("", "utf-8", "UTF8", "utf_8_sig"))
 def test_the_mark_that_excel_puts_before_utf_8_is_no_part_of_a_text(tmp_path: Path, encoding: str) -> None:
     for name, content in (("in.csv", "text,id\r\n张伟,1\r\n"), ("in.txt", "张伟\n")):

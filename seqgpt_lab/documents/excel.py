@@ -1,0 +1,108 @@
+"""Reads the rows of a sheet of an Excel file, and names every cell that does not hold what a person sees there. Knows no document."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from seqgpt_lab.documents.quoting import quoted
+from seqgpt_lab.documents.rows import TableRow, head_names
+from seqgpt_lab.errors import DocumentError
+
+EXCEL = (".xlsx", ".xlsm")
+_FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
+# How Excel writes characters that XML lacks or changes (ECMA-376, ST_Xstring), a carriage return mostly; openpyxl leaves them as they are.
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+
+
+def excel_rows(path: str | Path, sheet: str) -> Iterator[TableRow]:
+    """Rows of a sheet; the head first. Cells that a merged one covers, or whose formula nobody calculated, hold nothing, and say why."""
+    worksheet = _worksheet(path, sheet)
+    formulas = _formulas(path, worksheet.title)
+    covered = {
+        (row, column): str(area)
+        for area in worksheet.merged_cells.ranges
+        for row, column in area.cells
+        if (row, column) != (area.min_row, area.min_col)
+    }
+    rows = worksheet.iter_rows()
+    head = next(rows, ())
+    areas = sorted({covered[cell.row, cell.column] for cell in head if (cell.row, cell.column) in covered})
+    if areas:
+        raise DocumentError(f"{path}: the head has the merged cells {', '.join(areas)}; unmerge them and name every column")
+    names = head_names(str(path), [_text(cell.value) for cell in head])
+    if names:
+        yield TableRow(1, dict(zip(names, names, strict=True)), {})
+    for cells in rows:
+        faults = {
+            name: f"the cell {cell.coordinate} of {name} is covered by the merged cells {area}; unmerge them and fill in every row"
+            for name, cell in zip(names, cells, strict=False)
+            if (area := covered.get((cell.row, cell.column)))
+        } | {
+            name: f"the cell {cell.coordinate} of {name} has a formula without a result; save the file in Excel, or write values"
+            for name, cell in zip(names, cells, strict=False)
+            if cell.coordinate in formulas and cell.value is None and cell.data_type != "str"  # as an empty text, which is a result
+        }
+        faults |= {
+            name: f"the cell {cell.coordinate} of {name} holds the error {cell.value}; mend its formula, or write values"
+            for name, cell in zip(names, cells, strict=False)
+            if cell.data_type == "e"
+        }
+        beyond = next((cell for cell in cells[len(names) :] if cell.coordinate in formulas or _text(cell.value).strip()), None)
+        if beyond is not None:
+            faults |= {
+                "": f"the cell {beyond.coordinate} holds {quoted(_text(beyond.value), longest=60)}, and row 1 has no name for its column; "
+                "name the column, or clear the cell"
+            }
+        if faults or any(cell.value is not None for cell in cells):
+            yield TableRow(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults)
+
+
+def _formulas(path: str | Path, title: str) -> frozenset[str]:
+    """Where a sheet of a file that openpyxl has read has formulas, which it does not tell from empty cells where they have no result."""
+    with zipfile.ZipFile(path) as parts:
+        sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
+        if not any(_FORMULA.search(parts.read(name)) for name in sheets):  # reading the file once more takes long
+            return frozenset()
+    rows = _workbook(path, formulas=True)[title].iter_rows()
+    return frozenset(cell.coordinate for row in rows for cell in row if cell.data_type == "f")
+
+
+def _worksheet(path: str | Path, sheet: str) -> Any:
+    workbook = _workbook(path)
+    if sheet and sheet not in workbook.sheetnames:
+        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
+    return workbook[sheet] if sheet else workbook.worksheets[0]
+
+
+def _workbook(path: str | Path, *, formulas: bool = False) -> Any:
+    """An Excel file with the results of its formulas, or with the formulas instead."""
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise DocumentError(
+            "reading Excel files needs openpyxl: pip install 'seqgpt-lab[lab]', or save the sheet as CSV in UTF-8"
+        ) from error
+    try:
+        return openpyxl.load_workbook(path, data_only=not formulas)
+    except OSError as error:
+        raise DocumentError(f"cannot read {path}: {error.strerror or error}; give a file that exists and may be read") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # openpyxl lets out whatever a broken part makes it stumble over: errors of XML, of ZIP, of types
+        raise DocumentError(f"{path} is not an Excel file, or a broken one ({error}); save it again as .xlsx or as CSV in UTF-8") from error
+
+
+def _text(value: object) -> str:
+    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight, `_x000D_` as what Excel writes so."""
+    if isinstance(value, str):
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)

@@ -48,7 +48,7 @@ def map_literals(template: str, change: Callable[[str], str]) -> str:
 
 
 def fill(template: str, draw: Callable[[str], str]) -> tuple[str, list[Entity]]:
-    """Fill the slots of a chosen template; `draw(field)` gives a fresh value. Returns the text and one Entity a distinct slot but `{…!}`."""
+    """Fill the slots of a chosen template; `draw(field)` gives a fresh value. Returns the text and an Entity a distinct slot but `{…!}`."""
     values: dict[str, str] = {}
     pieces: list[str] = []
     entities: list[Entity] = []

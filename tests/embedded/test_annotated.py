@@ -96,6 +96,7 @@ def test_a_directory_without_a_known_set_is_refused(tmp_path: Path) -> None:
         ('{"id": "x", "text": "甲", "entities": [{"label": "人名"}]}', "missing 3 required"),
         ('{"id": "x", "text": "甲", "entities": [{"label": "人名", "start": 0, "end": 1, "text": "乙"}]}', "the text there reads ⟪甲⟫"),
         ('["x"]', "list indices"),
+        (r'{"id": "x", "text": "甲\ud83d", "entities": []}', "surrogates not allowed"),
     ),
 )
 def test_a_line_that_is_no_annotated_text_is_named_with_its_file(directory: Path, line: str, told: str) -> None:
@@ -107,8 +108,23 @@ def test_a_line_that_is_no_annotated_text_is_named_with_its_file(directory: Path
 
 def test_a_set_that_lacks_a_file_is_refused(finance: Path) -> None:
     (finance / "fewfc_finance_event" / "test_trans.jsonl").unlink()
-    with pytest.raises(DocumentError, match=r"test_trans\.jsonl: No such file.*; complete the set"):
+    with pytest.raises(DocumentError, match=r"test_trans\.jsonl: there is no such file; complete the set"):
         AnnotatedSets.load(finance)
+
+
+@pytest.mark.parametrize("name", ("data.jsonl", "overlap_ids.txt"))
+def test_a_set_in_another_encoding_is_refused_with_the_way_out(directory: Path, name: str) -> None:
+    path = directory / "aishell_ner" / name
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n人名", encoding="gb18030")
+    with pytest.raises(DocumentError, match=rf"{re.escape(name)}: not UTF-8: byte .*; save the file as UTF-8 \(from GBK"):
+        AnnotatedSets.load(directory)
+
+
+def test_a_set_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does(directory: Path) -> None:
+    path = directory / "aishell_ner" / "data.jsonl"
+    plain = AnnotatedSets.load(directory).sets
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig", newline="\r\n")
+    assert AnnotatedSets.load(directory).sets == plain
 
 
 @pytest.mark.parametrize("exhaustive", (True, False))

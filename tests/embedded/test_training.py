@@ -298,6 +298,21 @@ def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+def test_a_full_disk_is_told_as_one_and_leaves_the_last_checkpoint_and_no_worker(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch itself says `unexpected pos 768 vs 662` of it."""
+    trainer = Trainer(SMALL, tokenizer, KINDS, workers=1)
+    trainer.save(tmp_path / "checkpoint.pt")
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    save = trainer.save
+    monkeypatch.setattr(trainer, "save", lambda path: save(Path("/dev/full")))
+    with pytest.raises(OSError, match="No space left on device"):
+        train(trainer, tmp_path, lambda line: None)
+    assert trainer.step == SMALL.steps and not multiprocessing.active_children()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
 @pytest.mark.parametrize(("seconds", "steps"), [(0, [1, 2, 3, 4, 5, 6, 6]), (3600, [6])])
 def test_training_saves_as_time_goes_by_and_at_the_end(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: list[int]

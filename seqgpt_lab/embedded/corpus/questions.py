@@ -145,15 +145,12 @@ def _foreign(document: Document, kind: Kind, kinds: Sequence[Kind], random: Rand
     asked = numbers if _NUMBER in present and random.random() < 0.5 else strangers
     rest = unmarked(document)
     told = rest if may_hold(rest, _NUMBER) else ""  # 税号 and a number that nobody marked may well be a 纳税人识别号
-    asked = [spec for spec in asked if not _named(spec, told) and not any(_alike(spec, each) for each in specs)]
+    makers = {spec.make for spec in specs}
+    alike = frozenset().union(*(names for names in _ALIKE if any(spec.name in names for spec in specs)))
+    asked = [spec for spec in asked if spec.make not in makers and spec.name not in alike and not (told and _named(spec, told))]
     taken = " ".join(name for spec in specs for name in (spec.name, *spec.phrases))  # 账号 of a text with a 银行账号 is no stranger
     phrases = [phrase for spec in asked for phrase in (spec.name, *spec.phrases) if phrase not in ours and phrase not in taken]
     return random.choice(phrases) if phrases else kind.labels[0]
-
-
-def _alike(one: FieldSpec, other: FieldSpec) -> bool:
-    """Whether a value of one field may be an answer to the other."""
-    return one.make is other.make or any({one.name, other.name} <= names for names in _ALIKE)
 
 
 def _named(spec: FieldSpec, text: str) -> bool:

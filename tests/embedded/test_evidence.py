@@ -48,6 +48,14 @@ def test_parties_are_not_asked_for_where_the_text_leaves_open_who_they_are() -> 
     assert {"甲方", "乙方"} <= asked("purchase_contract", document(silent, 供应商="天天厂", 采购方="地地厂"))
 
 
+def test_who_receives_is_not_asked_for_with_who_buys_in_the_answer() -> None:
+    text = "收货栏：王芳，付款栏：李雷"
+    both = Document("d", text, (Entity("客户姓名", 4, 6, "王芳"), Entity("客户姓名", 11, 13, "李雷")))
+    wordings = {"收货人", "收件人", "买家姓名", "buyer name"}
+    assert not wordings & asked("chat_log", both)
+    assert wordings <= asked("chat_log", document("收货人：王芳", 客户姓名="王芳"))
+
+
 @pytest.mark.parametrize(
     ("kind", "field", "wordings"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -16,6 +16,8 @@ MOST_LABELS = 6
 _NUMBER = "number"
 _BREAKS = re.compile(r"[\n\t]+")
 _POSITIONS = frozenset(("甲方", "乙方"))
+# Wordings that mean one of a field's several values: who buys and who receives are both customers.
+_ONE_OF_THEM: Mapping[str, tuple[str, ...]] = {"客户姓名": ("收货人", "收件人", "买家姓名", "buyer name")}
 # Fields of several kinds that a value of one may be an answer to, beside those that have one maker.
 _ALIKE = tuple(
     frozenset(names.split())
@@ -127,6 +129,8 @@ def _wording(name: str, document: Document, kind: Kind, random: Random) -> str:
     wording = random.choice((name, *kind.field(name).phrases))
     told = called(document, wording)
     unsure = told or (wording in _POSITIONS and wording in document.text)
+    if wording in _ONE_OF_THEM.get(name, ()) and len(values(document, {name})) > 1:
+        return name
     return name if unsure and name not in told else wording
 
 

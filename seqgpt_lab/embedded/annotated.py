@@ -18,6 +18,7 @@ import yaml
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.quoting import quoted
+from seqgpt_lab.documents.reading import read_bytes_as_text
 from seqgpt_lab.embedded.corpus.kind import Split
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.resources import bundled
@@ -104,7 +105,7 @@ def unknown_labels(document: Document) -> frozenset[str]:
 
 def _load(folder: Path, described: Mapping[str, Any], split: Split) -> AnnotatedSet:
     overlap = folder / _OVERLAP
-    left_out = set(overlap.read_text(encoding="utf-8").split()) if overlap.exists() else set()
+    left_out = set(read_bytes_as_text(overlap).split()) if overlap.exists() else set()
     phrases: dict[str, list[str] | None] = described["labels"]
     unasked = {label for label, wordings in phrases.items() if wordings is None}
     documents = []
@@ -154,11 +155,9 @@ def _by_text(files: Iterable[Path]) -> dict[str, _Same]:
 
 def _read(path: Path) -> Iterator[Document]:
     """A file's documents; blank lines are skipped. Raises DocumentError naming the file, and the line where it is one that is at fault."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DocumentError(f"cannot read {path}: {error.strerror}; complete the set, or remove its folder to go without it") from error
-    for number, line in enumerate(content.split(b"\n"), start=1):
+    if not path.is_file():
+        raise DocumentError(f"cannot read {path}: there is no such file; complete the set, or remove its folder to go without it")
+    for number, line in enumerate(read_bytes_as_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 document = _document(json.loads(line))
@@ -174,6 +173,7 @@ def _document(record: Any) -> Document:
     for key, value in (("id", identifier), ("text", text), *(("label", entity.label) for entity in gold)):
         if not isinstance(value, str):
             raise TypeError(f"{key!r} is {quoted(value)}, not a string")
+        value.encode()  # half of a character (a lone surrogate, which JSON can write) would end the training that meets it
     return Document(identifier, text, gold)
 
 

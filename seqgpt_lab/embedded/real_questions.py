@@ -8,15 +8,17 @@ from random import Random
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.annotated import AnnotatedSet, unknown_labels
 from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact, without_cues
+from seqgpt_lab.embedded.corpus.kind import FAMILIES
 from seqgpt_lab.embedded.corpus.questions import Question, answer_line, written
 
 _CONTACT_SHARE = 0.35
+_PHONES = frozenset(FAMILIES["phone"])
 _SAME_THING = {"联系人": "人名", "单位": "组织机构"}  # in a text whose people and organisations are all marked, these are some of them
 
 
 def real_document(source: AnnotatedSet, document: Document, random: Random) -> Document:
-    """The text as it is, or with a sentence of contacts put in."""
-    if random.random() >= _CONTACT_SHARE:
+    """The text as it is, or with a sentence of contacts put in; not where it has phones of its own: 电话 would mean both."""
+    if random.random() >= _CONTACT_SHARE or any(_PHONES & set(source.wordings(entity.label)) for entity in document.gold):
         return document
     mixed = with_contact(document, random)
     known = source.phrases.keys() - unknown_labels(document) if source.exhaustive else frozenset()

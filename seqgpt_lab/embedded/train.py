@@ -129,7 +129,7 @@ class Trainer:
         return right / total
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint, whole or not at all; amid an update nothing is written."""
+        """Write the checkpoint, whole or not at all; amid an update nothing is written. Raises OSError as the file system does."""
         if not self._whole:
             return
         state = {
@@ -141,7 +141,12 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
         with atomic_stream(path) as stream:
-            torch.save(state, stream)
+            try:
+                torch.save(state, stream)
+            except RuntimeError as error:  # what torch makes of a full disk, while it tidies up
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same recipe, tokenizer, fields, start and sets. Raises OptionError when they differ."""
@@ -190,7 +195,8 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
 
     evaluate_every: steps between looks at held-out questions. save_seconds: between saves, so that a fast device does not mostly save.
     Interrupting (Ctrl-C) saves first, but amid an update: then the last save stays. Progress goes to `report`, a line at a time.
-    Raises CheckpointError for a checkpoint that is none, OptionError for one of another run.
+    Raises CheckpointError for a checkpoint that is none, OptionError for one of another run, OSError for one that cannot be written (the
+    last one then stays).
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "checkpoint.pt"
@@ -198,9 +204,11 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
         trainer.load(read_state(path))
         report(f"resumed at step {trainer.step}")
     try:
-        _run(trainer, path, report, evaluate_every, save_seconds)
+        try:
+            _run(trainer, path, report, evaluate_every, save_seconds)
+        finally:
+            trainer.save(path)
     finally:
-        trainer.save(path)
         trainer.batches.close()
     return path
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 import nbformat
@@ -23,6 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.files import sha256_of, write_atomically
+from seqgpt_lab.reports.interrupts import signals_interrupt
 from seqgpt_lab.reports.kernel import Progress, Session, notebook_text, place_of
 from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
@@ -122,7 +121,7 @@ def _take_over(earlier: Run | None, run: Run) -> None:
 def _supervise(session: Session, worker: threading.Thread, timeout: float | None) -> tuple[Status, Failure | None]:
     """Watch the worker to its end, and tell how it ended; no process of the run is left afterwards."""
     stopped: Failure | None = None
-    with _signals_interrupt():
+    with signals_interrupt():
         try:
             worker.start()
             if not session.wait(timeout):
@@ -145,26 +144,6 @@ def _stop(session: Session) -> None:
         pass
     session.end_processes()
     session.wait(None)
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does, where nobody else handles them; only the main thread can be asked to."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _ending(session: Session, stopped: Failure | None) -> tuple[Status, Failure | None]:

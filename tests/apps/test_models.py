@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -118,13 +119,21 @@ def test_training_on_a_device_that_is_not_here_says_so(invoke: Invoke) -> None:
     assert result.exit_code != 0 and "'cuda:64' asked for" in result.stderr and not Path("out").exists()
 
 
-def test_interrupted_training_says_how_to_go_on(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_interrupted_training_says_how_to_go_on(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
     def train(out: Path, *_: object, **__: object) -> Path:
         out.mkdir()
-        (out / "checkpoint.pt").touch()
-        raise KeyboardInterrupt
+        try:
+            if signal.getsignal(number) != signal.SIG_DFL:  # else it would end the tests
+                signal.raise_signal(number)
+        finally:  # where training saves
+            (out / "checkpoint.pt").touch()
+        raise AssertionError("not interrupted")
 
     monkeypatch.setattr(train_embedded, "train_embedded", train)
     result = invoke("train-embedded", "out")
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.endswith("interrupted; the same command goes on from out/checkpoint.pt\n")
+    assert signal.getsignal(number) == before

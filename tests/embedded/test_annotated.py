@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.embedded.annotated import LONGEST_TEXT, AnnotatedSet, AnnotatedSets, split_of
+from seqgpt_lab.embedded.annotated import LONGEST_TEXT, AnnotatedSet, AnnotatedSets, described_sets, split_of
 from seqgpt_lab.embedded.batches import Batches, Pools
 from seqgpt_lab.embedded.contacts import CONTACT_PHRASES, may_have_contacts, with_contact
 from seqgpt_lab.embedded.corpus.kind import Split
@@ -96,6 +96,7 @@ def test_a_directory_without_a_known_set_is_refused(tmp_path: Path) -> None:
         ('{"id": "x", "text": "甲", "entities": [{"label": "人名"}]}', "missing 3 required"),
         ('{"id": "x", "text": "甲", "entities": [{"label": "人名", "start": 0, "end": 1, "text": "乙"}]}', "the text there reads ⟪甲⟫"),
         ('["x"]', "list indices"),
+        (r'{"id": "x", "text": "甲\ud83d", "entities": []}', "surrogates not allowed"),
     ),
 )
 def test_a_line_that_is_no_annotated_text_is_named_with_its_file(directory: Path, line: str, told: str) -> None:
@@ -107,8 +108,23 @@ def test_a_line_that_is_no_annotated_text_is_named_with_its_file(directory: Path
 
 def test_a_set_that_lacks_a_file_is_refused(finance: Path) -> None:
     (finance / "fewfc_finance_event" / "test_trans.jsonl").unlink()
-    with pytest.raises(DocumentError, match=r"test_trans\.jsonl: No such file.*; complete the set"):
+    with pytest.raises(DocumentError, match=r"test_trans\.jsonl: there is no such file; complete the set"):
         AnnotatedSets.load(finance)
+
+
+@pytest.mark.parametrize("name", ("data.jsonl", "overlap_ids.txt"))
+def test_a_set_in_another_encoding_is_refused_with_the_way_out(directory: Path, name: str) -> None:
+    path = directory / "aishell_ner" / name
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n人名", encoding="gb18030")
+    with pytest.raises(DocumentError, match=rf"{re.escape(name)}: not UTF-8: byte .*; save the file as UTF-8 \(from GBK"):
+        AnnotatedSets.load(directory)
+
+
+def test_a_set_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does(directory: Path) -> None:
+    path = directory / "aishell_ner" / "data.jsonl"
+    plain = AnnotatedSets.load(directory).sets
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig", newline="\r\n")
+    assert AnnotatedSets.load(directory).sets == plain
 
 
 @pytest.mark.parametrize("exhaustive", (True, False))
@@ -178,6 +194,24 @@ def test_an_inserted_sentence_moves_the_gold_with_it() -> None:
         mixed = with_contact(Document("a", TEXT, GOLD), random)  # Document itself checks every offset
         assert [entity.text for entity in mixed.gold if entity.label == "地点"] == ["苏州", "北京"]
         assert {entity.label for entity in mixed.gold} & CONTACT_PHRASES.keys()
+
+
+def test_a_phone_is_never_put_beside_one_that_a_label_for_both_asks_for() -> None:
+    shop = Document("a", "老张面馆，电话010-62599886", (Entity("电话", 7, 19, "010-62599886"),))
+    cards = AnnotatedSet("s", (shop,), {"电话": ("电话", "联系电话")}, False, 1.0)
+    assert all(real_document(cards, shop, Random(seed)) == shop for seed in range(50))
+    assert not all(real_document(cards, Document("b", "老张面馆"), Random(seed)).gold == () for seed in range(50))
+
+
+def test_no_contact_is_called_what_a_set_has_a_label_for() -> None:
+    """`被告李雷，身份证号…` put into a text of court news, and 被告 asked for as absent."""
+    sets = described_sets()["sets"].values()
+    phrases = {phrase for each in sets for label, wordings in each["labels"].items() for phrase in (label, *(wordings or ()))}
+    for seed in range(600):
+        mixed = with_contact(Document("a", TEXT, GOLD), Random(seed))
+        within = {entity.end for entity in mixed.gold}  # a company's name may end in 公司
+        for entity in (entity for entity in mixed.gold if entity.label == "联系人" and entity.start not in within):
+            assert not [phrase for phrase in phrases - set(CONTACT_PHRASES["联系人"]) if mixed.text[: entity.start].endswith(phrase)]
 
 
 @pytest.mark.parametrize(("text", "may"), [("请发邮件至a@b.cn", True), ("热线010-62599886", True), ("加微信聊", True), (TEXT, False)])

@@ -33,6 +33,25 @@ def test_fill_marks_each_slot_once_and_repeats_its_value() -> None:
     assert entities == [Entity("人", 0, 1, "甲"), Entity("人", 2, 3, "乙"), Entity("地", 6, 7, "丙")]
 
 
+def test_a_value_that_the_text_takes_back_is_drawn_but_not_marked() -> None:
+    drawn = iter(["甲", "乙", "乙", "丙"])
+    text, entities = fill("不是{人!}，是{人}，{人!}不来，{人#2!}也不来", lambda field: next(drawn))
+    assert text == "不是甲，是乙，甲不来，丙也不来"
+    assert entities == [Entity("人", 5, 6, "乙")]
+    assert slots("{人!}和{地#2!}") == {"人", "地"}
+
+
+_TAKEN_BACK = re.compile(r"(?:不是|并非|[写打]成|误作|写作)\{([^{}#!]+)(?:#\d+)?\}[^{}。\n]{0,12}(?:是|应为)\{\1(?:#\d+)?\}")
+
+
+@every_kind
+def test_no_template_marks_what_it_says_is_not_so(kind: Kind) -> None:
+    """`不是{产品}，是{产品#2}`: only one of the two is the product."""
+    for template in kind.templates["train"]:
+        one_way = re.sub(r"\[\[(.*?)(?:\|\|.*?)?\]\]", r"\1", template, flags=re.S)
+        assert not _TAKEN_BACK.search(one_way), template
+
+
 def test_choose_takes_one_alternative_of_each_group() -> None:
     found = {choose("[[a||b||]]-[[c||d]]", Random(seed)) for seed in range(60)}
     assert found == {"a-c", "a-d", "b-c", "b-d", "-c", "-d"}

@@ -86,3 +86,10 @@ def test_no_group_holds_what_two_fields_are_called(kind: Kind) -> None:
     for group in set(known_groups().values()):
         for meanings in (called, family):
             assert len({meanings[word] for word in group if word in meanings}) <= 1, group
+
+
+def test_no_clock_time_becomes_a_date() -> None:
+    """`结束时间：下午3点` may not become `终止日期：下午3点`: what is called a date is asked for as one."""
+    kind = next(kind for kind in TRAINED_KINDS if kind.name == "meeting_notice")
+    called = {key for name in ("会议时间", "结束时间") for key in (name, *kind.field(name).phrases, *kind.field(name).keys)}
+    assert not [group for word, group in known_groups().items() if word in called and any("日期" in other for other in group)]

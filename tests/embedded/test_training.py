@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import multiprocessing
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +23,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.embedded import train as train_module
 from seqgpt_lab.embedded.ahead import made_ahead
 from seqgpt_lab.embedded.annotated import AnnotatedSet, AnnotatedSets
 from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
@@ -296,6 +301,37 @@ def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Pat
         train(trainer, tmp_path, lambda line: None)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_the_last_checkpoint_and_no_worker(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(SMALL, tokenizer, KINDS, workers=1)
+    trainer.save(tmp_path / "checkpoint.pt")
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    save = trainer.save
+    monkeypatch.setattr(trainer, "save", lambda path: save(Path("/dev/full")))
+    with pytest.raises(OSError, match="No space left on device"):
+        train(trainer, tmp_path, lambda line: None)
+    assert trainer.step == SMALL.steps and not multiprocessing.active_children()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("room", (0, 700, 100_000))
+def test_a_checkpoint_without_room_is_the_systems_error(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """torch itself says `unexpected pos 768 vs 662` of it."""
+
+    class Full(io.BytesIO):
+        def write(self, part: Any) -> int:
+            if self.tell() + len(part) > room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(part)
+
+    monkeypatch.setattr(train_module, "atomic_stream", lambda path: nullcontext(Full()))
+    with pytest.raises(OSError, match="No space left on device"):
+        Trainer(SMALL, tokenizer, KINDS).save(tmp_path / "checkpoint.pt")
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0, [1, 2, 3, 4, 5, 6, 6]), (3600, [6])])

@@ -58,13 +58,14 @@ def train_embedded(
     """Train the embedded model on synthetic text, and on annotated real text where there is some.
 
     Takes hours, and prints the path of the trained model's directory, OUT/model, at the end. Interrupt it when
-    you like: the same command goes on from OUT/checkpoint.pt.
+    you like (Ctrl-C, SIGTERM or SIGHUP): the same command goes on from OUT/checkpoint.pt.
     """
     import torch
 
     from seqgpt_lab.embedded.recipe import Recipe
     from seqgpt_lab.embedded.train_embedded import train_embedded as train
     from seqgpt_lab.engine.config import resolve_device
+    from seqgpt_lab.reports.interrupts import signals_interrupt
 
     place = resolve_device(device)
     if large_batches is None:
@@ -77,7 +78,8 @@ def train_embedded(
         torch.set_num_threads(threads)
     note(f"training on {place}, {recipe.tokens:,} tokens a step at most, {workers} processes writing ahead")
     try:
-        made = train(out, recipe, note, start, annotated, teach=teach, device=place, workers=workers)
+        with signals_interrupt():
+            made = train(out, recipe, note, start, annotated, teach=teach, device=place, workers=workers)
     except KeyboardInterrupt:
         checkpoint = out / "checkpoint.pt"
         note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.embedded.corpus.kind import FAMILIES, Kind
+from seqgpt_lab.embedded.corpus.evidence import called, may_hold, unmarked
+from seqgpt_lab.embedded.corpus.kind import FAMILIES, FieldSpec, Kind
 
 MOST_LABELS = 6
 _NUMBER = "number"
 _BREAKS = re.compile(r"[\n\t]+")
+_POSITIONS = frozenset(("甲方", "乙方"))
+# Wordings that mean one of a field's several values: who buys and who receives are both customers.
+_ONE_OF_THEM: Mapping[str, tuple[str, ...]] = {"客户姓名": ("收货人", "收件人", "买家姓名", "buyer name")}
+# Fields of several kinds that a value of one may be an answer to, beside those that have one maker.
+_ALIKE = tuple(
+    frozenset(names.split())
+    for names in ("产品 物品 项目名称", "数量 件数", "银行卡号 银行账号", "放款银行 开户行", "期限 交货期 质保期", "问题 症状")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,8 @@ def ask(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -
 
 def classify(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -> Question:
     """Which of some kinds the document is."""
-    others = random.sample([other for other in kinds if other is not kind], k=min(random.randint(1, 5), len(kinds) - 1))
+    differing = list({other.name: other for other in kinds if other is not kind}.values())  # some kinds are there twice
+    others = random.sample(differing, k=min(random.randint(1, 5), len(differing)))
     right = random.choice((kind.title, *kind.title_phrases))
     labels = [right, *(random.choice((other.title, *other.title_phrases)) for other in others)]
     random.shuffle(labels)
@@ -87,44 +97,69 @@ def _mixed(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random
     for _ in range(count):
         roll = random.random()
         if roll < 0.54:
-            labels.append(_wording(random.choice(sorted(present)), kind, random) if present else kind.labels[0])
+            labels.append(_wording(random.choice(sorted(present)), document, kind, random) if present else kind.labels[0])
         elif roll < 0.74:
             labels.append(random.choice(FAMILIES[_family(document, kind, random)]))
         elif roll < 0.90:
-            labels.append(_wording(random.choice(kind.fields).name, kind, random))
+            labels.append(_wording(random.choice(kind.fields).name, document, kind, random))
         else:
             labels.append(_foreign(document, kind, kinds, random))
     return _without_doubles(labels, kind)
 
 
 def _family(document: Document, kind: Kind, random: Random) -> str:
-    """Two times in three a family with several values in the document, where there is one: lists are what a model learns last."""
+    """Two times in three a family with several values in the document, where there is one: lists are what a model learns last.
+
+    None of which the text may hold a value that is not marked, such as the clock times before the lines of a chat.
+    """
+    rest = unmarked(document)
+    families = [family for family in FAMILIES if not may_hold(rest, family)]
     counts = Counter(kind.field(entity.label).family for entity in document.gold)
-    several = [family for family in FAMILIES if counts[family] > 1]
-    return random.choice(several if several and random.random() < 2 / 3 else list(FAMILIES))
+    several = [family for family in families if counts[family] > 1]
+    return random.choice(several if several and random.random() < 2 / 3 else families)
 
 
-def _wording(name: str, kind: Kind, random: Random) -> str:
-    """A field's own name half of the time, else one of its other phrases."""
-    return name if random.random() < 0.5 else random.choice((name, *kind.field(name).phrases))
+def _wording(name: str, document: Document, kind: Kind, random: Random) -> str:
+    """A field's own name half of the time, else one of its other phrases.
+
+    None by which the text calls another field's value. Which party is 甲方 is only for the text to say: now the buyer, now the seller.
+    """
+    if random.random() < 0.5:
+        return name
+    wording = random.choice((name, *kind.field(name).phrases))
+    told = called(document, wording)
+    unsure = told or (wording in _POSITIONS and wording in document.text)
+    if wording in _ONE_OF_THEM.get(name, ()) and len(values(document, {name})) > 1:
+        return name
+    return name if unsure and name not in told else wording
 
 
 def _foreign(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random) -> str:
-    """A label of another kind that this document plainly has no value for: no field and no family in common.
+    """A label of another kind that this document plainly has no value for: no field and no family in common, nor one that is alike.
 
     Numbers are told apart by what they number, so that of a text with an order's number another kind's 身份证号 is asked too, half of
     the times: a model that never meets one beside the other takes any long number for the one it is asked for.
     """
     specs = [kind.field(name) for name in sorted({entity.label for entity in document.gold})]
     present = {spec.family for spec in specs} - {None}
-    makers = {spec.make for spec in specs}
     ours = {name for spec in kind.fields for name in (spec.name, *spec.phrases, *spec.keys)}
-    others = [spec for other in kinds if other is not kind for spec in other.fields if spec.name not in ours]
-    numbers = [spec for spec in others if spec.family == _NUMBER and spec.make not in makers]
-    strangers = [spec for spec in others if spec.family not in present]
+    theirs = [spec for other in kinds if other is not kind for spec in other.fields if spec.name not in ours]
+    numbers = [spec for spec in theirs if spec.family == _NUMBER]
+    strangers = [spec for spec in theirs if spec.family not in present]
     asked = numbers if _NUMBER in present and random.random() < 0.5 else strangers
-    phrases = [phrase for spec in asked for phrase in (spec.name, *spec.phrases) if phrase not in ours]
+    rest = unmarked(document)
+    told = rest if may_hold(rest, _NUMBER) else ""  # 税号 and a number that nobody marked may well be a 纳税人识别号
+    makers = {spec.make for spec in specs}
+    alike = frozenset().union(*(names for names in _ALIKE if any(spec.name in names for spec in specs)))
+    asked = [spec for spec in asked if spec.make not in makers and spec.name not in alike and not (told and _named(spec, told))]
+    taken = " ".join(name for spec in specs for name in (spec.name, *spec.phrases))  # 账号 of a text with a 银行账号 is no stranger
+    phrases = [phrase for spec in asked for phrase in (spec.name, *spec.phrases) if phrase not in ours and phrase not in taken]
     return random.choice(phrases) if phrases else kind.labels[0]
+
+
+def _named(spec: FieldSpec, text: str) -> bool:
+    """Whether a text uses one of the words that ask for a field."""
+    return any(name in text for name in (spec.name, *spec.phrases))
 
 
 def _without_doubles(labels: list[str], kind: Kind) -> list[str]:

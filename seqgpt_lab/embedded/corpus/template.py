@@ -2,6 +2,7 @@
 
 `{field}`     the field's value; the same slot again in one document repeats the value and is marked once, at its first place.
 `{field#2}`   a second, different value of the same field (multi-value fields).
+`{field!}`    a value that the text itself says is none (`不是{产品!}，是{产品}`): drawn like the others, never marked; also `{field#2!}`.
 `[[a||b||]]`  one of the alternatives, each as likely; an empty one leaves the part out. No nesting.
 """
 
@@ -15,7 +16,7 @@ from random import Random
 from seqgpt_lab.documents.document import Entity
 
 _ALTERNATIVES = re.compile(r"\[\[(.*?)\]\]", re.S)
-_SLOT = re.compile(r"\{([^{}#]+)(#\d+)?\}")
+_SLOT = re.compile(r"\{([^{}#!]+)(#\d+)?(!)?\}")
 _DRAWS = 20
 _BETWEEN = re.compile(r"^====$", re.M)
 
@@ -47,7 +48,7 @@ def map_literals(template: str, change: Callable[[str], str]) -> str:
 
 
 def fill(template: str, draw: Callable[[str], str]) -> tuple[str, list[Entity]]:
-    """Fill the slots of a chosen template; `draw(field)` gives a fresh value. Returns the text and one Entity a distinct slot."""
+    """Fill the slots of a chosen template; `draw(field)` gives a fresh value. Returns the text and an Entity a distinct slot but `{…!}`."""
     values: dict[str, str] = {}
     pieces: list[str] = []
     entities: list[Entity] = []
@@ -61,7 +62,7 @@ def fill(template: str, draw: Callable[[str], str]) -> tuple[str, list[Entity]]:
         start = position + len(literal)
         position = start + len(values[slot])
         pieces += [literal, values[slot]]
-        if first:
+        if first and not match.group(3):
             entities.append(Entity(field, start, position, values[slot]))
         at = match.end()
     return "".join([*pieces, template[at:]]), entities

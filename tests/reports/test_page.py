@@ -152,6 +152,11 @@ def test_contents_lead_to_every_section_even_where_headings_repeat(make_run: Mak
     assert page.title is not None and page.title.get_text() == "Title"
 
 
+def test_headings_that_a_cell_put_out_are_no_sections(make_run: MakeRun) -> None:
+    cells = [new_markdown_cell("## One"), shown(text_html="<h3>resume-7</h3>"), new_markdown_cell("## Two\n\n### Three")]
+    assert [link.get_text() for link in page_of(make_run(), *cells).select("nav#contents a")] == ["One", "Two", "Three"]
+
+
 def test_broken_html_in_one_output_leaves_the_rest_of_the_page_alone(make_run: MakeRun) -> None:
     page = page_of(make_run(), shown(text_html="</main></body></html><div><table><tr><td>open"), new_markdown_cell("after"))
     assert len(page.find_all("body")) == 1
@@ -174,6 +179,13 @@ def test_provenance_is_at_the_foot(make_run: MakeRun) -> None:
     foot = page.select_one("footer").get_text(" ")  # type: ignore[union-attr]
     for part in (run.id, "2024-03-15 14:22:33 UTC", "git abc123, with uncommitted changes", "torch 2.13.0", "a.jsonl", "f" * 64):
         assert part in foot
+
+
+def test_the_model_is_told_in_words(make_run: MakeRun) -> None:
+    model = {"source": "tiny", "dtype": "bfloat16", "sha256": {"config.json": "ab12"}, "shape": {"hidden_size": 8}, "widened_from": None}
+    foot = page_of(make_run(model=model), new_markdown_cell("text")).select_one("footer")
+    assert foot is not None and "source tiny, dtype bfloat16; sha256: config.json ab12; shape: hidden size 8" in foot.get_text()
+    assert "null" not in foot.get_text() and "{" not in foot.get_text()
 
 
 def test_the_notebook_is_left_as_it_was_and_the_page_is_small(make_run: MakeRun, tmp_path: Path) -> None:

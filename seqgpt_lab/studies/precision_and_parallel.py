@@ -29,7 +29,7 @@ from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.display import Prose, counted, short
+from seqgpt_lab.studies.display import Html, Prose, counted, short, table
 from seqgpt_lab.studies.evaluate_kinds import evaluate_kinds
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source, first
@@ -165,9 +165,9 @@ def compare_arrangements(
 ) -> pandas.DataFrame:
     """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
 
-    Columns: arrangement; processes; same_answers; seconds (median of `rounds`); prompts_a_second; ratio (throughput over the first's);
-    weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that cannot work (see
-    `parse_arrangements`), and for less than one round.
+    Columns: arrangement; processes; same_answers; rounds; seconds (median of `rounds`); prompts_a_second; ratio (throughput over the
+    first's); weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that cannot work
+    (see `parse_arrangements`), and for less than one round.
     """
     if rounds < 1 or not arrangements:
         raise OptionError(f"rounds is {rounds} and there are {len(arrangements)} arrangements; both must be at least 1")
@@ -196,6 +196,7 @@ def compare_arrangements(
             "arrangement": one.name,
             "processes": one.ranks * one.replicas,
             "same_answers": agreement(mine, answers[0])["same_answers"],
+            "rounds": rounds,
             "seconds": median(times),
             "prompts_a_second": len(requests) / median(times),
             "ratio": base / median(times),
@@ -220,14 +221,47 @@ def _whole_bytes(engine: Engine) -> int:
         return sum(parameter.numel() for parameter in Bloom(engine.config).parameters()) * engine.dtype.itemsize
 
 
+def show_precisions(frame: pandas.DataFrame) -> Html:
+    """The comparison of precisions for people, with units."""
+    shares = {name: frame[name].map("{:.1%}".format) for name in ("same_answers", "same_tokens", "exact_record_rate")}
+    heads = {
+        "weight_bytes": "weights (MB)",
+        "seconds": "time (s)",
+        "same_answers": "equal answers",
+        "same_tokens": "equal tokens",
+        "f1": "F1",
+    }
+    shown = frame.assign(**shares, weight_bytes=frame["weight_bytes"] / 1e6)
+    return table(shown.rename(columns={**heads, "exact_record_rate": "records wholly right"}))
+
+
+def show_arrangements(frame: pandas.DataFrame) -> Html:
+    """The comparison of arrangements for people, with units."""
+    megabytes = frame["weight_bytes_a_process"] / 1e6
+    shares = {name: frame[name].map("{:.1%}".format) for name in ("same_answers", "weight_share")}
+    heads = {
+        "same_answers": "equal answers",
+        "seconds": "time (s)",
+        "prompts_a_second": "prompts/s",
+        "ratio": "times the first's prompts/s",
+    }
+    heads |= {"weight_bytes_a_process": "weights a process (MB)", "weight_share": "of all weights"}
+    return table(frame.assign(**shares, weight_bytes_a_process=megabytes).rename(columns=heads), 2)
+
+
+def _median_of(rounds: int) -> str:
+    return "one round" if rounds == 1 else f"median of {rounds} rounds"
+
+
 def about_precisions(frame: pandas.DataFrame) -> Prose:
     """What the comparison of precisions says, in sentences."""
     first, *others = frame.to_dict("records")
     text = f"{first['dtype']} is the yardstick: strict micro F1 **{first['f1']:.3f}**."
     for row in others:
         text += (
-            f" {row['dtype']} writes {row['same_answers']:.1%} of the answers token for token alike, its logits differ by at most "
-            f"{row['largest_logit_difference']:.2g}, and its F1 is {row['f1']:.3f} ({row['f1'] - first['f1']:+.3f})."
+            f" {row['dtype']} writes {row['same_answers']:.1%} of the answers token for token alike, the logits of an answer's first token "
+            f"differ by at most {row['largest_logit_difference']:.2g} (over at most {_LOGIT_PROMPTS} prompts), and its F1 "
+            f"is {row['f1']:.3f} ({row['f1'] - first['f1']:+.3f})."
         )
     return Prose(text)
 
@@ -235,7 +269,7 @@ def about_precisions(frame: pandas.DataFrame) -> Prose:
 def about_arrangements(frame: pandas.DataFrame) -> Prose:
     """What the comparison of arrangements says, in sentences, and what it does not say about other machines."""
     first, *others = frame.to_dict("records")
-    text = f"{first['arrangement'].capitalize()}: {short(first['prompts_a_second'])} prompts/s."
+    text = f"{first['arrangement'].capitalize()}: {short(first['prompts_a_second'])} prompts/s ({_median_of(first['rounds'])})."
     for row in others:
         equal = "with the same answers" if row["same_answers"] == 1 else f"with only {row['same_answers']:.1%} of the answers the same"
         text += f" {row['arrangement'].capitalize()}: **{row['ratio']:.2f}x** that, {equal}."

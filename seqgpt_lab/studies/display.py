@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -40,6 +42,12 @@ class Html:
 
     def _repr_html_(self) -> str:
         return self.html
+
+
+def as_json(value: object) -> Html:
+    """The value as JSON text, as a program gets it: what Python shows of it instead, no other program reads. Raises TypeError for what
+    JSON has no form for."""
+    return Html(f'<pre class="output">{html.escape(json.dumps(value, ensure_ascii=False, indent=2), quote=False)}</pre>')
 
 
 class TextBars:

@@ -57,6 +57,15 @@ class Comparison:
                 rows.append({"variant": variant.name, "field": field, "phrase": phrases[field], **scores})
         return pandas.DataFrame(rows)
 
+    def field_frame(self) -> pandas.DataFrame:
+        """One row a field, in the first variant's order: field, F1 of each variant, and the gold values that these rest on."""
+        frame = pandas.DataFrame({"field": self.variants[0].labels.names})
+        for variant, one in zip(self.variants, self.outcomes, strict=True):
+            counts = dict(zip(one.labels, field_counts(one), strict=True))
+            frame[f"F1 of {variant.name}"] = [counts[field].f1 for field in frame["field"]]
+            frame["gold_values"] = [counts[field].support for field in frame["field"]]
+        return frame[[*(name for name in frame if name != "gold_values"), "gold_values"]]
+
     def about(self) -> Prose:
         """The verdict on every variant, and what the scores do not show, in sentences."""
         return Prose("\n\n".join([*(plain(verdict.sentence()) for verdict in self.verdicts), *map(plain, self.notes)]))
@@ -120,13 +129,25 @@ def variants_of(wordings: Sequence[str], known: LabelSet, labels_per_prompt: int
     return variants
 
 
+def fields_of(variants: Sequence[Variant]) -> tuple[str, ...]:
+    """The fields that the first variant asks for; none where there is no variant, which `compare` then refuses."""
+    return variants[0].labels.names if variants else ()
+
+
+def with_first_synonyms(labels: LabelSet) -> LabelSet:
+    """The label set with each field asked for by its first synonym, where it has one."""
+    return labels.reworded({label.field: label.synonyms[0] for label in labels.labels if label.synonyms})
+
+
+def faults(labels: LabelSet | str) -> pandas.DataFrame:
+    """One row a fault that lint finds in labels, as a set or as typed: label, fault, reason, fix (in words; empty where there is none)."""
+    rows = [[one.label, one.code, one.reason, one.fix.what if one.fix else ""] for one in lint(labels)]
+    return pandas.DataFrame(rows, columns=["label", "fault", "reason", "fix"])
+
+
 def lint_frame(variants: Sequence[Variant]) -> pandas.DataFrame:
-    """One row a fault that lint finds in a variant's labels: variant, label, fault, reason, fix."""
-    rows = [
-        {"variant": variant.name, "label": one.label, "fault": one.code, "reason": one.reason, "fix": one.fix.what if one.fix else ""}
-        for variant in variants
-        for one in lint(variant.labels)
-    ]
+    """`faults` of every variant's labels, with the variant's name before them."""
+    rows = [{"variant": variant.name, **row} for variant in variants for row in faults(variant.labels).to_dict("records")]
     return pandas.DataFrame(rows, columns=["variant", "label", "fault", "reason", "fix"])
 
 

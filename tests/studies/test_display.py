@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pandas
 from bs4 import BeautifulSoup
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters import markdown2html
 
-from seqgpt_lab.studies.display import Prose, TextBars, counted, plain, short, table
+from seqgpt_lab.studies.display import Prose, TextBars, as_json, counted, plain, short, table
 
 
 @given(st.text(alphabet="ab *_`<>[]()#!&\\$~|-+.{}1\n", max_size=20))
@@ -29,6 +30,12 @@ def test_a_table_keeps_every_row_every_letter_and_escapes() -> None:
     rows = [[cell.get_text() for cell in row.find_all("td")] for row in shown.select("tbody tr")]
     assert [cell.get_text() for cell in shown.select("thead th")] == ["text", "string f1"]
     assert len(rows) == 102 and rows[0] == ["很" * 200, "0.988"] and rows[1][0] == "<b>x</b>"
+
+
+def test_what_a_program_gets_is_shown_as_json() -> None:
+    value = {"姓名": "张伟", "公司": ["<b>甲</b>", "乙"], "邮箱": None}
+    shown = BeautifulSoup(as_json(value).html, "html.parser").select_one("pre")
+    assert shown is not None and json.loads(shown.get_text()) == value and "张伟" in shown.get_text() and "null" in shown.get_text()
 
 
 def test_a_pivoted_table_has_no_empty_column() -> None:

@@ -63,6 +63,8 @@ def render_page(notebook: nbformat.NotebookNode, run: Run, personal: Mapping[str
     for cell in shown.cells:
         if cell.metadata.get("papermill", {}).get("status") == "failed":
             cell.metadata["stopped_here"] = True
+        if "outputs" in cell:
+            cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", ()):
             _shorten(output)
     exporter = HTMLExporter(
@@ -96,6 +98,22 @@ def _view(notebook: nbformat.NotebookNode, run: Run) -> _View:
         provenance=tuple(_provenance(run)),
         code_style=_code_style(),
     )
+
+
+def _joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Texts that follow each other on one stream as one: a cell that was stopped leaves each step of its progress by itself. Of a line that
+    was written over, the last state."""
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last is not None and last.output_type == output.output_type == "stream" and last.name == output.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    for output in joined:
+        if output.output_type == "stream":
+            output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in output.text.split("\n"))
+    return joined
 
 
 def _shorten(output: nbformat.NotebookNode) -> None:

@@ -30,7 +30,7 @@ _ASKED = {
     "arrangement": ("arrangement", "{}"),
     "technique": ("technique", "technique {}"),
     "batch": ("batch", "batch {}"),
-    "at_work": ("at work at a time", "{} at work at a time"),
+    "at_work": ("at work", "{} at work at a time"),
     "length": ("prompt (tokens)", "prompts of {} tokens"),
     "output": ("answer (tokens)", "answers of {} tokens"),
 }
@@ -39,7 +39,7 @@ _FIGURES = {
     "writing_ms": "writing (ms)",
     "batch_ms": "whole batch (ms)",
     "documents_a_second": "documents/s",
-    "GB_a_worker": "memory a worker (GB)",
+    "GB_a_worker": "GB a worker",
     "limit": "limited by",
 }
 # What `limited by` may name (`costs.Seconds`), in words.

@@ -163,9 +163,19 @@ def test_broken_html_in_one_output_leaves_the_rest_of_the_page_alone(make_run: M
     assert page.select_one("main > section:last-of-type").get_text(strip=True) == "after"  # type: ignore[union-attr]
 
 
+def test_progress_of_a_cell_that_was_stopped_is_one_message(make_run: MakeRun) -> None:
+    steps = [new_output("stream", name="stderr", text=text) for text in ("read: 10%", "\rread: 20%", "\rread: 30%\nnext")]
+    cell = new_code_cell(
+        "read()", outputs=[*steps, new_output("stream", name="stdout", text="kept\r\n"), new_output("stream", name="stderr", text="end")]
+    )
+    page = page_of(make_run(), cell)
+    assert [one.get_text() for one in page.select("details.messages pre")] == ["read: 30%\nnext", "end"]
+    assert [one.get_text() for one in page.select("section > pre.output, .code > pre.output")] == ["kept\n"]
+
+
 def test_of_a_text_without_end_its_beginning_and_end_are_shown(make_run: MakeRun) -> None:
     lines = "".join(f"line {number}\n" for number in range(60_000))
-    cell = new_code_cell("print()", outputs=[new_output("stream", text=lines), new_output("stream", text="x" * 600_000)])
+    cell = new_code_cell("print()", outputs=[new_output("stream", text=lines), new_output("stream", name="stderr", text="x" * 600_000)])
     first, second = (tag.get_text() for tag in page_of(make_run(), cell).select("pre.output"))
     assert len(first) < 501_000 and first.startswith("line 0\n") and first.endswith("line 59999\n")
     told = re.search(r"\n\[([\d,]+) characters are left out here; out.ipynb has them all\]\n\n(line \d+)\n", first)

@@ -83,7 +83,7 @@ def test_plans_are_shown_with_units_and_what_is_alike_is_said_once() -> None:
     frame = plan_grid("dual-4090", [1, 16], [256], 40, "fp16")
     told, shown = show_plans(frame)
     heads, rows = cells(shown)
-    times = ["prompts (ms)", "writing (ms)", "whole batch (ms)", "documents/s", "memory a worker (GB)"]
+    times = ["prompts (ms)", "writing (ms)", "whole batch (ms)", "documents/s", "GB a worker"]
     assert heads == ["arrangement", "batch", "passes", *times, "limited by"]
     assert rows[0][:3] == ["one process", "1", "41"] and rows[0][5] == f"{frame['batch_ms'][0]:.1f}"
     assert told.for_terminal.startswith(

@@ -101,9 +101,10 @@ def grid_frame(found: Benchmark) -> pandas.DataFrame:
 
 def show_grid(grid: pandas.DataFrame) -> Html:
     """The grid for people: milliseconds, and in how many of a hundred answers a technique writes what the first one does."""
-    shown = grid.assign(latency=1000 * grid["latency"], same_answers=grid["same_answers"].map("{:.1%}".format))
-    heads = {"length": "prompt (tokens)", "latency": "a batch (ms)", "documents_a_second": "documents/s", "same_answers": "equal answers"}
-    return table(shown.rename(columns=heads), 1)
+    figures = {"latency": (1000 * grid["latency"]).map(short), "documents_a_second": grid["documents_a_second"].map(short)}
+    shown = grid.assign(**figures, same_answers=grid["same_answers"].map("{:.1%}".format))
+    heads = {"length": "prompt (tokens)", "latency": "a batch (ms)", "documents_a_second": "documents/s"}
+    return table(shown.rename(columns={**heads, "same_answers": "answers equal to the first technique's"}))
 
 
 def about_rounds(found: Benchmark) -> Prose:
@@ -141,10 +142,11 @@ def show_scenarios(scenarios: pandas.DataFrame) -> Html:
     """The scenarios for people, in milliseconds; nothing where none was measured."""
     if scenarios.empty:
         return Html("")
-    milliseconds = {name: 1000 * scenarios[name].astype(float) for name in ("latency", "claimed_latency")}
+    scales = {"latency": 1000, "claimed_latency": 1000, "documents_a_second": 1, "claimed_documents_a_second": 1}
+    figures = {name: (scale * scenarios[name].astype(float)).map(short, na_action="ignore") for name, scale in scales.items()}
     heads = {"length": "prompt (tokens)", "latency": "a batch (ms)", "claimed_latency": "article: a batch (ms)"}
     heads |= {"documents_a_second": "documents/s", "claimed_documents_a_second": "article: documents/s"}
-    return table(scenarios.assign(**milliseconds).rename(columns=heads), 1)
+    return table(scenarios.assign(**figures).rename(columns=heads))
 
 
 def about_scenarios(scenarios: pandas.DataFrame, machine: str) -> Prose:

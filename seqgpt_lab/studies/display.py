@@ -88,8 +88,9 @@ def table(frame: pandas.DataFrame, decimals: int = 3) -> Html:
     """
     # What pivot calls its columns would stand as a column of its own, empty.
     frame = frame.rename(columns=lambda name: str(name).replace("_", " ")).rename_axis(columns=None)
-    whole = {name: column.astype(object).where(column.notna(), "") for name, column in frame.items() if str(column.dtype) == "Int64"}
-    frame = frame.assign(**{str(name): column for name, column in whole.items()})  # to_html writes <NA> of these, whatever na_rep says
+    # Of these to_html writes <NA> and None, whatever na_rep says.
+    loose = {str(name): column for name, column in frame.items() if str(column.dtype) in ("Int64", "object")}
+    frame = frame.assign(**{name: column.astype(object).where(column.notna(), "") for name, column in loose.items()})
     if "p" in frame:
         least = 10.0**-decimals
         frame = frame.assign(p=[f"< {least:g}" if value < least else value for value in frame["p"]])

@@ -72,7 +72,7 @@ def test_ranks_hold_half_of_the_whole_also_when_no_process_holds_it(model: Path,
 def test_answers_that_differ_are_not_called_the_same() -> None:
     rows = [
         {"arrangement": "one process", "prompts_a_second": 2.0, "ratio": 1.0, "same_answers": 1.0, "rounds": 3},
-        {"arrangement": "2 ranks", "prompts_a_second": 1.0, "ratio": 0.5, "same_answers": 0.25},
+        {"arrangement": "2 ranks", "prompts_a_second": 1.0, "ratio": 0.5, "same_answers": 0.25, "rounds": 3},
     ]
     assert "with only 25.0% of the answers the same" in str(about_arrangements(pandas.DataFrame(rows)))
     assert "One process: 2 prompts/s (median of 3 rounds)." in str(about_arrangements(pandas.DataFrame(rows)))

@@ -263,7 +263,7 @@ def about_precisions(frame: pandas.DataFrame) -> Prose:
             f"differ by at most {row['largest_logit_difference']:.2g} (over at most {_LOGIT_PROMPTS} prompts), and its F1 "
             f"is {row['f1']:.3f} ({row['f1'] - first['f1']:+.3f})."
         )
-    return Prose(text)
+    return Prose(f"{text} Each time in the table is of one call, which says nothing of how much a second would differ.")
 
 
 def about_arrangements(frame: pandas.DataFrame) -> Prose:

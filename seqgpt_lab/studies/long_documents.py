@@ -145,7 +145,12 @@ def _scores(
 
 def show_windows(frame: pandas.DataFrame) -> Html:
     """The ways of reading for people, with units and with what each recall rests on; no recall where no value lies at an edge."""
-    heads = {"max_length": "window (tokens)", "overlap": "overlap (characters)", "values": "gold values", "values_at_edges": "at edges"}
+    heads = {
+        "max_length": "window (tokens)",
+        "overlap": "overlap (characters)",
+        "values": "gold values",
+        "values_at_edges": "values at edges",
+    }
     heads |= {"recall_at_edges": "recall at edges", "seconds_a_thousand": "time (s a thousand characters)"}
     return table(frame.rename(columns=heads))
 
@@ -156,17 +161,18 @@ def show_lengths(frame: pandas.DataFrame) -> Html:
 
 
 def about_windows(frame: pandas.DataFrame) -> Prose:
-    """The best of the ways, what it loses against the documents alone, and which ways lose nearly nothing."""
+    """The way with most recall, of equals the one with most precision; what it loses against the documents alone, and which ways lose
+    nearly nothing."""
     alone, *long = frame.to_dict("records")
-    best = max(long, key=lambda row: row["recall"])
+    best = max(long, key=lambda row: (row["recall"], row["precision"]))
     near = [f"{row['max_length']} with {row['overlap']}" for row in long if row["recall"] >= alone["recall"] - _NEARLY]
     return Prose(
-        f"Alone, **{alone['recall']:.3f}** of {counted(int(alone['values']), 'gold value')} are found; in the long texts at best "
+        f"Alone, recall is **{alone['recall']:.3f}** ({counted(int(alone['values']), 'gold value')}); in the long texts at best "
         f"(of {counted(len(long), 'way')}) **{best['recall']:.3f}** "
         f"({best['recall'] - alone['recall']:+.3f}), with windows of {best['max_length']} tokens and an overlap of {best['overlap']} "
         f"characters: {counted(int(best['windows']), 'window')}, precision {best['precision']:.3f} (alone {alone['precision']:.3f}). "
         f"Not more than {_NEARLY} below the documents alone: {'; '.join(near) or 'none'}. "
-        "Windows far longer than the texts a model was trained on show in recall; windows too short cost time, and ask where nothing is."
+        "As a rule, windows far longer than the texts a model was trained on cost recall; short ones cost time, and ask where nothing is."
     )
 
 

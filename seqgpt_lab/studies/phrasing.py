@@ -22,7 +22,7 @@ from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import lint
 from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
-from seqgpt_lab.studies.display import Prose, plain
+from seqgpt_lab.studies.display import Html, Prose, plain, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,17 @@ class Comparison:
             row |= {"real": verdict.real, "documents_needed": verdict.documents_needed}
         frame = pandas.DataFrame(rows)
         return frame.astype({"documents_needed": "Int64"}) if "documents_needed" in frame else frame
+
+    def show(self) -> Html:
+        """`frame` for people: differences in points, as the verdicts tell them, and phrases only where variants are not called by them."""
+        frame = self.frame()
+        points = {
+            name: (100 * frame[name].astype(float)).map("{:+.2f}".format, na_action="ignore") for name in ("difference", "low", "high")
+        }
+        heads = {"micro_f1": "micro F1", "macro_f1": "macro F1", "exact_record_rate": "records wholly right (share)"}
+        heads |= {"difference": "difference (points)", "low": "95% from", "high": "95% to"}
+        named = (frame["variant"] == frame["phrases"]).all()
+        return table(frame.assign(**points).drop(columns=["phrases"] * bool(named)).rename(columns=heads))
 
     def label_frame(self) -> pandas.DataFrame:
         """One row a variant and field: variant, field, phrase, support, precision, recall, f1."""

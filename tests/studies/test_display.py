@@ -48,9 +48,10 @@ def test_a_pivoted_table_has_no_empty_column() -> None:
 def test_what_is_missing_is_blank_and_no_p_value_is_0() -> None:
     needed = pandas.array([None, 7, 24], dtype="Int64")
     frame = pandas.DataFrame({"p": [None, 0.0002, 0.03], "needed": needed, "claimed": pandas.Series([None, None, "x"], dtype=object)})
+    frame = frame.assign(real=[None, True, False], kept=[True, False, True])
     shown = BeautifulSoup(table(frame).html, "html.parser")
     rows = [[cell.get_text() for cell in row.find_all("td")] for row in shown.select("tbody tr")]
-    assert rows == [["", "", ""], ["< 0.001", "7", ""], ["0.030", "24", "x"]]
+    assert rows == [["", "", "", "", "yes"], ["< 0.001", "7", "", "yes", "no"], ["0.030", "24", "x", "no", "yes"]]
 
 
 def test_bars_are_text_one_a_task() -> None:

@@ -10,6 +10,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 
 from seqgpt_lab.documents import Document, Entity
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
@@ -74,6 +75,9 @@ def test_fields_are_shown_in_their_order_with_every_variants_f1_and_what_it_rest
     assert list(frame) == ["field", "F1 of vague", "F1 of named", "gold_values"] and list(frame["field"]) == list(VALUES)
     assert list(frame["gold_values"]) == [10] * 3
     assert [*frame["F1 of named"]] == [long.loc[("named", field), "f1"] for field in VALUES]
+    heads = [head.get_text() for head in BeautifulSoup(found.show().html, "html.parser").select("thead th")]
+    assert heads[:3] == ["variant", "phrases", "labels per prompt"] and "difference (points)" in heads
+    assert f"<td>{100 * found.frame()['difference'][1]:+.2f}</td>" in found.show().html
 
 
 def test_a_label_set_by_first_synonyms_and_the_faults_of_what_was_typed() -> None:

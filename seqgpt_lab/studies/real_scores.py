@@ -41,7 +41,8 @@ def about_scores(frame: pandas.DataFrame) -> Prose:
 
 
 def _mine(frame: pandas.DataFrame) -> pandas.DataFrame:
-    return frame[frame["reader"] == frame["reader"].iloc[0]]
+    mine: pandas.DataFrame = frame[frame["reader"] == frame["reader"].iloc[0]]
+    return mine
 
 
 def _idle(frame: pandas.DataFrame) -> pandas.Series[bool]:

@@ -50,7 +50,8 @@ Values = Mapping[str, frozenset[str]]
 class Reader(Protocol):
     """What is scored: reads texts and gives, for each, the values of the labels it was asked; labels it cannot read are missing."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]: ...
 

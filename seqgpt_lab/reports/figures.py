@@ -73,7 +73,8 @@ class Drawing:
         # A byte order mark: Excel takes the file for the reader's old code page without it.
         data = base64.b64encode(("\ufeff" + self.csv).encode("utf-8", errors="replace")).decode("ascii")
         return (
-            f'<figure role="img" aria-label="{html.escape(self.caption)}">{self.svg}'
+            # Only the drawing is an image: what lies in one, a screen reader leaves out, and the link must not be.
+            f'<figure><div role="img" aria-label="{html.escape(self.caption)}">{self.svg}</div>'
             f'<figcaption>{html.escape(self.caption)} <a download="figure.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
             "Data (CSV)</a></figcaption></figure>"
         )

@@ -37,17 +37,20 @@ def speeds(frame: pandas.DataFrame) -> Drawing:
 def heat_maps(frame: pandas.DataFrame, value: str, caption: str, *, better: str) -> Drawing:
     """A map a technique: batch from top to bottom, length from left to right, each cell's number in it, the stronger its colour the better.
 
-    frame: columns `technique`, `batch`, `length` and `value`; better: 'high' or 'low', for the shade. Cells without a row stay empty.
+    Colours mean the same in all maps. frame: columns `technique`, `batch`, `length` and `value`; better: 'high' or 'low', for the shade.
+    Cells without a row stay empty.
     """
     techniques = list(dict.fromkeys(frame["technique"]))
     batches, lengths = sorted(set(frame["batch"])), sorted(set(frame["length"]))
     rows = max(1, math.ceil(len(techniques) / _COLUMNS))
+    known = [math.log(number) for number in frame[value] if number > 0]
+    ends = (min(known, default=0.0), max(known, default=1.0))
     figure = Figure(figsize=(_WIDTH_INCHES, rows * (_CELL_INCHES * max(1, len(batches)) + 0.9)))
     with matplotlib.rc_context(_SETTINGS):
         for place, technique in enumerate(techniques):
             axes = figure.add_subplot(rows, min(_COLUMNS, len(techniques)), place + 1)
             chosen = frame[frame["technique"] == technique]
-            _map(axes, str(technique), _grid(chosen, value, batches, lengths), batches, lengths, better)
+            _map(axes, str(technique), _grid(chosen, value, batches, lengths), batches, lengths, ends, better)
         figure.subplots_adjust(
             left=0.09, right=0.99, top=1 - 0.3 / figure.get_figheight(), bottom=0.45 / figure.get_figheight(), wspace=0.25
         )
@@ -61,10 +64,17 @@ def _grid(frame: pandas.DataFrame, value: str, batches: Sequence[Any], lengths: 
     return [[known.get((batch, length), math.nan) for length in lengths] for batch in batches]
 
 
-def _map(axes: Axes, title: str, grid: list[list[float]], batches: Sequence[Any], lengths: Sequence[Any], better: str) -> None:
-    """Rectangles, not an image: they take the page's colour, and the shade is their opacity."""
-    known = [math.log(number) for row in grid for number in row if number > 0]
-    low, high = min(known, default=0.0), max(known, default=1.0)
+def _map(
+    axes: Axes,
+    title: str,
+    grid: list[list[float]],
+    batches: Sequence[Any],
+    lengths: Sequence[Any],
+    ends: tuple[float, float],
+    better: str,
+) -> None:
+    """Rectangles, not an image: they take the page's colour, and the shade is their opacity. ends: logarithms of the least and most."""
+    low, high = ends
     for y, row in enumerate(grid):
         for x, number in enumerate(row):
             if not number > 0:

@@ -63,6 +63,8 @@ def render_page(notebook: nbformat.NotebookNode, run: Run, personal: Mapping[str
     for cell in shown.cells:
         if cell.metadata.get("papermill", {}).get("status") == "failed":
             cell.metadata["stopped_here"] = True
+        if "outputs" in cell:
+            cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", ()):
             _shorten(output)
     exporter = HTMLExporter(
@@ -96,6 +98,22 @@ def _view(notebook: nbformat.NotebookNode, run: Run) -> _View:
         provenance=tuple(_provenance(run)),
         code_style=_code_style(),
     )
+
+
+def _joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Texts that follow each other on one stream as one: a cell that was stopped leaves each step of its progress by itself. Of a line that
+    was written over, the last state."""
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last is not None and last.output_type == output.output_type == "stream" and last.name == output.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    for output in joined:
+        if output.output_type == "stream":
+            output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in output.text.split("\n"))
+    return joined
 
 
 def _shorten(output: nbformat.NotebookNode) -> None:
@@ -139,10 +157,21 @@ def _provenance(run: Run) -> Iterator[tuple[str, str]]:
         yield "Limit", f"{run.timeout:g} s"
     yield "Code", _code(run.code)
     if run.model is not None:
-        yield "Model", ", ".join(f"{name} {_value(value)}" for name, value in run.model.items())
+        yield "Model", _model(run.model)
     yield "Machine", _machine(run.machine)
     yield "Personal data", _MASKED_PLACE
     yield "Versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    """`source tiny, dtype bfloat16; shape: layers 8, heads 4`, a mapping of mappings in words; what there is none of is left out."""
+    parts = [_named(name, value) for name, value in model.items() if value is not None and not isinstance(value, dict)]
+    groups = [f"{name}: {', '.join(_named(*pair) for pair in value.items())}" for name, value in model.items() if isinstance(value, dict)]
+    return "; ".join([", ".join(parts), *groups])
+
+
+def _named(name: str, value: object) -> str:
+    return f"{name.replace('_', ' ')} {_value(value)}"
 
 
 def _code(code: Any) -> str:
@@ -166,10 +195,13 @@ def _code_style() -> str:
 
 
 def _with_contents(html: str) -> str:
-    """The page with ids of its own on the headings and a list of them at the place for it, where there are three or more."""
+    """The page with ids of its own on the notebook's headings and a list of them at the place for it, where there are three or more.
+
+    Headings that a cell put out, such as an example's, are none of its sections.
+    """
     soup = BeautifulSoup(html, "html.parser")
     place = soup.find(id="contents")
-    headings = soup.select("main h2, main h3")
+    headings = soup.select("main > .text h2, main > .text h3")
     entries = soup.new_tag("ul")
     for number, heading in enumerate(headings, start=1):
         heading["id"] = f"section-{number}"

@@ -23,9 +23,9 @@ from seqgpt_lab.engine.placement import check_counts, check_world_size, place
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.display import Prose, short
+from seqgpt_lab.studies.display import Html, Prose, short, table
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
-from seqgpt_lab.studies.side_by_side import agreement, prompts_of, seconds_in_turns, weight_bytes
+from seqgpt_lab.studies.side_by_side import agreement, median_of, prompts_of, seconds_in_turns, weight_bytes
 from seqgpt_lab.studies.sources import Source
 
 
@@ -84,9 +84,9 @@ def compare_arrangements(
 ) -> pandas.DataFrame:
     """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
 
-    Columns: arrangement; processes; same_answers; seconds (median of `rounds`); prompts_a_second; ratio (throughput over the first's);
-    weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that cannot work (see
-    `parse_arrangements`), and for less than one round.
+    Columns: arrangement; processes; same_answers; rounds; seconds (median of `rounds`); prompts_a_second; ratio (throughput over the
+    first's); weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that cannot work
+    (see `parse_arrangements`), and for less than one round.
     """
     if rounds < 1 or not arrangements:
         raise OptionError(f"rounds is {rounds} and there are {len(arrangements)} arrangements; both must be at least 1")
@@ -108,6 +108,7 @@ def compare_arrangements(
             "arrangement": one.name,
             "processes": one.ranks * one.replicas,
             "same_answers": agreement(mine, answers[0])["same_answers"],
+            "rounds": rounds,
             "seconds": median(times),
             "prompts_a_second": len(requests) / median(times),
             "ratio": base / median(times),
@@ -124,10 +125,24 @@ def _whole_bytes(engine: Engine) -> int:
         return sum(parameter.numel() for parameter in Bloom(engine.config).parameters()) * engine.dtype.itemsize
 
 
+def show_arrangements(frame: pandas.DataFrame) -> Html:
+    """The comparison of arrangements for people, with units."""
+    megabytes = frame["weight_bytes_a_process"] / 1e6
+    shares = {name: frame[name].map("{:.1%}".format) for name in ("same_answers", "weight_share")}
+    heads = {
+        "same_answers": "equal answers",
+        "seconds": "time (s)",
+        "prompts_a_second": "prompts/s",
+        "ratio": "times the first's prompts/s",
+    }
+    heads |= {"weight_bytes_a_process": "weights a process (MB)", "weight_share": "of all weights"}
+    return table(frame.assign(**shares, weight_bytes_a_process=megabytes).rename(columns=heads), 2)
+
+
 def about_arrangements(frame: pandas.DataFrame) -> Prose:
     """What the comparison of arrangements says, in sentences, and what it does not say about other machines."""
     first, *others = frame.to_dict("records")
-    text = f"{first['arrangement'].capitalize()}: {short(first['prompts_a_second'])} prompts/s."
+    text = f"{first['arrangement'].capitalize()}: {short(first['prompts_a_second'])} prompts/s ({median_of(first['rounds'])})."
     for row in others:
         equal = "with the same answers" if row["same_answers"] == 1 else f"with only {row['same_answers']:.1%} of the answers the same"
         text += f" {row['arrangement'].capitalize()}: **{row['ratio']:.2f}x** that, {equal}."

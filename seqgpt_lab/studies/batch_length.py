@@ -15,7 +15,7 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.benchmark import Benchmark, Progress, run_benchmark
 from seqgpt_lab.studies.contestants import Contestant, choose_contestants
-from seqgpt_lab.studies.display import Prose, plain, short
+from seqgpt_lab.studies.display import Html, Prose, plain, short, table
 from seqgpt_lab.studies.evaluation_study import METRICS
 from seqgpt_lab.studies.roofline import best_seconds
 from seqgpt_lab.studies.workloads import Texts, Workload
@@ -61,12 +61,13 @@ def measure_grid(
     *,
     dtype: str = "auto",
     rounds: int = 1,
-    record: Path | None = None,
+    record: str | Path = "",
     progress: Progress | None = None,
 ) -> Benchmark:
     """Every technique at every batch and length, at the scenarios' too, and on one text of the greatest length with every label set.
 
-    A prompt a place in the batch, each of about `length` tokens. Raises OptionError for empty lists and techniques that do not exist.
+    A prompt a place in the batch, each of about `length` tokens. record: a file that keeps what is measured; empty: none.
+    Raises OptionError for empty lists and techniques that do not exist.
     """
     contestants = techniques_named(techniques)
     if not batches or not lengths or min(*batches, *lengths, rounds) < 1:
@@ -74,7 +75,8 @@ def measure_grid(
     cells = dict.fromkeys([(batch, length) for length in lengths for batch in batches])
     workloads = [texts.of_length(cell_name(batch, length), batch=batch, tokens=length, rounds=rounds) for batch, length in cells]
     workloads.append(texts.one_text_many_labels(MANY_LABELS, tokens=max(lengths), rounds=rounds))
-    return run_benchmark(model, workloads, contestants, dtype=dtype, record=record, progress=progress and _in_one(workloads, progress))
+    kept = Path(record) if record else None
+    return run_benchmark(model, workloads, contestants, dtype=dtype, record=kept, progress=progress and _in_one(workloads, progress))
 
 
 def _in_one(workloads: Sequence[Workload], progress: Progress) -> Progress:
@@ -95,6 +97,22 @@ def grid_frame(found: Benchmark) -> pandas.DataFrame:
     length = frame["workload"].str.extract(r", (\d+) tokens$")[0].astype(int)
     rows = frame.assign(technique=frame["contestant"], length=length, latency=frame["seconds_a_batch"])
     return rows[["technique", "batch", "length", "latency", "documents_a_second", "same_answers"]].reset_index(drop=True)
+
+
+def show_grid(grid: pandas.DataFrame) -> Html:
+    """The grid for people: milliseconds, and in how many of a hundred answers a technique writes what the first one does."""
+    figures = {"latency": (1000 * grid["latency"]).map(short), "documents_a_second": grid["documents_a_second"].map(short)}
+    shown = grid.assign(**figures, same_answers=grid["same_answers"].map("{:.1%}".format))
+    heads = {"length": "prompt (tokens)", "latency": "a batch (ms)", "documents_a_second": "documents/s"}
+    return table(shown.rename(columns={**heads, "same_answers": "answers equal to the first technique's"}))
+
+
+def about_rounds(found: Benchmark) -> Prose:
+    """What each figure rests on, in a sentence."""
+    rounds = min(len(result.seconds) for result in found.results)
+    if rounds == 1:
+        return Prose("Every figure is of one timed round after a warm-up: nothing here says how much a second round would differ.")
+    return Prose(f"Every figure is the median of {rounds} timed rounds after a warm-up; small differences may be chance.")
 
 
 def scenario_table(grid: pandas.DataFrame) -> pandas.DataFrame:
@@ -120,12 +138,23 @@ def scenario_table(grid: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(rows)
 
 
-def about_scenarios(table: pandas.DataFrame, machine: str) -> Prose:
+def show_scenarios(scenarios: pandas.DataFrame) -> Html:
+    """The scenarios for people, in milliseconds; nothing where none was measured."""
+    if scenarios.empty:
+        return Html("")
+    scales = {"latency": 1000, "claimed_latency": 1000, "documents_a_second": 1, "claimed_documents_a_second": 1}
+    figures = {name: (scale * scenarios[name].astype(float)).map(short, na_action="ignore") for name, scale in scales.items()}
+    heads = {"length": "prompt (tokens)", "latency": "a batch (ms)", "claimed_latency": "article: a batch (ms)"}
+    heads |= {"documents_a_second": "documents/s", "claimed_documents_a_second": "article: documents/s"}
+    return table(scenarios.assign(**figures).rename(columns=heads))
+
+
+def about_scenarios(scenarios: pandas.DataFrame, machine: str) -> Prose:
     """What the scenarios say, in sentences. machine: where they were measured, as `about_machine` says it."""
-    if table.empty:
+    if scenarios.empty:
         return Prose(f"None of the article's scenarios is among the batches and lengths of this run. {machine}")
     parts = []
-    for row in table.to_dict("records"):
+    for row in scenarios.to_dict("records"):
         text = f"{row['scenario'].capitalize()}: **{short(row['latency'] * 1000)} ms** a batch of {row['batch']}, "
         text += f"{short(row['documents_a_second'])} documents/s ({plain(row['technique'])})"
         if row["claimed_latency"] == row["claimed_latency"] and row["claimed_latency"]:

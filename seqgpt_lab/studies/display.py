@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,6 +44,12 @@ class Html:
         return self.html
 
 
+def as_json(value: object) -> Html:
+    """The value as JSON text, as a program gets it: what Python shows of it instead, no other program reads. Raises TypeError for what
+    JSON has no form for."""
+    return Html(f'<pre class="output">{html.escape(json.dumps(value, ensure_ascii=False, indent=2), quote=False)}</pre>')
+
+
 class TextBars:
     """Progress as plain text bars, one a task, on a stream (standard error without one): readable in a log, never a widget.
 
@@ -80,13 +88,20 @@ def table(frame: pandas.DataFrame, decimals: int = 3) -> Html:
     """
     # What pivot calls its columns would stand as a column of its own, empty.
     frame = frame.rename(columns=lambda name: str(name).replace("_", " ")).rename_axis(columns=None)
-    whole = {name: column.astype(object).where(column.notna(), "") for name, column in frame.items() if str(column.dtype) == "Int64"}
-    frame = frame.assign(**{str(name): column for name, column in whole.items()})  # to_html writes <NA> of these, whatever na_rep says
+    # Of these to_html writes <NA>, None, True and False, whatever na_rep says.
+    loose = {str(name): column for name, column in frame.items() if str(column.dtype) in ("Int64", "object", "bool")}
+    frame = frame.assign(**{name: column.astype(object).map(_in_words) for name, column in loose.items()})
     if "p" in frame:
         least = 10.0**-decimals
         frame = frame.assign(p=[f"< {least:g}" if value < least else value for value in frame["p"]])
     with pandas.option_context("display.max_colwidth", None):
         return Html(frame.to_html(index=False, border=0, float_format=lambda number: f"{number:.{decimals}f}", na_rep=""))
+
+
+def _in_words(cell: object) -> object:
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return "" if cell is None or cell is pandas.NA or cell != cell else cell
 
 
 def plain(text: object) -> str:

@@ -40,7 +40,7 @@ def _in_turns(queues: Sequence[Sequence[Item]]) -> Iterator[Item]:
 def _example(kind: str, document: Document, extraction: Extraction, mistakes: Sequence[Mistake]) -> str:
     heading = f"{escape(kind)} · {escape(document.id)} · {counted(len(mistakes), 'mistake') if mistakes else 'wholly right'}"
     items = "".join(f"<li>{escape(_in_words(mistake))}</li>" for mistake in mistakes)
-    return f"<h4>{heading}</h4>{extraction._repr_html_()}" + (f"<ul>{items}</ul>" if items else "")
+    return f"<h3>{heading}</h3>{extraction._repr_html_()}" + (f"<ul>{items}</ul>" if items else "")
 
 
 def _in_words(mistake: Mistake) -> str:

@@ -22,7 +22,7 @@ from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.windows import Window
 from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.display import Prose, counted
+from seqgpt_lab.studies.display import Html, Prose, counted, table
 from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source, first
 
@@ -95,7 +95,8 @@ def compare_windows(
     Raises OptionError, before anything is read, when there are no lengths of windows or no overlaps.
 
     Columns: read (alone or long); max_length (tokens of a window's prompt), overlap (characters); windows; recall, precision (strict:
-    label and place); recall_at_edges (of the values that lie within 20 characters of a window's edge); seconds_a_thousand (characters).
+    label and place); recall_at_edges (of the values that lie within 20 characters of a window's edge); values and values_at_edges, how
+    many gold values these rest on; seconds_a_thousand (characters).
     """
     if not max_lengths or not overlaps:
         raise OptionError(f"max_lengths is {list(max_lengths)} and overlaps {list(overlaps)}; give at least one of each")
@@ -134,23 +135,44 @@ def _scores(
         given += [(at, field.label, span.start, span.end) for field in result.fields for span in field.spans]
     right = wanted.intersection(given)
     return {
+        "values": len(wanted),
         "recall": len(right) / len(wanted) if wanted else 1.0,
+        "values_at_edges": len(near),
         "recall_at_edges": len(right & near) / len(near) if near else None,
         "precision": len(right) / len(given) if given else 1.0,
     }
 
 
+def show_windows(frame: pandas.DataFrame) -> Html:
+    """The ways of reading for people, with units and with what each recall rests on; no recall where no value lies at an edge."""
+    heads = {
+        "max_length": "window (tokens)",
+        "overlap": "overlap (characters)",
+        "values": "gold values",
+        "values_at_edges": "values at edges",
+    }
+    heads |= {"recall_at_edges": "recall at edges", "seconds_a_thousand": "time (s a thousand characters)"}
+    return table(frame.rename(columns=heads))
+
+
+def show_lengths(frame: pandas.DataFrame) -> Html:
+    """The cost by length for people, with units."""
+    return table(frame.rename(columns={"seconds": "time (s)", "seconds_a_thousand": "time (s a thousand characters)"}))
+
+
 def about_windows(frame: pandas.DataFrame) -> Prose:
-    """The best of the ways, what it loses against the documents alone, and which ways lose nearly nothing."""
+    """The way with most recall, of equals the one with most precision; what it loses against the documents alone, and which ways lose
+    nearly nothing."""
     alone, *long = frame.to_dict("records")
-    best = max(long, key=lambda row: row["recall"])
+    best = max(long, key=lambda row: (row["recall"], row["precision"]))
     near = [f"{row['max_length']} with {row['overlap']}" for row in long if row["recall"] >= alone["recall"] - _NEARLY]
     return Prose(
-        f"Alone, **{alone['recall']:.3f}** of the gold values are found; in the long texts at best **{best['recall']:.3f}** "
+        f"Alone, recall is **{alone['recall']:.3f}** ({counted(int(alone['values']), 'gold value')}); in the long texts at best "
+        f"(of {counted(len(long), 'way')}) **{best['recall']:.3f}** "
         f"({best['recall'] - alone['recall']:+.3f}), with windows of {best['max_length']} tokens and an overlap of {best['overlap']} "
         f"characters: {counted(int(best['windows']), 'window')}, precision {best['precision']:.3f} (alone {alone['precision']:.3f}). "
         f"Not more than {_NEARLY} below the documents alone: {'; '.join(near) or 'none'}. "
-        "Windows far longer than the texts a model was trained on show in recall; windows too short cost time, and ask where nothing is."
+        "As a rule, windows far longer than the texts a model was trained on cost recall; short ones cost time, and ask where nothing is."
     )
 
 
@@ -194,7 +216,8 @@ def about_lengths(frame: pandas.DataFrame) -> Prose:
     cost, characters = ordered["seconds_a_thousand"], ordered["characters"]
     return Prose(
         f"From {characters.iloc[0]:,} to {characters.iloc[-1]:,} characters a thousand of them takes {cost.min():.2f} to {cost.max():.2f} "
-        f"s, in the longest {cost.iloc[-1] / cost.iloc[0]:.2f} times what it takes in the shortest; 1 is a cost linear in the length."
+        f"s, in the longest {cost.iloc[-1] / cost.iloc[0]:.2f} times what it takes in the shortest; 1 is a cost linear in the length. "
+        "Each text was read once."
     )
 
 

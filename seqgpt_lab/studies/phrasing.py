@@ -22,7 +22,7 @@ from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import lint
 from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
-from seqgpt_lab.studies.display import Prose, plain
+from seqgpt_lab.studies.display import Html, Prose, plain, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,17 @@ class Comparison:
         frame = pandas.DataFrame(rows)
         return frame.astype({"documents_needed": "Int64"}) if "documents_needed" in frame else frame
 
+    def show(self) -> Html:
+        """`frame` for people: differences in points, as the verdicts tell them, and phrases only where variants are not called by them."""
+        frame = self.frame()
+        points = {
+            name: (100 * frame[name].astype(float)).map("{:+.2f}".format, na_action="ignore") for name in ("difference", "low", "high")
+        }
+        heads = {"micro_f1": "micro F1", "macro_f1": "macro F1", "exact_record_rate": "records wholly right (share)"}
+        heads |= {"difference": "difference (points)", "low": "95% from", "high": "95% to"}
+        named = (frame["variant"] == frame["phrases"]).all()
+        return table(frame.assign(**points).drop(columns=["phrases"] * bool(named)).rename(columns=heads))
+
     def label_frame(self) -> pandas.DataFrame:
         """One row a variant and field: variant, field, phrase, support, precision, recall, f1."""
         rows = []
@@ -56,6 +67,15 @@ class Comparison:
                 scores = {"support": counts.support, "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
                 rows.append({"variant": variant.name, "field": field, "phrase": phrases[field], **scores})
         return pandas.DataFrame(rows)
+
+    def field_frame(self) -> pandas.DataFrame:
+        """One row a field, in the first variant's order: field, F1 of each variant, and the gold values that these rest on."""
+        frame = pandas.DataFrame({"field": self.variants[0].labels.names})
+        for variant, one in zip(self.variants, self.outcomes, strict=True):
+            counts = dict(zip(one.labels, field_counts(one), strict=True))
+            frame[f"F1 of {variant.name}"] = [counts[field].f1 for field in frame["field"]]
+            frame["gold_values"] = [counts[field].support for field in frame["field"]]
+        return frame[[*(name for name in frame if name != "gold_values"), "gold_values"]]
 
     def about(self) -> Prose:
         """The verdict on every variant, and what the scores do not show, in sentences."""
@@ -120,13 +140,25 @@ def variants_of(wordings: Sequence[str], known: LabelSet, labels_per_prompt: int
     return variants
 
 
+def fields_of(variants: Sequence[Variant]) -> tuple[str, ...]:
+    """The fields that the first variant asks for; none where there is no variant, which `compare` then refuses."""
+    return variants[0].labels.names if variants else ()
+
+
+def with_first_synonyms(labels: LabelSet) -> LabelSet:
+    """The label set with each field asked for by its first synonym, where it has one."""
+    return labels.reworded({label.field: label.synonyms[0] for label in labels.labels if label.synonyms})
+
+
+def faults(labels: LabelSet | str) -> pandas.DataFrame:
+    """One row a fault that lint finds in labels, as a set or as typed: label, fault, reason, fix (in words; empty where there is none)."""
+    rows = [[one.label, one.code, one.reason, one.fix.what if one.fix else ""] for one in lint(labels)]
+    return pandas.DataFrame(rows, columns=["label", "fault", "reason", "fix"])
+
+
 def lint_frame(variants: Sequence[Variant]) -> pandas.DataFrame:
-    """One row a fault that lint finds in a variant's labels: variant, label, fault, reason, fix."""
-    rows = [
-        {"variant": variant.name, "label": one.label, "fault": one.code, "reason": one.reason, "fix": one.fix.what if one.fix else ""}
-        for variant in variants
-        for one in lint(variant.labels)
-    ]
+    """`faults` of every variant's labels, with the variant's name before them."""
+    rows = [{"variant": variant.name, **row} for variant in variants for row in faults(variant.labels).to_dict("records")]
     return pandas.DataFrame(rows, columns=["variant", "label", "fault", "reason", "fix"])
 
 

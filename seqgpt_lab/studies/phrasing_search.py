@@ -17,7 +17,7 @@ from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
 from seqgpt_lab.studies.display import Prose, counted, plain
-from seqgpt_lab.studies.phrasing import Comparison, judged
+from seqgpt_lab.studies.phrasing import Comparison, compare, judged
 from seqgpt_lab.studies.phrasing_climb import Climb, Plan
 
 START, FOUND = "as given", "found"
@@ -116,6 +116,26 @@ def search(
     compared = judged(testing, pair, plan.metric, settings, notes)
     history = pandas.DataFrame(climb.history, columns=["step", "tried", "calls", "score", "change"])
     return Search(pair[0], climb.best, start_score, climb.score, compared, history, climb.ledger.asked, plan, climb.spent)
+
+
+def compare_and_search(
+    extractor: Extractor,
+    variants: Sequence[Variant],
+    dev: Sequence[Document],
+    test: Sequence[Document],
+    plan: Plan | None = None,
+    *,
+    journal: str | Path = "",
+    progress: Progress | None = None,
+) -> tuple[Comparison, Search, Comparison]:
+    """All variants compared on the test documents, a search that starts from the last of them, and what it found against the first, as
+    `judged_together` judges them.
+
+    journal: a folder that keeps all answers, so that what was killed goes on; empty: none. Raises as `compare` and then `search` do.
+    """
+    keep = Path(journal) if journal else None
+    compared = compare(extractor, test, variants, journal=keep and keep / "comparison.json", progress=progress)
+    return judged_together(compared, search(extractor, variants[-1], dev, test, plan, journal=keep, progress=progress))
 
 
 def judged_together(comparison: Comparison, found: Search) -> tuple[Comparison, Search, Comparison]:

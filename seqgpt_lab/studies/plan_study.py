@@ -15,13 +15,43 @@ from seqgpt_lab.engine.config import resolve_device, resolve_dtype
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.calibrate import calibrate
-from seqgpt_lab.studies.display import Prose, counted, plain
+from seqgpt_lab.studies.display import Html, Prose, counted, plain
+from seqgpt_lab.studies.display import table as html_table
 from seqgpt_lab.studies.passes import Workload, about_budget
 from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
 from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 
 METRICS = "metrics.json"
+# What a page calls what was asked, and how it says that of all rows alike; then what it calls the figures.
+_ASKED = {
+    "rig": ("machine", "machine {}"),
+    "dtype": ("dtype", "{}"),
+    "arrangement": ("arrangement", "{}"),
+    "technique": ("technique", "technique {}"),
+    "batch": ("batch", "batch {}"),
+    "at_work": ("at work", "{} at work at a time"),
+    "length": ("prompt (tokens)", "prompts of {} tokens"),
+    "output": ("answer (tokens)", "answers of {} tokens"),
+}
+_FIGURES = {
+    "prompt_ms": "prompts (ms)",
+    "writing_ms": "writing (ms)",
+    "batch_ms": "whole batch (ms)",
+    "documents_a_second": "documents/s",
+    "GB_a_worker": "GB a worker",
+    "limit": "limited by",
+}
+# What `limited by` may name (`costs.Seconds`), in words.
+_LIMITS = {
+    "weights": "reading the weights from memory",
+    "products": "multiplying",
+    "attention": "looking back at the text, the longer the slower",
+    "elementwise": "moving numbers about",
+    "head": "choosing among all tokens",
+    "sums": "ranks waiting for each other",
+    "starts": "the processor starting operations, slower than they are worked off",
+}
 
 
 def first_machine(rigs: Sequence[str]) -> str:
@@ -96,6 +126,42 @@ def _most_throughput(machine: Rig, work: Workload, dtype: str) -> pandas.DataFra
         return pandas.DataFrame([{"rig": machine.name, "dtype": dtype, "arrangement": "does not fit", **asked}])
 
 
+def show_plans(frame: pandas.DataFrame) -> tuple[Prose, Html]:
+    """Predictions for people: what was asked alike in all rows, and what the limits mean, in sentences; the rest as a table, with units."""
+    # Where a batch fits nowhere there are no figures at all; where it fits some machines, whole numbers would get a point.
+    frame = frame.reindex(columns=list(dict.fromkeys([*frame, "passes", *_FIGURES])))
+    shown = frame.astype({"passes": "Int64"}).rename(columns=_FIGURES)
+    if (frame["at_work"] == frame["batch"]).all():
+        shown = shown.drop(columns="at_work")
+    told, rest = _told_once(shown)
+    return Prose(" ".join(filter(None, [told, _limits(frame)]))), html_table(rest, 1)
+
+
+def show_check(frame: pandas.DataFrame) -> tuple[Prose, Html] | tuple[()]:
+    """Predicted and measured times for people, in milliseconds; nothing where nothing was checked."""
+    if frame.empty:
+        return ()
+    told, rest = _told_once(frame[[name for name in frame if name in _ASKED or name == "passes"]])
+    figures = {"predicted (ms)": 1000 * frame["predicted"], "measured (ms)": 1000 * frame["measured"]}
+    figures |= {"predicted / measured": frame["ratio"].map("{:.2f}".format), "error": frame["error"].map("{:.0%}".format)}
+    return Prose(" ".join(filter(None, [told, _limits(frame)]))), html_table(rest.assign(**figures, **{_FIGURES["limit"]: frame["limit"]}))
+
+
+def _limits(frame: pandas.DataFrame) -> str:
+    """What those that occur stand for, in a sentence; empty where there are none."""
+    told = "; ".join(f"{name} stands for {_LIMITS[name]}" for name in dict.fromkeys(frame["limit"].dropna()))
+    return f"In the last column, {told}." if told else ""
+
+
+def _told_once(frame: pandas.DataFrame) -> tuple[str, pandas.DataFrame]:
+    """What was asked alike in all rows, as a sentence (empty where nothing was), and the frame without it, its heads for people."""
+    alike = [name for name in _ASKED if name in frame and frame[name].nunique(dropna=False) == 1]
+    told = ", ".join(plain(_ASKED[name][1].format(frame[name].iloc[0])) for name in alike)
+    differing = [name for name in _ASKED if name in frame and name not in alike]
+    rest = frame[[*differing, *(name for name in frame if name not in _ASKED)]]
+    return f"In every row: {told}." if told else "", rest.rename(columns={name: head for name, (head, _) in _ASKED.items()})
+
+
 def about_machines(rigs: Sequence[str]) -> Prose:
     """How much of each machine is estimated, in sentences."""
     loaded = [Rig.load(name) for name in rigs]
@@ -121,7 +187,8 @@ def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = N
     with TemporaryDirectory() as folder:
         cases = grid((1, 8), (64, 256), ("plain", "drafted"), (Arrangement(),))
         frame = check_times(endless_copy(model, Path(folder) / "endless"), rig, cases, dtype=kind, clock=clock, progress=progress)
-    return frame, about_times(frame)
+    told = f"Measured is {'processor' if clock == 'processor' else 'elapsed'} time, the shortest of three rounds."
+    return frame, Prose(f"{about_times(frame)} {told}")
 
 
 def write_metrics(run_dir: str | Path, planned: pandas.DataFrame, machines: pandas.DataFrame, checked: pandas.DataFrame) -> None:

@@ -42,7 +42,7 @@ _HELD_OUT: Mapping[str, Split] = {"dev": "dev", "test": "test"}
 _MOST_LABELS = 12  # a set with more labels is asked, text by text, only for those that the text has
 _RESAMPLES = 2000
 _FEWEST_VALUES = 10  # a label with fewer in an annotated set is not scored: its interval would be the whole range
-_ALPHA = 0.05
+ALPHA = 0.05
 
 Values = Mapping[str, frozenset[str]]
 
@@ -50,7 +50,8 @@ Values = Mapping[str, frozenset[str]]
 class Reader(Protocol):
     """What is scored: reads texts and gives, for each, the values of the labels it was asked; labels it cannot read are missing."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]: ...
 
@@ -178,7 +179,7 @@ def f1_interval(counts: NDArray[np.int64]) -> tuple[float, float]:
     low, high = float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)
     if high - low > TIE:
         return low, high
-    like_these = (_ALPHA / 2) ** (1 / len(counts))
+    like_these = (ALPHA / 2) ** (1 / len(counts))
     return low * like_these, 1 - (1 - high) * like_these
 
 
@@ -233,36 +234,6 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
         names = ", ".join(f"{plain(real.name)} ({counted(len(real.documents), 'text')})" for real in left_out)
         text += f". Not scored, for none of their labels has {_FEWEST_VALUES} values in the texts read: {names}"
     return Prose(f"{text}.")
-
-
-def about_scores(frame: pandas.DataFrame) -> Prose:
-    """Where the first reader is best and worst, of the labels that have values in the texts, and on how many labels it is ahead of the
-    others beyond chance."""
-    mine = frame[frame["reader"] == frame["reader"].iloc[0]]
-    text = _extremes(mine[mine["support"] > 0].sort_values("f1", kind="stable"))
-    others = frame[frame["reader"] != mine["reader"].iloc[0]]
-    for name, rows in others.groupby("reader", sort=False):
-        both = rows.merge(mine, on=["set", "label"], suffixes=("", "_mine"))
-        real = both[both["p"] <= _ALPHA]
-        ahead = int((real["f1_mine"] > real["f1"]).sum())
-        text += (
-            f" Against {plain(name)}, on {counted(len(both), 'label')} that it reads too: ahead on {ahead}, behind on {len(real) - ahead}, "
-            f"no difference beyond chance (p above {_ALPHA}, each label by itself) on {len(both) - len(real)}."
-        )
-    return Prose(text)
-
-
-def _extremes(rows: pandas.DataFrame) -> str:
-    """rows: by F1, lowest first. Labels without values are none of them: their F1 is 1 where nothing was given either, and says nothing."""
-    if rows.empty:
-        return "No label has a value in these texts, so no score says how well it is read."
-    worst, best = rows.iloc[0], rows.iloc[-1]
-    if worst["f1"] == best["f1"]:
-        return f"On {counted(len(rows), 'label')} with values in these texts: F1 {best['f1']:.2f}."
-    return (
-        f"Best: {plain(best['label'])} in {plain(best['set'])}, F1 {best['f1']:.2f}; "
-        f"worst: {plain(worst['label'])} in {plain(worst['set'])}, {worst['f1']:.2f}."
-    )
 
 
 def write_metrics(run_dir: str | Path, frame: pandas.DataFrame) -> None:

@@ -69,6 +69,11 @@ def seconds_in_turns(
     return seconds
 
 
+def median_of(rounds: int) -> str:
+    """For people: what a time rests on."""
+    return "one round" if rounds == 1 else f"median of {rounds} rounds"
+
+
 def weight_bytes(engine: Engine) -> int:
     """Bytes of the parameters in the process that holds most."""
     workers = engine.workers

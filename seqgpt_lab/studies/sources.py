@@ -68,6 +68,12 @@ def find_sources(
     return sources
 
 
+def find_source(file: str, kind: str, split: str, labels: str | Path = "", run_dir: str | Path = "") -> Source:
+    """A file of one's own or, where none is given, the bundled documents of this kind and split; else as `find_sources`."""
+    (source,) = find_sources([file] if file else [], [] if file else [kind], split, labels, run_dir)
+    return source
+
+
 def first(documents: Sequence[Document], limit: int, name: str = "limit") -> list[Document]:
     """The first `limit` documents; 0: all. name: of the parameter that says how many. Raises OptionError for a negative limit."""
     if limit < 0:
@@ -106,14 +112,14 @@ def about_sources(sources: Sequence[Source], limit: int = 0, asked: Sequence[str
     if used == there:
         which = counted(there, "document")
     elif len(loaded) == 1:
-        which = f"the first {used:,} of {counted(there, 'document')}"
+        which = f"the first {used:,} of {counted(there, 'document')},"
     else:
-        which = f"{used:,} of {counted(there, 'document')} (at most the first {limit:,} of each kind)"
-    fewest = min(gold, key=lambda kind: gold[kind])
-    return Prose(
-        f"{counted(len(loaded), 'kind')} of documents, {which} with {counted(sum(gold.values()), 'gold value')}; "
-        f"fewest in {plain(fewest)} ({gold[fewest]}).{_made_up(sources)}"
-    )
+        which = f"{used:,} of {counted(there, 'document')} (at most the first {limit:,} of each kind),"
+    text = f"{counted(len(loaded), 'kind')} of documents, {which} with {counted(sum(gold.values()), 'gold value')}"
+    if len(gold) > 1:
+        fewest = min(gold, key=lambda kind: gold[kind])
+        text += f"; fewest in {plain(fewest)} ({gold[fewest]})"
+    return Prose(f"{text}.{_made_up(sources)}")
 
 
 def _gold_values(fields: Sequence[str], documents: Iterable[Document]) -> int:

@@ -21,11 +21,12 @@ from seqgpt_lab.reports.figures import label_scores, variant_scores
 from seqgpt_lab.reports.owner import Owner
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.runs import Failure, Run
-from seqgpt_lab.studies.display import table
+from seqgpt_lab.studies.display import Html, table
+from seqgpt_lab.studies.plan_study import compare_machines, plan_grid, show_plans
 from tests.browser.conftest import CHROMIUM
 
 pytestmark = pytest.mark.browser
-MakePage = Callable[[dict[str, list[object]]], Path]
+MakePage = Callable[[Html], Path]
 FONT_LIST = shutil.which("fc-list")
 HAS_CHINESE_FONT = bool(FONT_LIST and subprocess.run([FONT_LIST, ":lang=zh"], capture_output=True, check=False).stdout)
 
@@ -72,10 +73,10 @@ def report(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_page(tmp_path: Path) -> MakePage:
-    """Writes the page of a run that showed a table with these columns."""
+    """Writes the page of a run that showed this table."""
 
-    def make(columns: dict[str, list[object]]) -> Path:
-        cell = new_code_cell("show()", outputs=[new_output("display_data", data={"text/html": table(pandas.DataFrame(columns)).html})])
+    def make(shown: Html) -> Path:
+        cell = new_code_cell("show()", outputs=[new_output("display_data", data={"text/html": shown.html})])
         owner, started = Owner("a-host", 1, 0.0), "2024-03-15T14:22:33.123+00:00"
         run = Run("a-run", "completed", "toy.ipynb", "0" * 64, {}, (), started, owner, seconds=2.0)
         path = tmp_path / "table.html"
@@ -184,7 +185,9 @@ WIDTHS = "[...document.querySelectorAll('.output.html')].map(one => [one.scrollW
 
 def test_a_wide_table_takes_the_room_of_the_window(browser: Browser, make_page: MakePage) -> None:
     shares = ["precision", "recall", "f1", "string f1", "exact record rate", "hallucination rate", "parse failure rate", "truncated share"]
-    path = make_page({"kind": ["medical_registration"], "documents": [60], "support": [400], **{name: [0.987] for name in shares}})
+    path = make_page(
+        table(pandas.DataFrame({"kind": ["medical_registration"], "documents": 60, "support": 400, **dict.fromkeys(shares, 0.987)}))
+    )
     page = browser.new_page(viewport={"width": 1200, "height": 800})
     page.goto(path.as_uri())
     ((needed, seen, left),) = page.evaluate(WIDTHS)
@@ -192,9 +195,23 @@ def test_a_wide_table_takes_the_room_of_the_window(browser: Browser, make_page: 
     page.close()
 
 
+@pytest.mark.parametrize("several", [True, False], ids=["machines", "batches"])
+def test_the_planners_tables_fit_the_window(browser: Browser, make_page: MakePage, several: bool) -> None:
+    """With all that may differ between rows: 32 prompts of 1,024 tokens wait for each other."""
+    batches, lengths = [1, 32], [256, 1024]
+    frame = (
+        compare_machines(["dual-4090", "h100"], 16, 256, 40, "fp16") if several else plan_grid("dual-4090", batches, lengths, 40, "fp16")
+    )
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page.goto(make_page(show_plans(frame)[1]).as_uri())
+    ((needed, seen, left),) = page.evaluate(WIDTHS)
+    assert needed <= seen and left >= 0
+    page.close()
+
+
 def test_on_a_phone_a_column_of_chinese_stays_readable(browser: Browser, make_page: MakePage) -> None:
     row = {"kind": ["medical_registration"], "documents": [8], "gold values": [53], "fields": ["患者姓名、性别、年龄、科室、医生、诊断"]}
-    path = make_page({**row, "files": ["medical_registration.test.jsonl medical_registration.yaml"]})
+    path = make_page(table(pandas.DataFrame({**row, "files": ["medical_registration.test.jsonl medical_registration.yaml"]})))
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(path.as_uri())
     assert page.get_by_role("cell", name="患者姓名").evaluate("one => one.getBoundingClientRect().width") > 100

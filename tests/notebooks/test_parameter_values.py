@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pandas
 import pytest
 
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.extraction.lint import lint
 from seqgpt_lab.reports.parameters import declared_parameters, read_notebook
 from seqgpt_lab.resources import bundled_notebook
 from seqgpt_lab.studies.display import table
+from seqgpt_lab.studies.phrasing import faults
 
 
 def run_first_cell(name: str, **given: Any) -> list[Any]:
@@ -61,7 +60,7 @@ def test_what_is_read_counts_what_is_read(name: str, given: dict[str, Any], told
 def test_labels_without_a_fault_are_told_from_those_with_one() -> None:
     """The tour's lint: its cell ends in an expression."""
     path = bundled_notebook("00_tour.ipynb")
-    (cell,) = [cell.source for cell in read_notebook(path).cells if cell.cell_type == "code" and "lint(badly_typed)" in cell.source]
-    names = {"pandas": pandas, "lint": lint, "table": table}
+    (cell,) = [cell.source for cell in read_notebook(path).cells if cell.cell_type == "code" and "faults(badly_typed)" in cell.source]
+    names = {"faults": faults, "table": table}
     faultless, faulty = (str(eval(cell, {**names, "badly_typed": typed}).html) for typed in ("姓名,年龄", "姓名,关键信息"))
     assert "<th>reason</th>" in faultless and "vague" not in faultless and "vague" in faulty

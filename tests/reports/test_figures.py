@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pandas
 import pytest
+from bs4 import BeautifulSoup
 
 from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts, reliability, variant_scores
 
@@ -105,3 +106,10 @@ def test_a_long_name_is_broken_into_lines_of_one_text() -> None:
     elements = [one for one in ElementTree.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text") if len(one)]
     assert [len(one) for one in elements] == [4, 4, 4]
     assert all(len(line.text or "") <= 27 for one in elements for line in one)
+
+
+def test_a_screen_reader_is_told_of_the_image_and_of_the_link_beside_it() -> None:
+    figure = BeautifulSoup(label_scores(LABELS)._repr_html_(), "html.parser")
+    image, link = figure.select_one("[role=img][aria-label]"), figure.select_one("a[download]")
+    assert image is not None and image.select_one("svg") is not None
+    assert link is not None and link.find_parent(attrs={"role": "img"}) is None

@@ -33,6 +33,11 @@ def test_the_better_cell_is_darker() -> None:
     assert high[0] < high[1] and low[0] > low[1]
 
 
+def test_colours_mean_the_same_in_every_map() -> None:
+    slow, fast, slower = (float(shade) for shade in re.findall(r"opacity: ([\d.]+)", heat_maps(GRID, "rate", "Rates", better="high").svg))
+    assert slower < slow < fast
+
+
 def test_speeds_name_workload_contestant_and_ratio() -> None:
     frame = pandas.DataFrame([{"workload": "batch 1", "contestant": "ours", "documents_a_second": 2.5, "ratio": 7.1, "same_answers": 1.0}])
     assert "batch 1 · ours" in speeds(frame).svg and "7.10x" in speeds(frame).svg

@@ -20,6 +20,7 @@ from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.reports.figures import label_scores
 from seqgpt_lab.reports.masked_page import mask_page
 from seqgpt_lab.reports.masking import Masker
+from seqgpt_lab.studies.display import table
 
 DIGITS = st.text("0123456789", min_size=8, max_size=8)
 PHONES = st.builds(lambda head, tail: f"1{head}{tail}", st.sampled_from(["38", "59", "76", "99"]), DIGITS)
@@ -246,9 +247,9 @@ def test_a_value_that_a_line_of_a_figure_cuts_is_masked() -> None:
 
 def test_what_the_page_itself_shows_of_a_personal_field_is_masked_everywhere() -> None:
     marked = highlight("欧阳锋在云智", [Field("姓名", (Span("欧阳锋", 0, 3, 0.9), Span("洪七公", None, None, match="unaligned")))])
-    table = "<table><tr><th>label</th><th>gold</th><th>predicted</th></tr><tr><td>姓名</td><td>黄蓉 | 郭靖</td><td></td></tr></table>"
+    tall = "<table><tr><th>label</th><th>gold</th><th>predicted</th></tr><tr><td>姓名</td><td>黄蓉 | 郭靖</td><td></td></tr></table>"
     wide = "<table><tr><th>姓名</th><th>公司</th></tr><tr><td>周伯通</td><td>云智</td></tr></table>"
-    masked, _ = mask_page(page(f"{marked}{table}{wide}<p>欧阳锋、洪七公、黄蓉、郭靖、周伯通</p>"), {"姓名": []})
+    masked, _ = mask_page(page(f"{marked}{tall}{wide}<p>欧阳锋、洪七公、黄蓉、郭靖、周伯通</p>"), {"姓名": []})
     said = everything_in(masked)
     assert [name for name in ("欧阳锋", "洪七公", "黄蓉", "郭靖", "周伯通") if name in said] == []
     assert said.count("云智") >= 4
@@ -269,3 +270,11 @@ def test_a_page_of_thousands_of_values_is_masked_in_seconds() -> None:
     body = "".join(f"<p>{value} 的文本，没有别的。</p>" for value in values)
     masked, count = mask_page(page(body), {"工号": values})
     assert count == 3000 and not [value for value in values if value in masked]
+
+
+def test_how_many_values_a_field_has_is_no_value_of_it() -> None:
+    """The tables of what is read, and of scores by label: a single personal field made every 1 of the page a name."""
+    read = pandas.DataFrame({"kind": ["resume"], "documents": [12], "gold values": [1], "fields": ["姓名"]})
+    scored = pandas.DataFrame({"label": ["姓名", "手机号"], "gold values": [1, 0], "F1": [1.0, 0.0]})
+    page = table(read).html + table(scored).html
+    assert mask_page(page, {"姓名": [], "手机号": []})[1] == 0

@@ -152,15 +152,30 @@ def test_contents_lead_to_every_section_even_where_headings_repeat(make_run: Mak
     assert page.title is not None and page.title.get_text() == "Title"
 
 
+def test_headings_that_a_cell_put_out_are_no_sections(make_run: MakeRun) -> None:
+    cells = [new_markdown_cell("## One"), shown(text_html="<h3>resume-7</h3>"), new_markdown_cell("## Two\n\n### Three")]
+    assert [link.get_text() for link in page_of(make_run(), *cells).select("nav#contents a")] == ["One", "Two", "Three"]
+
+
 def test_broken_html_in_one_output_leaves_the_rest_of_the_page_alone(make_run: MakeRun) -> None:
     page = page_of(make_run(), shown(text_html="</main></body></html><div><table><tr><td>open"), new_markdown_cell("after"))
     assert len(page.find_all("body")) == 1
     assert page.select_one("main > section:last-of-type").get_text(strip=True) == "after"  # type: ignore[union-attr]
 
 
+def test_progress_of_a_cell_that_was_stopped_is_one_message(make_run: MakeRun) -> None:
+    steps = [new_output("stream", name="stderr", text=text) for text in ("read: 10%", "\rread: 20%", "\rread: 30%\nnext")]
+    cell = new_code_cell(
+        "read()", outputs=[*steps, new_output("stream", name="stdout", text="kept\r\n"), new_output("stream", name="stderr", text="end")]
+    )
+    page = page_of(make_run(), cell)
+    assert [one.get_text() for one in page.select("details.messages pre")] == ["read: 30%\nnext", "end"]
+    assert [one.get_text() for one in page.select("section > pre.output, .code > pre.output")] == ["kept\n"]
+
+
 def test_of_a_text_without_end_its_beginning_and_end_are_shown(make_run: MakeRun) -> None:
     lines = "".join(f"line {number}\n" for number in range(60_000))
-    cell = new_code_cell("print()", outputs=[new_output("stream", text=lines), new_output("stream", text="x" * 600_000)])
+    cell = new_code_cell("print()", outputs=[new_output("stream", text=lines), new_output("stream", name="stderr", text="x" * 600_000)])
     first, second = (tag.get_text() for tag in page_of(make_run(), cell).select("pre.output"))
     assert len(first) < 501_000 and first.startswith("line 0\n") and first.endswith("line 59999\n")
     told = re.search(r"\n\[([\d,]+) characters are left out here; out.ipynb has them all\]\n\n(line \d+)\n", first)
@@ -174,6 +189,13 @@ def test_provenance_is_at_the_foot(make_run: MakeRun) -> None:
     foot = page.select_one("footer").get_text(" ")  # type: ignore[union-attr]
     for part in (run.id, "2024-03-15 14:22:33 UTC", "git abc123, with uncommitted changes", "torch 2.13.0", "a.jsonl", "f" * 64):
         assert part in foot
+
+
+def test_the_model_is_told_in_words(make_run: MakeRun) -> None:
+    model = {"source": "tiny", "dtype": "bfloat16", "sha256": {"config.json": "ab12"}, "shape": {"hidden_size": 8}, "widened_from": None}
+    foot = page_of(make_run(model=model), new_markdown_cell("text")).select_one("footer")
+    assert foot is not None and "source tiny, dtype bfloat16; sha256: config.json ab12; shape: hidden size 8" in foot.get_text()
+    assert "null" not in foot.get_text() and "{" not in foot.get_text()
 
 
 def test_the_notebook_is_left_as_it_was_and_the_page_is_small(make_run: MakeRun, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas
 import pytest
+from bs4 import BeautifulSoup
 
 from seqgpt_lab.documents import write_jsonl
 from seqgpt_lab.engine.engine import Engine
@@ -13,12 +14,15 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.batch_length import (
     MANY_LABELS,
     _reuse_rows,
+    about_rounds,
     about_scenarios,
     grid_frame,
     measure_claims,
     measure_grid,
     recommend,
     scenario_table,
+    show_grid,
+    show_scenarios,
     techniques_named,
 )
 from seqgpt_lab.studies.benchmark import Benchmark
@@ -79,6 +83,29 @@ def test_scenarios_take_the_quickest_technique_and_keep_claims_apart() -> None:
     assert "Real time: **100 ms** a batch of 1, 10 documents/s" in text and "the article claims 142 ms" in text
     assert "4 documents/s (ours); the article claims 832/s" in text and text.endswith("Measured on a toaster.")
     assert "None of the article's scenarios" in str(about_scenarios(scenario_table(GRID[GRID["length"] == 1]), ""))
+
+
+def test_tables_for_people_have_units_and_say_what_a_figure_rests_on() -> None:
+    grid = BeautifulSoup(show_grid(GRID.assign(same_answers=0.984)).html, "html.parser")
+    assert [head.get_text() for head in grid.select("th")] == [
+        "technique",
+        "batch",
+        "prompt (tokens)",
+        "a batch (ms)",
+        "documents/s",
+        "answers equal to the first technique's",
+    ]
+    assert [cell.get_text() for cell in grid.select("tbody tr")[0].select("td")] == ["plain", "1", "256", "200", "5", "98.4%"]
+    real_time, bulk = BeautifulSoup(show_scenarios(scenario_table(GRID)).html, "html.parser").select("tbody tr")
+    assert [cell.get_text() for cell in real_time.select("td")][4:] == ["100", "142", "10", ""]
+    assert [cell.get_text() for cell in bulk.select("td")][4:] == ["4,000", "", "4", "832"]
+    (alone,) = BeautifulSoup(show_scenarios(scenario_table(GRID[:2])).html, "html.parser").select("tbody tr")
+    assert [cell.get_text() for cell in alone.select("td")][4:] == ["100", "142", "10", ""], "None is no word for people"
+    assert show_scenarios(scenario_table(GRID[:0])).html == ""
+    once, thrice = (
+        Benchmark({}, (Result("w", "", "ours", 8, 900, 8, 9.0, 1.0, 1.0, 0.0, 0.0, seconds),)) for seconds in ((1.0,), (1.0,) * 3)
+    )
+    assert "of one timed round" in str(about_rounds(once)) and "median of 3 timed rounds" in str(about_rounds(thrice))
 
 
 def test_a_recommendation_keeps_to_the_target() -> None:

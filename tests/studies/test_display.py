@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pandas
 from bs4 import BeautifulSoup
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters import markdown2html
 
-from seqgpt_lab.studies.display import Prose, TextBars, counted, plain, short, table
+from seqgpt_lab.studies.display import Prose, TextBars, as_json, counted, plain, short, table
 
 
 @given(st.text(alphabet="ab *_`<>[]()#!&\\$~|-+.{}1\n", max_size=20))
@@ -31,6 +32,12 @@ def test_a_table_keeps_every_row_every_letter_and_escapes() -> None:
     assert len(rows) == 102 and rows[0] == ["很" * 200, "0.988"] and rows[1][0] == "<b>x</b>"
 
 
+def test_what_a_program_gets_is_shown_as_json() -> None:
+    value = {"姓名": "张伟", "公司": ["<b>甲</b>", "乙"], "邮箱": None}
+    shown = BeautifulSoup(as_json(value).html, "html.parser").select_one("pre")
+    assert shown is not None and json.loads(shown.get_text()) == value and "张伟" in shown.get_text() and "null" in shown.get_text()
+
+
 def test_a_pivoted_table_has_no_empty_column() -> None:
     long = pandas.DataFrame({"field": ["姓名", "姓名"], "variant": ["usual", "other"], "f1": [1.0, 0.5]})
     shown = BeautifulSoup(table(long.pivot(index="field", columns="variant", values="f1").reset_index()).html, "html.parser")
@@ -39,10 +46,12 @@ def test_a_pivoted_table_has_no_empty_column() -> None:
 
 
 def test_what_is_missing_is_blank_and_no_p_value_is_0() -> None:
-    frame = pandas.DataFrame({"p": [None, 0.0002, 0.03], "needed": pandas.array([None, 7, 24], dtype="Int64")})
+    needed = pandas.array([None, 7, 24], dtype="Int64")
+    frame = pandas.DataFrame({"p": [None, 0.0002, 0.03], "needed": needed, "claimed": pandas.Series([None, None, "x"], dtype=object)})
+    frame = frame.assign(real=[None, True, False], kept=[True, False, True])
     shown = BeautifulSoup(table(frame).html, "html.parser")
     rows = [[cell.get_text() for cell in row.find_all("td")] for row in shown.select("tbody tr")]
-    assert rows == [["", ""], ["< 0.001", "7"], ["0.030", "24"]]
+    assert rows == [["", "", "", "", "yes"], ["< 0.001", "7", "", "yes", "no"], ["0.030", "24", "x", "no", "yes"]]
 
 
 def test_bars_are_text_one_a_task() -> None:

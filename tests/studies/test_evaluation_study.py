@@ -91,14 +91,14 @@ def test_mistakes_are_counted_and_listed(study: EvaluationStudy) -> None:
 
 def test_examples_begin_with_the_most_mistaken_and_escape_the_text(study: EvaluationStudy) -> None:
     shown = BeautifulSoup(study.examples(3).html, "html.parser")
-    assert [heading.get_text() for heading in shown.find_all("h4")] == [
+    assert [heading.get_text() for heading in shown.find_all("h3")] == [
         "resume · r2 · 2 mistakes",
         "meeting_notice · n1 · wholly right",
         "resume · r1 · wholly right",
     ]
     assert "公司, too long: should be 云智, the model gave 在云智" in shown.get_text()
     assert not shown.find_all("b") and "<b>公司" in shown.get_text()
-    assert len(BeautifulSoup(study.examples(1).html, "html.parser").find_all("h4")) == 1
+    assert len(BeautifulSoup(study.examples(1).html, "html.parser").find_all("h3")) == 1
 
 
 def test_the_sentences_follow_from_the_numbers(study: EvaluationStudy) -> None:

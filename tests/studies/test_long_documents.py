@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from bs4 import BeautifulSoup
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.engine.engine import Engine
@@ -25,6 +26,8 @@ from seqgpt_lab.studies.long_documents import (
     compare_windows,
     plant,
     plant_lengths,
+    show_lengths,
+    show_windows,
 )
 from seqgpt_lab.studies.sources import Source, find_sources
 from tests.checkpoints import write_random_checkpoint
@@ -74,6 +77,11 @@ def test_each_way_of_reading_has_a_row(source: Source, model: Path) -> None:
     frame["recall"], frame["precision"] = [0.9, 0.5, 0.89], [1.0, 1.0, 0.5]
     told = str(about_windows(frame))
     assert "**0.890** (-0.010), with windows of 256 tokens" in told and "below the documents alone: 256 with 16." in told
+    assert f"Alone, recall is **0.900** ({frame['values'][0]} gold values); in the long texts at best (of 2 ways)" in told
+    frame["recall"], frame["precision"] = [0.9, 0.8, 0.8], [1.0, 0.5, 0.6]
+    assert "with windows of 256 tokens" in str(about_windows(frame)), "of equals the one that invents least"
+    heads = BeautifulSoup(show_windows(frame).html, "html.parser").select("thead th")
+    assert [head.get_text() for head in heads][1:3] == ["window (tokens)", "overlap (characters)"]
 
 
 def test_edges_and_places_are_told_apart() -> None:
@@ -84,7 +92,7 @@ def test_edges_and_places_are_told_apart() -> None:
     found = Extraction("d", text, (Field("姓名", spans),), "", False, ())
     windows = [Window(0, 60), Window(0, len(text))]
     scored = _scores([Document("d", text, gold)], [found], LabelSet.of("姓名"), [windows])
-    assert scored == {"recall": pytest.approx(1 / 3), "recall_at_edges": 1.0, "precision": 0.5}
+    assert scored == {"values": 3, "recall": pytest.approx(1 / 3), "values_at_edges": 1, "recall_at_edges": 1.0, "precision": 0.5}
 
 
 def test_cost_by_length_is_told(source: Source, model: Path) -> None:
@@ -94,6 +102,7 @@ def test_cost_by_length_is_told(source: Source, model: Path) -> None:
     frame["seconds_a_thousand"] = [0.5, 0.6]
     assert "a thousand of them takes 0.50 to 0.60 s, in the longest 1.20 times" in str(about_lengths(frame))
     assert str(about_lengths(frame[::-1])) == str(about_lengths(frame)), "in whatever order the lengths were given"
+    assert "Each text was read once." in str(about_lengths(frame)) and "time (s a thousand characters)" in show_lengths(frame).html
 
 
 def test_the_notebook_runs(model: Path, tmp_path: Path) -> None:

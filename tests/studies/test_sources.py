@@ -10,7 +10,7 @@ from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.files import sha256_of
-from seqgpt_lab.studies.sources import about_sources, find_sources, first, record_inputs, source_table
+from seqgpt_lab.studies.sources import about_sources, find_source, find_sources, first, record_inputs, source_table
 from tests.checkpoints import write_random_checkpoint
 
 
@@ -65,10 +65,14 @@ def test_the_table_and_the_sentence_count_what_is_used(folder: Path) -> None:
     ]
     assert str(about_sources(sources)).startswith("2 kinds of documents, 4 documents with 2 gold values")
     assert str(about_sources(sources, 1)).startswith(
-        "2 kinds of documents, 2 of 4 documents (at most the first 1 of each kind) with 2 gold values"
+        "2 kinds of documents, 2 of 4 documents (at most the first 1 of each kind), with 2 gold values"
     )
     assert str(about_sources(sources, 2)) == str(about_sources(sources)) and "the first 1 of 2 documents" in str(
         about_sources(sources[:1], 1)
+    )
+    assert (
+        "fewest in" in str(about_sources(sources))
+        and str(about_sources(sources[:1])) == "1 kind of documents, 2 documents with 1 gold value."
     )
     assert source_table(sources, 1)[["documents", "gold values"]].values.tolist() == [[1, 1], [1, 1]]
     with pytest.raises(OptionError, match="limit is -1"):
@@ -150,3 +154,9 @@ def test_personal_gold_is_noted_when_sources_are_found_whatever_cannot_be_read(f
     run_dir.mkdir()
     find_sources([folder / name for name in ("broken.jsonl", "notice.pdf", "resume.jsonl")], labels=folder, run_dir=run_dir)
     assert json.loads((run_dir / "personal.json").read_text(encoding="utf-8")) == {"电话": [], "姓名": ["张伟"]}
+
+
+def test_a_file_comes_before_the_bundled_kind_and_gives_one_source(folder: Path) -> None:
+    mine = find_source(str(folder / "notice.jsonl"), "resume", "dev", folder)
+    assert mine == find_sources([folder / "notice.jsonl"], labels=folder)[0]
+    assert find_source("", "resume", "dev") == find_sources(kinds=["resume"], split="dev")[0]

@@ -6,7 +6,6 @@ of its own, and nothing is remembered of the workload before: what a cache holds
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import resolve_device, resolve_dtype
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import sha256_of
+from seqgpt_lab.machine import processors
 from seqgpt_lab.studies.contestants import Contestant, Running, loaded
 from seqgpt_lab.studies.display import Prose, plain, short
 from seqgpt_lab.studies.processor import processor_name
@@ -164,7 +164,7 @@ def describe_machine(model: str | Path, dtype: str) -> dict[str, Any]:
     checkpoint, device = find_checkpoint(model), resolve_device("auto")
     return {
         "processor": torch.cuda.get_device_name() if device.type == "cuda" else processor_name(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": processors(),
         "threads": torch.get_num_threads(),
         "device": device.type,
         "dtype": str(resolve_dtype(dtype, device)).removeprefix("torch."),

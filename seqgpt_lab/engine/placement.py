@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.machine import processors
 
 MOST_WORKERS = 64
 """More than any machine this is for has cards; each is a process of some hundred MB."""
@@ -56,5 +55,4 @@ def place(tensor_parallel: int, replicas: int, device: torch.device) -> list[lis
 
 def threads_each(workers: int) -> int:
     """This process's processors shared out, at least one thread a worker; never more than torch would use here by itself."""
-    processors = len(os.sched_getaffinity(0))
-    return max(1, min(processors // workers, torch.get_num_threads()))
+    return max(1, min(processors() // workers, torch.get_num_threads()))

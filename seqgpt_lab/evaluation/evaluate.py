@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.errors import DocumentError, LabelError
+from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.evaluation.comparison import check_labels
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, classify
@@ -57,25 +56,6 @@ def evaluate(extractor: Extracts[Labels], documents: Sequence[Document], label_s
     check_labels(label_set.names)
     _check_documents(documents)
     return score(documents, extractor.extract(documents, label_set, progress=progress), label_set.names)
-
-
-def check_gold(documents: Sequence[Document], source: str | Path, fields: Sequence[str]) -> None:
-    """Raise DocumentError where no document has gold, and LabelError where none has any for the fields: every value would count as wrong,
-    a record in which nothing is found as wholly right, and nothing would say why.
-
-    source: where the documents are from; fields: what is asked for, as gold must be called.
-    """
-    marked = {entity.label for document in documents for entity in document.gold}
-    if documents and not marked:
-        raise DocumentError(
-            f"none of the {len(documents)} documents in {source} has gold, so nothing can be scored; give entities, "
-            f"or in a table values in the columns called as the fields ({', '.join(fields)})"
-        )
-    if marked and marked.isdisjoint(fields):
-        raise LabelError(
-            f"the documents in {source} have gold for {quoted(sorted(marked))}, the labels ask for {list(fields)}, so nothing can be "
-            "scored; give the fields the gold's names"
-        )
 
 
 def score(documents: Sequence[Document], extractions: Sequence[Extraction], labels: Sequence[str]) -> Evaluation:

@@ -23,7 +23,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from seqgpt_lab.files import write_atomically
-from seqgpt_lab.reports.processes import RUN_VARIABLE, end_processes, processes_of
+from seqgpt_lab.reports.processes import RUN_VARIABLE, end_processes, family
 
 _ENGINE = "seqgpt-lab"
 _INJECTED = "injected-parameters"
@@ -66,7 +66,7 @@ class Session:
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     process: subprocess.Popen[bytes] | None = None
-    # As of the last cell: whose child a process is is not known any more once the kernel is gone.
+    # The kernel's and what came of it, as of the last cell: whose child a process is is not known any more once its parent is gone.
     processes: list[psutil.Process] = field(default_factory=list)
 
     def execute(self, notebook: Path, parameters: Mapping[str, Any], kernel_name: str) -> None:
@@ -77,6 +77,12 @@ class Session:
             self.error = error
         finally:
             self.ended.set()
+
+    def started(self, kernel: subprocess.Popen[bytes]) -> None:
+        """Take the kernel's process, to which all others of the run go back."""
+        self.process = kernel
+        with suppress(psutil.NoSuchProcess):  # it ended at once
+            self.processes = [psutil.Process(kernel.pid)]
 
     def wait(self, seconds: float | None) -> bool:
         """Wait until `execute` has ended or `seconds` (None: no limit) have passed; whether it has ended. Signals come through at once."""
@@ -151,7 +157,7 @@ class Session:
             self.progress.cell_started(*place_of(self.notebook, cell_index))
 
     def _cell_ended(self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: object) -> None:
-        self.processes = processes_of(self.run_id)
+        self.processes = family(self.processes)
 
 
 class QuietManager(AsyncKernelManager):
@@ -206,7 +212,7 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no
             client.km.kernel_spec_manager.kernel_dirs = jupyter_path("kernels")
             environment = {"IPYTHONDIR": os.path.join(temporary, "ipython"), **os.environ, RUN_VARIABLE: session.run_id}
             client.start_new_kernel(env=environment, stdout=kernel_log, stderr=subprocess.STDOUT)
-            session.process = client.km.provisioner.process
+            session.started(client.km.provisioner.process)
             client.execute()
 
 

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -56,6 +57,46 @@ def processes_of(run_id: str) -> list[psutil.Process]:
         except psutil.Error:  # ended meanwhile, or another user's
             continue
     return [process for process in found if process.pid != os.getpid()]
+
+
+def family(roots: Iterable[psutil.Process], proc: Path = Path("/proc")) -> list[psutil.Process]:
+    """Those of the roots that live, in their order, and all that descends from them, whatever its environment. Looks at these alone where
+    the kernel keeps a list of each process's children, as Linux mostly does; else whose child is whose is asked of the whole machine.
+
+    proc: where such lists are.
+    """
+    found: dict[psutil.Process, None] = {}
+    waiting = list(roots)[::-1]
+    while waiting:
+        process = waiting.pop()
+        if process in found or not process.is_running():
+            continue
+        found[process] = None
+        try:
+            listed = _listed_children(process, proc)
+            found |= dict.fromkeys(process.children(recursive=True) if listed is None else ())
+            waiting += listed or ()
+        except psutil.Error:  # ended meanwhile
+            continue
+    return list(found)
+
+
+def _listed_children(process: psutil.Process, proc: Path) -> list[psutil.Process] | None:
+    """The children that the kernel lists; None where it lists none of anybody. One may be left out while a sibling of it ends (proc(5))."""
+    lists = list((proc / str(process.pid) / "task").glob("*/children"))
+    listed: list[int] = []
+    for path in lists:
+        with suppress(OSError):  # the thread ended meanwhile
+            listed += map(int, path.read_text(encoding="ascii").split())
+    return list(_still_children(listed, process)) if lists else None
+
+
+def _still_children(pids: Iterable[int], process: psutil.Process) -> Iterator[psutil.Process]:
+    for pid in pids:
+        with suppress(psutil.Error):  # ended meanwhile, and its id may be another's now
+            child = psutil.Process(pid)
+            if child.ppid() == process.pid:
+                yield child
 
 
 def _signal(process: psutil.Process, number: int) -> None:

@@ -8,9 +8,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import psutil
-
 import seqgpt_lab
+from seqgpt_lab.machine import memory_bytes, processors
 from seqgpt_lab.studies.processor import processor_name
 
 _PACKAGES = (
@@ -37,13 +36,13 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_machine() -> dict[str, str | int | list[str]]:
-    """Host, operating system, CPU, logical cores this process may use, memory in bytes, names of NVIDIA cards."""
+    """Host, operating system, CPU, logical cores and bytes of memory that this process may use, names of NVIDIA cards."""
     return {
         "host": platform.node(),
         "system": platform.platform(),
         "cpu": processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "memory_bytes": psutil.virtual_memory().total,
+        "cores": processors(),
+        "memory_bytes": memory_bytes(),
         "gpus": _gpu_names(),
     }
 

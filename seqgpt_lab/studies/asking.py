@@ -131,23 +131,6 @@ def check_documents(documents: Sequence[Document]) -> None:
         raise DocumentError(f"there are {len(documents)} documents; wanted at least 2, each with an id of its own")
 
 
-def check_gold(documents: Sequence[Document], labels: LabelSet, which: str = "") -> list[str]:
-    """What a score cannot show, in sentences: fields asked for that no document has, and gold that no field asks for.
-
-    which: of the documents, such as `test`, where there are others too. Raises LabelError when no gold value is asked for at all.
-    """
-    some = f"{which} documents".strip()
-    marked = {entity.label for document in documents for entity in document.gold}
-    unmarked = [name for name in labels.names if name not in marked]
-    unasked = sorted(marked - set(labels.names))
-    if not marked:
-        raise LabelError(f"none of the {len(documents)} {some} has gold, so nothing can be scored; mark values of {list(labels.names)}")
-    if len(unmarked) == len(labels.names):
-        raise LabelError(f"the {some} have gold for {unasked}, the labels ask for {unmarked}; give the fields the gold's names")
-    notes = [f"None of the {some} has gold for {'、'.join(unmarked)}: every value given there counts as wrong."] if unmarked else []
-    return notes + ([f"No label asks for {'、'.join(unasked)}, so the gold for it counts nowhere."] if unasked else [])
-
-
 def _asked(field: str, phrase: str, multiple: bool | None = None) -> Label:
     """A label as far as its answer goes: one that may have several values is answered as one of which nobody said."""
     return Label(field, phrase, multiple=False if multiple is False else None)

@@ -6,7 +6,6 @@ of its own, and nothing is remembered of the workload before: what a cache holds
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,8 @@ from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import resolve_device, resolve_dtype
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import sha256_of
-from seqgpt_lab.studies.contestants import Contestant, Running, started
+from seqgpt_lab.machine import processors
+from seqgpt_lab.studies.contestants import Contestant, Running, loaded
 from seqgpt_lab.studies.display import Prose, plain, short
 from seqgpt_lab.studies.processor import processor_name
 from seqgpt_lab.studies.turns import Record, Result, Turn, results_of
@@ -92,9 +92,9 @@ def run_benchmark(
     kept = Record(record, machine, [contestant.name for contestant in contestants])
     waiting = [workload for workload in workloads if not kept.whole(workload)]
     if waiting:
-        with started(model, contestants, dtype) as running:
+        with loaded(model, contestants, dtype) as afresh:
             for workload in waiting:
-                kept.finish(workload, _measure(workload, running, kept, Benchmark(machine, tuple(kept.results)).to_dict(), progress))
+                kept.finish(workload, _measure(workload, afresh(), kept, Benchmark(machine, tuple(kept.results)).to_dict(), progress))
                 kept.write(Benchmark(machine, tuple(kept.results)).to_dict())
     return Benchmark(machine, tuple(result for workload in workloads for result in kept.whole(workload)))
 
@@ -102,11 +102,8 @@ def run_benchmark(
 def _measure(
     workload: Workload, running: Sequence[Running], kept: Record, before: Mapping[str, Any], progress: Progress | None
 ) -> list[Result]:
-    """before: what the record holds of whole workloads, which is written again after each turn, with the turns of this one.
-
-    Workloads may have texts in common, so every contestant begins each of them knowing none.
-    """
-    running = [one.afresh() for one in running]
+    """running: contestants that know no text yet, for workloads may have some in common. before: what the record holds of whole workloads,
+    which is written again after each turn, with the turns of this one."""
     turns = kept.turns_of(workload)
     warm_up, *rounds = workload.rounds
     total, done, last = len(running) * len(workload.rounds), len(turns), ""
@@ -167,7 +164,7 @@ def describe_machine(model: str | Path, dtype: str) -> dict[str, Any]:
     checkpoint, device = find_checkpoint(model), resolve_device("auto")
     return {
         "processor": torch.cuda.get_device_name() if device.type == "cuda" else processor_name(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": processors(),
         "threads": torch.get_num_threads(),
         "device": device.type,
         "dtype": str(resolve_dtype(dtype, device)).removeprefix("torch."),

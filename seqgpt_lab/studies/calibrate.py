@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from seqgpt_lab.engine.config import DTYPES, ModelConfig, resolve_device
 from seqgpt_lab.engine.cuda import prepare_cuda
 from seqgpt_lab.engine.decode import Request, decode
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.machine import memory_bytes, processors
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS
 from seqgpt_lab.studies.processor import processor_name
 from seqgpt_lab.studies.rigs import Rig
@@ -81,7 +80,7 @@ def _record(name: str, where: torch.device, found: dict[str, Any]) -> dict[str, 
         found[figure] = {dtype: found[figure].get(dtype, found[figure]["fp32"]) for dtype in DTYPES}
     figures = {
         "devices": torch.cuda.device_count() if cuda else 1,
-        "memory_bytes": float(properties.total_memory if properties else psutil.virtual_memory().total),
+        "memory_bytes": float(properties.total_memory if properties else memory_bytes()),
         "cache_bytes": float(properties.L2_cache_size if properties else _cache_bytes()),
         **found,
     }
@@ -89,7 +88,7 @@ def _record(name: str, where: torch.device, found: dict[str, Any]) -> dict[str, 
     if cuda and torch.cuda.device_count() < 2:
         basis |= {figure: "estimate: not measured, there is one card" for figure in ("share_of_speed", "reduce_seconds", "link_bandwidth")}
         basis["runtime_bytes"] = "estimate: a CUDA context with its kernels and workspaces"
-    about = f"{device}, {figures['devices']} card(s)" if cuda else f"{device}, {threads} thread(s) of {len(os.sched_getaffinity(0))} cores"
+    about = f"{device}, {figures['devices']} card(s)" if cuda else f"{device}, {threads} thread(s) of {processors()} cores"
     texts = {"name": name, "about": about, "kind": where.type, "device": device, "overlap": cuda}
     return {**texts, **figures, "basis": basis, "expects": {}}
 

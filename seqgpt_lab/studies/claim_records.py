@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import torch
 
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
+from seqgpt_lab.machine import processors
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.batch_length import SCENARIOS, cell_name
 from seqgpt_lab.studies.display import counted, short
@@ -281,7 +281,7 @@ def measure_determinism(model: str, sources: Sequence[Source], *, limit: int, ki
     return Record(
         claim="determinism",
         found=f"{same:.1%} of {len(requests)} answers the same twice ({kind} on {device})",
-        machine=describe(platform.machine(), len(os.sched_getaffinity(0)), gpus) + f", model {model}",
+        machine=describe(platform.machine(), processors(), gpus) + f", model {model}",
         command=f"seqgpt-lab run notebooks/07_claims.ipynb{_as_typed(given)}",
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         applies=True,

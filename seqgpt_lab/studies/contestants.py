@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,11 +71,6 @@ class Running:
             engine, max_length=1 << 20, window_length=1 << 20, max_new_tokens=MOST_TOKENS, grounded=contestant.grounded
         )
 
-    def afresh(self) -> Running:
-        """The same contestant on the same weights, that knows no text yet."""
-        engine = self.engine
-        return Running(self.contestant, engine.beside(cache=self.contestant.cache) if isinstance(engine, Engine) else engine)
-
     def run(self, tasks: Sequence[Task], batch: int) -> list[Completion]:
         """Answers in the tasks' order, at most `batch` prompts decoded together; tokenisation and the making of drafts are part of it."""
         requests = self.requests(tasks)
@@ -93,17 +88,17 @@ class Running:
 
 
 @contextmanager
-def started(model: str | Path, contestants: Sequence[Contestant], dtype: str) -> Iterator[list[Running]]:
-    """All contestants loaded, until the block ends: peers in processes of their own; those of this engine share the weights and nothing
-    that they keep of texts."""
+def loaded(model: str | Path, contestants: Sequence[Contestant], dtype: str) -> Iterator[Callable[[], list[Running]]]:
+    """All engines loaded, until the block ends, peers in processes of their own: what gives the contestants anew each time, none of which
+    knows a text yet. Those of this engine share the weights and nothing that they keep of texts."""
     with ExitStack() as stack:
-        engines: dict[str, Any] = {}
-        running = []
-        for contestant in contestants:
-            if contestant.engine not in engines:
-                engines[contestant.engine] = _load(stack, model, contestant.engine, dtype)
-            running.append(Running(contestant, engines[contestant.engine]).afresh())
-        yield running
+        names = dict.fromkeys(contestant.engine for contestant in contestants)
+        engines = {name: _load(stack, model, name, dtype) for name in names}
+        yield lambda: [_afresh(contestant, engines[contestant.engine]) for contestant in contestants]
+
+
+def _afresh(contestant: Contestant, engine: Any) -> Running:
+    return Running(contestant, engine.beside(cache=contestant.cache) if isinstance(engine, Engine) else engine)
 
 
 def _load(stack: ExitStack, model: str | Path, engine: str, dtype: str) -> Any:

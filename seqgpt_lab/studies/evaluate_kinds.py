@@ -10,7 +10,8 @@ from pathlib import Path
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.evaluation.evaluate import check_gold, evaluate
+from seqgpt_lab.evaluation.evaluate import evaluate
+from seqgpt_lab.evaluation.gold import check_gold
 from seqgpt_lab.evaluation.journal import JournaledExtractor
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
@@ -46,7 +47,7 @@ def evaluate_kinds(
 def _with_gold(source: Source, limit: int) -> tuple[str, list[Document], LabelSet]:
     """The kind, its first documents and what to ask of them. Raises as `check_gold` where no document of the file has gold for it."""
     documents, labels = source.load(), LabelSet.load(source.labels)
-    check_gold(documents, source.documents, labels.names)
+    check_gold(documents, labels.names, f"documents in {source.documents}")
     return source.kind, first(documents, limit), labels
 
 

@@ -15,13 +15,14 @@ import pandas
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, OptionError
 from seqgpt_lab.evaluation.counts import Counts
+from seqgpt_lab.evaluation.gold import check_gold, unscored
 from seqgpt_lab.evaluation.resampling import Metric, Outcomes
 from seqgpt_lab.evaluation.significance import judge_all
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import lint
-from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
+from seqgpt_lab.studies.asking import Ledger, Progress, Variant
 from seqgpt_lab.studies.display import Html, Prose, plain, table
 
 
@@ -107,13 +108,13 @@ def compare(
 
     journal: a file that keeps the answers, so that a comparison that was killed goes on where it was. Raises, before anything is
     asked, OptionError for fewer than two variants and for a name used twice, LabelError for variants that do not ask for the same
-    fields and for gold that none asks for, DocumentError for fewer than two documents, and what `Ledger` raises.
+    fields, what `Ledger` raises, such as DocumentError for fewer than two documents, and what `check_gold` raises, in this order.
     """
-    ledger = Ledger(extractor, documents, journal)
-    notes = [note for variant in variants[:1] for note in check_gold(documents, variant.labels)]
     _check_variants(variants)
+    ledger, names = Ledger(extractor, documents, journal), variants[0].labels.names
+    check_gold(documents, names)
     ledger.ask([question for variant in variants for question in variant.questions], progress and partial(progress, "compare"))
-    return judged(ledger, variants, metric, settings, notes)
+    return judged(ledger, variants, metric, settings, unscored(documents, names))
 
 
 def judged(

@@ -12,10 +12,11 @@ import pandas
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.evaluation.gold import check_gold, unscored
 from seqgpt_lab.evaluation.significance import judge_pairs
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
-from seqgpt_lab.studies.asking import Ledger, Progress, Variant, check_gold
+from seqgpt_lab.studies.asking import Ledger, Progress, Variant
 from seqgpt_lab.studies.display import Prose, counted, plain
 from seqgpt_lab.studies.phrasing import Comparison, compare, judged
 from seqgpt_lab.studies.phrasing_climb import Climb, Plan
@@ -96,8 +97,8 @@ def search(
 
     journal: a folder that keeps all answers, so that a search that was killed comes to the same end without asking again. progress:
     called with ("search", calls done, budget), then ("test", prompts done, prompts in all). Raises, before anything is asked, OptionError
-    when the budget does not even suffice for `start`, DocumentError for a text that is in dev and in test, LabelError where dev or test
-    has no gold for any of the fields, and what `Ledger` raises.
+    when the budget does not even suffice for `start`, DocumentError for a text that is in dev and in test, what `Ledger` raises, and what
+    `check_gold` raises where dev or test has no gold for any of the fields.
     """
     plan = plan or Plan()
     shared = {document.text for document in dev} & {document.text for document in test}
@@ -107,7 +108,10 @@ def search(
         )
     searching, testing = (Ledger(extractor, some, journal and journal / f"{name}.json") for some, name in ((dev, "dev"), (test, "test")))
     # Each by itself: a search on documents that have no gold would choose the words that find least.
-    notes = list(dict.fromkeys([*check_gold(dev, start.labels, "development"), *check_gold(test, start.labels, "test")]))
+    named, fields = ((dev, "development documents"), (test, "test documents")), start.labels.names
+    for some, called in named:
+        check_gold(some, fields, called)
+    notes = list(dict.fromkeys(note for some, called in named for note in unscored(some, fields, called)))
     climb = Climb(searching, replace(start, name=FOUND), plan, progress)
     start_score = climb.begin()
     climb.run()

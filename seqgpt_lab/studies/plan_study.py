@@ -19,7 +19,7 @@ from seqgpt_lab.studies.display import Html, Prose, counted, plain
 from seqgpt_lab.studies.display import table as html_table
 from seqgpt_lab.studies.passes import Workload, about_budget
 from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
-from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, best, compare, table
+from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, about_counting, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 
 METRICS = "metrics.json"
@@ -84,7 +84,8 @@ def plan_grid(
 
 
 def about_targets(rig: str, batches: Sequence[int], lengths: Sequence[int], output: int, dtype: str, target: str) -> Prose:
-    """Which arrangement serves the target, at the smallest and the largest batch, and why, or that the batch does not fit.
+    """Which arrangement serves the target, at the smallest and the largest batch, and why, or that the batch does not fit; and what no
+    figure counts.
 
     Raises OptionError for empty lists.
     """
@@ -98,7 +99,7 @@ def about_targets(rig: str, batches: Sequence[int], lengths: Sequence[int], outp
             parts.append(f"Batch {batch}, length {lengths[0]}, best for {target}: **{plain(why)}** {plain(about_budget(work))}".rstrip())
         except CapacityError as error:
             parts.append(f"Batch {batch}, length {lengths[0]}: does not fit. {plain(str(error))}")
-    return Prose("\n\n".join(parts))
+    return Prose("\n\n".join([*parts, plain(about_counting(machine))]))
 
 
 def _check_asked(**lists: Sequence[int] | Sequence[str]) -> None:

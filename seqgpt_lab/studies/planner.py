@@ -83,6 +83,7 @@ class Plan:
             **{f"{phase}_seconds": {"total": parts.total, **_parts(parts)} for phase, parts in phases.items()},
             "memory_bytes": {"total": self.memory.total, **_parts(self.memory)},
             "estimated_figures": self.machine.rig.uncertain,
+            "counting": about_counting(self.machine.rig),
         }
 
 
@@ -199,6 +200,17 @@ def _sharing(shared: Plan, alone: Plan) -> str:
     if waited > 0:
         return f"{text}, {short(waited * 1e3)} ms of it while the card would wait for operations to be started."
     return f"{text}; {short(-waited * 1e3)} ms of what is saved the card waits for operations to be started."
+
+
+def about_counting(rig: Rig) -> str:
+    """What a plan does not count, in sentences: of the engine's work on a CPU, some that it is spared and some that it does besides."""
+    text = "Each prompt is counted with a text of its own."
+    if rig.kind == "cuda":
+        return text
+    return (
+        f"{text} Not counted: rows about one text attend to it once for all of them, which takes less time, and in bf16 a pass computes "
+        "a few tokens more than it is asked, up to one of few sizes."
+    )
 
 
 def table(plans: list[Plan]) -> pandas.DataFrame:

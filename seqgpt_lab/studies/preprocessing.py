@@ -18,6 +18,7 @@ import pandas
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.evaluate import Evaluation, score
+from seqgpt_lab.evaluation.gold import check_gold, unscored
 from seqgpt_lab.evaluation.mistakes import KINDS
 from seqgpt_lab.evaluation.resampling import Metric, Outcomes
 from seqgpt_lab.evaluation.significance import judge_all, judge_pairs
@@ -26,7 +27,7 @@ from seqgpt_lab.extraction.cleaning import restored
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.preprocess import WHAT_STEPS_DO, check_steps, clean
-from seqgpt_lab.studies.asking import Progress, check_documents, check_gold
+from seqgpt_lab.studies.asking import Progress, check_documents
 from seqgpt_lab.studies.display import Prose, counted, plain
 
 Combination = tuple[str, ...]
@@ -151,15 +152,16 @@ def study_preprocessing(
     """Read every document as it is and after each combination of steps, all versions of a text together, and judge the differences.
 
     progress: called with ("read", prompts done, prompts in all). Raises, before anything is read, OptionError for no or unknown or
-    repeated combinations, DocumentError for fewer than two documents and repeated ids, LabelError where no document has gold for any of
-    the labels: whatever a step did, nothing would differ.
+    repeated combinations, DocumentError for fewer than two documents and repeated ids, and as `check_gold` where no document has gold for
+    any of the labels: whatever a step did, nothing would differ.
     """
     for combination in combinations:
         check_steps(combination)
     if not combinations or len(set(combinations)) < len(combinations) or () in combinations:
         raise OptionError(f"combinations are {list(combinations)}; wanted at least one, none empty and none twice")
     check_documents(documents)
-    notes = check_gold(documents, labels)
+    check_gold(documents, labels.names)
+    notes = unscored(documents, labels.names)
     every = [(), *combinations]
     cleaned = {(document.id, steps): clean(document.text, steps) for document in documents for steps in every}
     texts = list(dict.fromkeys((document.id, cleaned[document.id, steps].text) for document in documents for steps in every))

@@ -17,6 +17,7 @@ from tests.apps.conftest import Invoke
 def test_a_plan_in_words_and_as_json(invoke: Invoke) -> None:
     words = invoke("plan", "--rig", "dual-4090", "--batch", "16", "--length", "512")
     assert words.exit_code == 0 and "Best for throughput: 2 replicas" in words.stdout and "Estimates, measured by nobody: " in words.stdout
+    assert "Each prompt is counted with a text of its own.\n" in words.stdout  # on a card nothing else is left out
     found = json.loads(invoke("plan", "--batch", "16", "--length", "512", "--json").stdout)
     assert found["chosen"] == "2 replicas" and [one["arrangement"] for one in found["plans"]] == ["one process", "2 ranks", "2 replicas"]
     assert "op_seconds" in found["plans"][0]["estimated_figures"]

@@ -103,7 +103,10 @@ def test_each_of_two_ranks_holds_about_half(two_ranks: Engine, alone: Engine) ->
 def test_the_processor_cores_are_shared_out_and_each_worker_has_one_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
+    monkeypatch.setattr("seqgpt_lab.machine.quota", lambda *_places: None)
     assert [threads_each(workers) for workers in (1, 2, 5, 12, 40)] == [12, 6, 2, 1, 1]
+    monkeypatch.setattr("seqgpt_lab.machine.quota", lambda *_places: 6.5)
+    assert [threads_each(workers) for workers in (1, 2, 5, 12)] == [6, 3, 1, 1]
 
 
 def test_weights_in_workers_cannot_be_reached_from_here(two_ranks: Engine, alone: Engine) -> None:

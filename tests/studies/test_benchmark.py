@@ -17,7 +17,7 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.studies import benchmark as module
 from seqgpt_lab.studies.benchmark import Benchmark, describe_machine, run_benchmark
-from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants, started
+from seqgpt_lab.studies.contestants import TECHNIQUES, Contestant, Running, choose_contestants, loaded
 from seqgpt_lab.studies.sources import find_sources
 from seqgpt_lab.studies.turns import Result
 from seqgpt_lab.studies.workloads import Task, Texts, Workload
@@ -199,13 +199,27 @@ def test_an_interrupted_workload_goes_on_with_the_turns_that_are_missing(
 def test_contestants_share_weights_and_no_texts(model: Path, workloads: list[Workload]) -> None:
     """Else whoever comes second in a round would find the texts computed already."""
     tasks = workloads[1].rounds[1]
-    with started(model, [Contestant("first"), Contestant("second"), Contestant("third", cache="embedding")], "fp32") as running:
+    with loaded(model, [Contestant("first"), Contestant("second"), Contestant("third", cache="embedding")], "fp32") as afresh:
+        running = afresh()
         first, second, third = (one.engine for one in running)
         assert first.model is second.model is third.model
         running[0].run(tasks, 3)
         assert first.cache_info.entries == 3 and second.cache_info.entries == third.cache_info.entries == 0
         running[1].run(tasks, 3)
         assert second.cache_info.hits == 0 and third.cache_info.level == "embedding"
+
+
+def test_contestants_are_made_once_a_workload(model: Path, workloads: list[Workload], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Running] = []
+    init = Running.__init__
+
+    def counted(self: Running, contestant: Contestant, engine: Engine) -> None:
+        made.append(self)
+        init(self, contestant, engine)
+
+    monkeypatch.setattr(Running, "__init__", counted)
+    run_benchmark(model, workloads[:1], [Contestant("ours")], dtype="fp32")
+    assert len(made) == 1
 
 
 def test_nothing_is_remembered_of_the_workload_before(model: Path) -> None:

@@ -14,6 +14,7 @@ import torch.distributed
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.studies import calibrate as module
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.speeds import best_of
 from seqgpt_lab.studies.worker_speeds import worker_speeds
@@ -44,6 +45,12 @@ def test_the_quickest_round_counts_and_the_first_does_not() -> None:
 def test_a_device_that_is_not_here_is_refused() -> None:
     with pytest.raises(OptionError, match="device 'cuda:64' asked for"):
         calibrate(device="cuda:64")
+
+
+def test_a_processors_memory_is_what_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqgpt_lab.machine.memory_limit", lambda *_places: 3_000_000_000)
+    found = {figure: {"fp32": 1.0} for figure in ("flops", "attention_flops", "single_query_bandwidth", "map_rate")}
+    assert module._record("here", CPU, found)["memory_bytes"] == 3e9
 
 
 class InThisProcess:

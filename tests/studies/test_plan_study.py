@@ -47,9 +47,17 @@ def test_a_grid_of_nothing_is_refused_by_what_is_empty() -> None:
 
 
 def test_a_target_is_told_for_each_batch_that_fits() -> None:
-    small, large = str(about_targets("dual-4090", [1, HUGE], [256], 40, "fp16", "latency")).split("\n\n")
+    small, large, _ = str(about_targets("dual-4090", [1, HUGE], [256], 40, "fp16", "latency")).split("\n\n")
     assert "at work" not in small
     assert small.startswith("Batch 1, length 256, best for latency") and large.startswith(f"Batch {HUGE}, length 256: does not fit. ")
+
+
+def test_what_figures_of_a_processor_do_not_count_is_said_beside_them(tmp_path: Path) -> None:
+    card = Rig.load("dual-4090")
+    replace(card, kind="cpu", overlap=False, memory_bytes=64e9).save(tmp_path / "here.yaml")
+    told = [str(about_targets(str(rig), [1], [256], 40, "fp16", "latency")) for rig in ("dual-4090", tmp_path / "here.yaml")]
+    assert all("Each prompt is counted with a text of its own" in one for one in told)
+    assert ["a few tokens more" in one for one in told] == [False, True]
 
 
 def test_a_batch_that_the_engine_decodes_in_part_is_said_with_what_would_keep_it() -> None:

@@ -125,9 +125,9 @@ def test_bad_input_is_refused_before_the_model_is_asked(checkpoint: Checkpoint) 
         with pytest.raises(DocumentError, match="wanted at least 2"):
             study_preprocessing(Extractor(engine), too_few, LABELS, [("simplified",)])
     # Nothing could differ where no value counts, and the study would say that no step matters.
-    with pytest.raises(LabelError, match=r"have gold for .*公司.* the labels ask for"):
+    with pytest.raises(LabelError, match=r"the documents have gold for ⟪.*公司.*⟫, the labels ask for"):
         study_preprocessing(Extractor(engine), documents(3), LabelSet.of("单位"), [("simplified",)])
-    with pytest.raises(LabelError, match="none of the 3 documents has gold"):
+    with pytest.raises(DocumentError, match="none of the 3 documents has gold, so nothing can be scored"):
         study_preprocessing(Extractor(engine), [replace(one, gold=()) for one in documents(3)], LABELS, [("simplified",)])
     assert not engine.asked
 

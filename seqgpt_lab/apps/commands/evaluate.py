@@ -70,7 +70,7 @@ def evaluate(
     """
     from seqgpt_lab.apps.inputs import read_labelled, report_problems
     from seqgpt_lab.errors import DocumentError
-    from seqgpt_lab.evaluation.evaluate import check_gold
+    from seqgpt_lab.evaluation.gold import check_gold
     from seqgpt_lab.extraction.labels import LabelSet
     from seqgpt_lab.files import write_json
 
@@ -84,7 +84,7 @@ def evaluate(
     report_problems(data, reading)
     if not reading.documents:
         raise DocumentError(f"{data} holds no document to evaluate; give at least one line with gold entities")
-    check_gold(reading.documents, data, label_set.names)
+    check_gold(reading.documents, label_set.names, f"documents in {data}")
     options = ModelOptions(
         model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded, token_budget
     )

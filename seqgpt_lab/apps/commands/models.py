@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +64,7 @@ def train_embedded(
     from seqgpt_lab.embedded.recipe import Recipe
     from seqgpt_lab.embedded.train_embedded import train_embedded as train
     from seqgpt_lab.engine.config import resolve_device
+    from seqgpt_lab.machine import processors
     from seqgpt_lab.reports.interrupts import signals_interrupt
 
     place = resolve_device(device)
@@ -72,7 +72,7 @@ def train_embedded(
         large_batches = place.type != "cpu" and torch.cuda.get_device_properties(place).total_memory >= Recipe.large_batches_bytes
     recipe = Recipe().with_large_batches() if large_batches else Recipe()
     if workers is None:
-        workers = 0 if place.type == "cpu" else max(1, min(12, len(os.sched_getaffinity(0)) - 2))
+        workers = 0 if place.type == "cpu" else max(1, min(12, processors() - 2))
     recipe = replace(recipe, steps=recipe.steps if steps is None else steps, seed=recipe.seed if seed is None else seed)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -92,7 +92,7 @@ def _shape(model: str) -> ModelConfig:
 def _in_words(plans: list[Plan], chosen: Plan, verdict: str) -> str:
     """A table of arrangements, what the chosen one spends its time and memory on, and how sure that is."""
     from seqgpt_lab.studies.display import short
-    from seqgpt_lab.studies.planner import table
+    from seqgpt_lab.studies.planner import about_counting, table
 
     columns = ["arrangement", "prompt_ms", "writing_ms", "batch_ms", "documents_a_second", "GB_a_worker", "limit"]
     frame = table(plans)[columns].to_string(index=False, float_format=short)
@@ -101,6 +101,5 @@ def _in_words(plans: list[Plan], chosen: Plan, verdict: str) -> str:
     time = ", ".join(f"{name} {seconds / spent.total:.0%}" for seconds, name in parts if seconds > 0.005 * spent.total)
     memory = ", ".join(f"{name} {getattr(chosen.memory, name) / 1e9:.2f}" for name in chosen.memory.__slots__)
     estimated = f"Estimates, measured by nobody: {', '.join(rig.uncertain)}." if rig.uncertain else "No figure of this rig is an estimate."
-    return "\n".join(
-        [f"{rig.about}; {chosen.machine.dtype}. Predicted:", "", frame, "", verdict, f"Time: {time}.", f"GB a worker: {memory}.", estimated]
-    )
+    shown = [f"{rig.about}; {chosen.machine.dtype}. Predicted:", "", frame, "", verdict, f"Time: {time}.", f"GB a worker: {memory}."]
+    return "\n".join([*shown, about_counting(rig), estimated])

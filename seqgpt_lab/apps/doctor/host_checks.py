@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from seqgpt_lab.apps.doctor.line import Line
+from seqgpt_lab.machine import CGROUP, cores, memory_limit, quota
 from seqgpt_lab.studies.rigs import Rig
 
 _GB = 1e9
@@ -28,7 +29,8 @@ class Host:
     """ram_bytes: of the machine; limit_bytes: what a container leaves of it, None without a limit. shm_bytes: free in /dev/shm, None
     where there is none. disk: nvme, ssd, hdd, virtual, network, memory or unknown; read_bytes_a_second: of the model's files past the
     page cache, None when they could not be read so. features: what multiplies half precision in hardware.
-    cores: that this process may use, each hardware thread counted. held_threads: the variables that set the number of threads."""
+    cores: that this process may run on, each hardware thread counted; quota: of how many of them a container leaves the time, None for
+    all. held_threads: the variables that set the number of threads."""
 
     system: str
     ram_bytes: int
@@ -41,9 +43,10 @@ class Host:
     cores: int
     threads: int
     held_threads: str = ""
+    quota: float | None = None
 
 
-def read_host(model: str, shm: Path = Path("/dev/shm"), cgroup: Path = Path("/sys/fs/cgroup")) -> Host:
+def read_host(model: str, shm: Path = Path("/dev/shm"), cgroup: Path = CGROUP) -> Host:
     """Look at this machine and at the disk that holds `model`. Raises CheckpointError when there is no such model."""
     import torch
 
@@ -54,13 +57,14 @@ def read_host(model: str, shm: Path = Path("/dev/shm"), cgroup: Path = Path("/sy
     return Host(
         system=platform.platform(),
         ram_bytes=psutil.virtual_memory().total,
-        limit_bytes=_limit(cgroup),
+        limit_bytes=memory_limit(cgroup),
         shm_bytes=psutil.disk_usage(str(shm)).free if shm.is_dir() else None,
         disk=disk_kind(weights[0]),
         read_bytes_a_second=read_speed(weights),
         model=model,
         features=tuple(name for name, has in (("AMX", amx), ("avx512_bf16", avx)) if has),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,  # Linux alone has it
+        cores=cores(),
+        quota=quota(cgroup),
         threads=torch.get_num_threads(),
         held_threads=", ".join(f"{name}={os.environ[name]}" for name in _THREAD_VARIABLES if os.environ.get(name)),
     )
@@ -130,15 +134,6 @@ def _read_once(files: tuple[Path, ...]) -> float | None:
     return done / (time.perf_counter() - started)
 
 
-def _limit(cgroup: Path) -> int | None:
-    """A container's memory limit in bytes, of cgroup 2 or 1; None without one."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            limit = int((cgroup / name).read_text(encoding="ascii"))
-            return limit if limit < psutil.virtual_memory().total else None
-    return None
-
-
 def _system(found: Host, rig: Rig | None) -> Line:
     wanted = str(rig.expects.get("system", "")) if rig else ""
     if wanted and not found.system.startswith(wanted):
@@ -191,7 +186,12 @@ def _disk(found: Host, rig: Rig | None) -> Line:
 
 
 def _processor(found: Host) -> Line:
-    shown = f"{found.cores} cores, {found.threads} threads for PyTorch, {' and '.join(found.features) or 'no bf16 units'}"
+    limited = "" if found.quota is None else f", of whose time the container's quota leaves that of {found.quota:g}"
+    shown = f"{found.cores} cores{limited}, {found.threads} threads for PyTorch, {' and '.join(found.features) or 'no bf16 units'}"
+    if found.quota is not None and found.threads > max(1, int(found.quota)):
+        fix = f"set OMP_NUM_THREADS={max(1, int(found.quota))} where one process decodes, or raise the quota (`docker run --cpus=…`)"
+        why = "more threads than the quota has time for are stopped together until the next period; worker processes get as many as fit"
+        return Line("processor", "warning", shown, "no more threads than the quota has processors", why, fix)
     if not found.features:
         why = "without AMX or avx512_bf16 the CPU runs in fp32 (dtype auto); a card is not affected"
         return Line("processor", "note", shown, "", why)

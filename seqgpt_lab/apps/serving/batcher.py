@@ -118,7 +118,8 @@ class Batcher:
             return job.future
         with self._changed:
             self.check_room(len(requests))
-            self._jobs.append(job)
+            # While no row of the engine becomes free, nobody else takes out those whose callers left, however many these become.
+            self._jobs = deque(one for one in (*self._jobs, job) if one.waiting)
             self._changed.notify()
         self.engine.wake()  # it may be at work for others and have room
         return job.future

@@ -61,7 +61,8 @@ def check_address(host: str, token: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """token: wanted as `Authorization: Bearer`, empty for none. largest_body: bytes. open_paths: answered without a token.
+    """token: wanted as `Authorization: Bearer`, empty for none. largest_body: bytes; held_bodies: bytes of all bodies whose answers are
+    due, since each waits in memory for its turn. open_paths: answered without a token.
 
     names: of hosts that are answered to where no token is wanted, empty for all. They keep out pages elsewhere that had their own name
     lead to this machine; a token keeps these out whatever the name, for it is in no cookie that a browser would send along.
@@ -70,6 +71,7 @@ class Limits:
     token: str = ""
     names: tuple[str, ...] = _LOCAL_NAMES
     largest_body: int = 8 * 2**20
+    held_bodies: int = 128 * 2**20
     open_paths: tuple[str, ...] = ("/health",)
 
 
@@ -78,12 +80,13 @@ class Guard:
 
     def __init__(self, app: ASGIApp, limits: Limits, seen: Callable[[str, int, float], None] = lambda path, status, seconds: None) -> None:
         self.app, self.limits, self._seen = app, limits, seen
+        self._held = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass; whatever happens there, an answer is sent once."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        begun, status = time.perf_counter(), 0
+        begun, status, held = time.perf_counter(), 0, 0
 
         async def note_status(message: Message) -> None:
             nonlocal status
@@ -92,8 +95,13 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *((key.encode(), value.encode()) for key, value in _HEADERS.items())]
             await send(message)
 
+        def hold(size: int) -> bool:
+            nonlocal held
+            held, self._held = held + size, self._held + size
+            return not size or self._held <= self.limits.held_bodies
+
         try:
-            body = self._refusal(scope) or await _body(receive, self.limits.largest_body)
+            body = self._refusal(scope) or await _body(receive, self.limits.largest_body, hold)
             if isinstance(body, Response):
                 await body(scope, receive, note_status)
             elif body is not None:
@@ -103,6 +111,7 @@ class Guard:
             if not status:
                 await (await explain_fault(scope, error))(scope, receive, note_status)
         finally:
+            self._held -= held
             self._seen(scope["path"], status, time.perf_counter() - begun)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -139,8 +148,11 @@ def _host_name(host: str) -> str:
     return name if colon and port.isdecimal() else host
 
 
-async def _body(receive: Receive, largest: int) -> bytes | Response | None:
-    """All of a request's body; a refusal where it is too large or too slow, None where the sender left."""
+async def _body(receive: Receive, largest: int, hold: Callable[[int], bool]) -> bytes | Response | None:
+    """All of a request's body; a refusal where it is too large or too slow, None where the sender left.
+
+    hold: called with the bytes of each part; whether there is room for them.
+    """
     parts: list[bytes] = []
     size = 0
     try:
@@ -153,6 +165,9 @@ async def _body(receive: Receive, largest: int) -> bytes | Response | None:
                 size += len(parts[-1])
                 if size > largest:
                     return _too_large(largest)
+                if not hold(len(parts[-1])):
+                    words = "too much is waiting for its answer to take more in; try again in a few seconds"
+                    return _refuse(429, words, **{"retry-after": "5", "connection": "close"})
                 if not message.get("more_body"):
                     return b"".join(parts)
     except TimeoutError:

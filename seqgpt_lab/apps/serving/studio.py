@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Header
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from seqgpt_lab.apps.console import json_line
@@ -37,6 +38,7 @@ OPEN_PATHS = ("/", "/studio.js", "/health")
 _HERE = Path(__file__).parent
 _MOST_VISITORS = 200
 _IDLE_SECONDS = 3600.0
+_MOST_AT_WORK = 32  # of the 40 threads that there are, for whoever comes needs some to be given the page
 
 
 class SharedExtractor:
@@ -139,23 +141,37 @@ def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collectio
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    at_work = 0
+
     @app.post("/api/act")
-    def act(done: Act, x_visitor: Annotated[str, Header(pattern="^[0-9a-f]{32}$")]) -> Response:
-        visit = visitors.of(x_visitor)
-        with visit.lock:
-            error = ""
-            try:
-                _begin(visit, done)
-                _do(visit.session, done)
-            except SeqGPTLabError as problem:
-                error = fragments.failure(problem)
-            return Response(json_line({**_state(visit.session), "error": error}), media_type="application/json")
+    async def act(done: Act, x_visitor: Annotated[str, Header(pattern="^[0-9a-f]{32}$")]) -> Response:
+        nonlocal at_work
+        if at_work >= _MOST_AT_WORK:
+            words = f"{at_work} others are being answered, which is the most; try again in a moment"
+            return Response(json_line({"detail": words}), 429, {"retry-after": "5"}, "application/json")
+        at_work += 1
+        try:
+            return await run_in_threadpool(_answer, visitors, x_visitor, done)
+        finally:
+            at_work -= 1
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Any, _error: Exception) -> Response:
         return Response(json_line({"detail": "this cannot be read; load the page again"}), 422, media_type="application/json")
 
     return app
+
+
+def _answer(visitors: Visitors, visitor: str, done: Act) -> Response:
+    visit = visitors.of(visitor)
+    with visit.lock:
+        error = ""
+        try:
+            _begin(visit, done)
+            _do(visit.session, done)
+        except SeqGPTLabError as problem:
+            error = fragments.failure(problem)
+        return Response(json_line({**_state(visit.session), "error": error}), media_type="application/json")
 
 
 def _begin(visit: Visit, done: Act) -> None:

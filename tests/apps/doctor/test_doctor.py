@@ -68,6 +68,14 @@ def test_a_thread_a_core_is_not_blamed_on_a_variable(rig_host: Host) -> None:
         assert line.status == status and held in line.why
 
 
+def test_more_threads_than_a_containers_quota_has_processors(rig_host: Host) -> None:
+    few = replace(rig_host, quota=2.5, threads=16)
+    found = wrong(check_host(few, None))
+    assert found.keys() == {"processor"} and found["processor"].status == "warning"
+    assert "quota leaves that of 2.5" in found["processor"].found and "OMP_NUM_THREADS=2 " in found["processor"].fix
+    assert not wrong(check_host(replace(few, threads=2), None))
+
+
 def test_an_x8_slot(bus: Path, rig: Rig, rig_torch: Torch, rig_host: Host) -> None:
     nvml = SimulatedNvml(SimulatedCard(), SimulatedCard(width=8, most_width=8))
     found = wrong(everything(nvml, bus, rig_torch, rig_host, rig))

@@ -30,7 +30,8 @@ def test_every_line_is_true_here_and_the_code_is_right(invoke: Invoke) -> None:
     lines = {line["name"]: line for line in found["lines"]}
     assert found["ok"] == (result.exit_code == 0) and result.exit_code in (0, 1)
     assert lines["ram"]["found"].startswith(f"{psutil.virtual_memory().total / 1e9:.1f} GB") or "limit" in lines["ram"]["found"]
-    assert lines["processor"]["found"].startswith(f"{len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads")
+    assert lines["processor"]["found"].startswith(f"{len(os.sched_getaffinity(0))} cores, ")
+    assert f", {torch.get_num_threads()} threads for PyTorch" in lines["processor"]["found"]
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     assert ("avx512_bf16" in lines["processor"]["found"]) == bool(re.search(r"\bavx512_bf16\b", flags))
     assert "cpu: float16" in lines["fp16-product"]["found"]
@@ -76,7 +77,9 @@ def test_a_system_that_does_not_tell_its_processes_cores_is_looked_at_too(monkey
 
 def test_absent_places_are_facts_not_errors(tmp_path: Path) -> None:
     host = read_host("tiny", shm=tmp_path / "none", cgroup=tmp_path / "none")
-    assert host.shm_bytes is None and host.limit_bytes is None
+    assert host.shm_bytes is None and host.limit_bytes is None and host.quota is None
     (tmp_path / "memory.max").write_text("2000000000\n")
-    assert read_host("tiny", shm=tmp_path, cgroup=tmp_path).limit_bytes == 2_000_000_000
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    host = read_host("tiny", shm=tmp_path, cgroup=tmp_path)
+    assert (host.limit_bytes, host.quota) == (2_000_000_000, 1.5)
     assert count_on_bus(tmp_path / "none") == 0

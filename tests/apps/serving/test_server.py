@@ -123,6 +123,22 @@ def test_a_body_of_50_mb_is_refused_before_it_is_read(serve: Serve) -> None:
     assert chunked.status_code == 413
 
 
+def test_bodies_that_wait_for_their_answers_are_bounded_together(serve: Serve) -> None:
+    """Each is kept in memory until it is answered, however many clients there are."""
+    served = serve(batch_size=1, limits=Limits(held_bodies=3_000))
+    gate.clear()
+    long = {**ASK, "id": "x" * 1_500}
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(served.http.post, "/extract", json=long)
+        until(lambda: bool(served.service.batcher._at_work))
+        refused = served.http.post("/extract", json=long)
+        assert refused.status_code == 429 and "try again" in refused.json()["detail"] and int(refused.headers["retry-after"]) >= 1
+        assert served.http.get("/health").status_code == 200
+        gate.set()
+        assert first.result().status_code == 200
+    assert served.http.post("/extract", json=long).status_code == 200, "what was answered, and what was refused, is held no longer"
+
+
 def test_a_full_queue_is_told_with_when_to_come_back(serve: Serve) -> None:
     served = serve(capacity=3, batch_size=1)
     gate.clear()

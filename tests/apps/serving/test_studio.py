@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from seqgpt_lab.apps.serving.studio import Visitors, create_studio
+from seqgpt_lab.extraction.extraction import Extraction
 from tests.apps.designer.conftest import KnownValues
 
 
@@ -73,3 +76,31 @@ def test_a_fault_is_told_as_one_and_not_as_a_server_that_is_gone() -> None:
     typed = {"action": "run", "text": "张伟", "labels": "姓名"}
     reply = client.post("/api/act", json=typed, headers={"x-visitor": "0" * 32})
     assert reply.status_code == 500 and reply.json() == {"detail": "this is a fault of the server; its log says where"}
+
+
+def test_the_page_is_given_while_many_visitors_wait_for_their_answers() -> None:
+    """An answer may take minutes and holds a thread meanwhile, of which there are 40."""
+    gate, waiting = threading.Event(), threading.Semaphore(0)
+
+    class Held(KnownValues):
+        def extract(self, *arguments: Any, **options: Any) -> list[Extraction]:
+            waiting.release()
+            gate.wait(60)
+            return super().extract(*arguments, **options)
+
+    body = {"action": "run", "text": "张伟", "labels": "姓名"}
+    with TestClient(create_studio(Held(), ())) as client, ThreadPoolExecutor(32) as pool:
+
+        def run(number: int) -> int:
+            return client.post("/api/act", json=body, headers={"x-visitor": f"{number:032x}"}).status_code
+
+        at_work = [pool.submit(run, number) for number in range(32)]
+        try:
+            assert all(waiting.acquire(timeout=60) for _ in at_work)
+            refused = client.post("/api/act", json=body, headers={"x-visitor": "f" * 32})
+            assert refused.status_code == 429 and "try again" in refused.json()["detail"] and "retry-after" in refused.headers
+            assert client.get("/").status_code == 200
+        finally:
+            gate.set()
+        assert [one.result(60) for one in at_work] == [200] * 32
+        assert run(32) == 200

@@ -24,6 +24,7 @@ from seqgpt_lab.errors import CheckpointError
 
 _STORED = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 _CHUNK_BYTES = 1 << 20  # larger buffers, once freed, leave holes in the heap of up to a tenth of the weights
+_TOLD = 40  # of the tensors that do not fit: a wrong number of layers makes thousands
 _IGNORED_SUFFIXES = (".attention.bias", ".attention.masked_bias", ".alibi")
 TIED_HEAD_DIFFERS = (
     "{} holds an lm_head.weight that differs from word_embeddings.weight, although config.json ties them; set tie_word_embeddings to "
@@ -167,7 +168,8 @@ def _check_names(stored: dict[str, StoredTensor], full: dict[str, tuple[int, ...
         if stored[name].shape != full[name]
     ]
     if problems:
-        raise CheckpointError(f"the weights do not fit config.json, {len(problems)} tensors differ:\n  " + "\n  ".join(problems))
+        told = problems[:_TOLD] + ([f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else [])
+        raise CheckpointError(f"the weights do not fit config.json, {len(problems)} tensors differ:\n  " + "\n  ".join(told))
 
 
 def _check_tied_head(head: StoredTensor, embeddings: Tensor, rows: range) -> None:

@@ -148,6 +148,13 @@ def test_a_config_of_another_size_is_found_out(oracle: Oracle) -> None:
         load(oracle.directory, config=replace(oracle.config, hidden_size=384))
 
 
+def test_of_thousands_of_tensors_that_do_not_fit_the_first_are_named(oracle: Oracle) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json, 2376 tensors differ") as raised:
+        load(oracle.directory, config=replace(oracle.config, layers=200))
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 42 and lines[1].startswith("  missing h.10.") and lines[-1] == "  and 2336 more"
+
+
 def cut(content: bytes) -> bytes:
     return content[:-1]
 

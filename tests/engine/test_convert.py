@@ -22,7 +22,7 @@ from seqgpt_lab.engine.convert import convert
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.weights import read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
-from tests.engine.oracles import Oracle, random_requests, store
+from tests.engine.oracles import Oracle, old_masks, random_requests, store
 
 
 @pytest.fixture
@@ -159,6 +159,33 @@ def test_safetensors_convert_too_whatever_a_trainer_left_beside_them(
     torch.save({"lr": 0.1}, model / "training_args.bin")
     torch.save({"state": [torch.ones(2)]}, model / "optimizer.pt")
     assert text(convert(source, tmp_path / "new")) == expected
+
+
+@pytest.mark.parametrize("stored", ("pytorch_model.bin", "model.safetensors"))
+def test_masks_of_old_versions_are_left_out(
+    source: Path, tensors: dict[str, Tensor], expected: list[tuple[int, ...]], tmp_path: Path, stored: str
+) -> None:
+    """They hold -1e9, which is no number in fp16."""
+    (source / "pytorch_model.bin").unlink()
+    write = torch.save if stored.endswith(".bin") else store
+    write(tensors | old_masks(), source / stored)
+    destination = convert(source, tmp_path / "new")
+    assert read_headers([destination / "model.safetensors"]).keys() == tensors.keys()
+    assert text(destination) == expected
+
+
+@pytest.mark.parametrize("stored", ("pytorch_model.bin", "model.safetensors"))
+def test_weights_that_are_there_twice_must_agree(source: Path, tensors: dict[str, Tensor], tmp_path: Path, stored: str) -> None:
+    (source / "pytorch_model.bin").unlink()
+    write = torch.save if stored.endswith(".bin") else store
+    write(tensors | {"ln_f.bias": tensors["transformer.ln_f.bias"].clone()}, source / stored)
+    found = read_headers([convert(source, tmp_path / "once") / "model.safetensors"])
+    assert {name.removeprefix("transformer.") for name in found} == {name.removeprefix("transformer.") for name in tensors}
+    assert len(found) == len(tensors)
+    write(tensors | {"ln_f.bias": tensors["transformer.ln_f.bias"] + 1}, source / stored)
+    with pytest.raises(CheckpointError, match=r"ln_f\.bias of .*ln_f\.bias of .*stand for the same weights and differ"):
+        convert(source, tmp_path / "new")
+    assert_nothing_written(tmp_path)
 
 
 class Malicious:

@@ -129,7 +129,7 @@ class Trainer:
         return right / total
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint, whole or not at all; amid an update nothing is written."""
+        """Write the checkpoint, whole or not at all; amid an update nothing is written. Raises OSError as the file system does."""
         if not self._whole:
             return
         state = {
@@ -141,7 +141,12 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
         with atomic_stream(path) as stream:
-            torch.save(state, stream)
+            try:
+                torch.save(state, stream)
+            except RuntimeError as error:  # its writer tells of a position, where the disk was full
+                if isinstance(cause := error.__context__, OSError):
+                    raise cause from error
+                raise
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same recipe, tokenizer, fields, start and sets. Raises OptionError when they differ."""

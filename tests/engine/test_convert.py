@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.weights import read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
 from tests.engine.oracles import Oracle, old_masks, random_requests, store
+from tests.full_disk import room_for
 
 
 @pytest.fixture
@@ -280,14 +280,8 @@ def test_all_files_have_the_permissions_that_the_umask_leaves(source: Path, tmp_
 
 
 def test_no_room_for_the_weights_is_an_error_of_the_file_system(source: Path, tmp_path: Path) -> None:
-    """The limit on a file's size stands for a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-        with pytest.raises(OSError, match="File too large") as raised:
-            convert(source, tmp_path / "new")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with room_for(100_000), pytest.raises(OSError, match="File too large") as raised:
+        convert(source, tmp_path / "new")
     assert raised.value.filename == str(tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 

@@ -81,12 +81,13 @@ def check_peer_request(index: int, request: Request, vocabulary: int, peer: str)
 
 def _check_types(index: int, request: Request) -> None:
     """Python holds nobody to the types of a request, and a limit of 2.5 tokens, say, would never be reached."""
-    if not isinstance(request.prompt_ids, tuple):
-        kind = type(request.prompt_ids).__name__
-        raise OptionError(f"request {index} has a {kind} as prompt_ids; a tuple of token ids is needed: tuple(…)")
-    for kind in set(map(type, request.prompt_ids)):  # few, and quick to find in long prompts
+    ids: object = request.prompt_ids
+    if not isinstance(ids, tuple):
+        raise OptionError(f"request {index} has a {type(ids).__name__} as prompt_ids; a tuple of token ids is needed: tuple(…)")
+    for kind in set(map(type, ids)):  # few, and quick to find in long prompts
         if not issubclass(kind, Integral):
             raise OptionError(f"request {index} holds token ids of type {kind.__name__}; whole numbers are needed")
-    for name, value in (("max_new_tokens", request.max_new_tokens), ("shared_prefix", request.shared_prefix)):
+    counts: dict[str, object] = {"max_new_tokens": request.max_new_tokens, "shared_prefix": request.shared_prefix}
+    for name, value in counts.items():
         if not isinstance(value, Integral):
             raise OptionError(f"request {index} has {value!r} as {name}; a whole number is needed")

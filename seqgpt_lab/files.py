@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +20,10 @@ from typing import IO
 _NAME_CHARACTERS = 50
 """Of a file's name in that of its part: with 4 bytes each and the rest they stay below the 255 bytes that file systems allow."""
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of the system that say that a file cannot grow."""
+
+_ABOUT_TO_LOCK = 10.0  # seconds between the making of a folder and its lock, at most
 
 
 @contextmanager
@@ -29,7 +35,7 @@ def atomic_stream(path: str | Path) -> Iterator[IO[bytes]]:
     a pipe is written to as it stands, and so is a file that standard output or error goes to: nothing of that can be taken back.
     Raises OSError as the file system does, naming `path`.
     """
-    with _as_it_stands(path) or _beside(path) as stream:
+    with _told_of(path), _as_it_stands(path) or _beside(path) as stream:
         yield stream
 
 
@@ -85,31 +91,110 @@ def _part_of(target: Path) -> Path:
 
 
 @contextmanager
-def _told_of(path: str | Path, beside: Path) -> Iterator[None]:
+def _told_of(path: str | Path, beside: Path | None = None) -> Iterator[None]:
     """Errors about what is written beside `path` as errors about `path`, the name that a user knows."""
     try:
         yield
     except OSError as error:
-        if str(error.filename).startswith(str(beside)) or error.errno in _NO_ROOM:  # writing, unlike opening, names no file
+        # Writing, unlike opening, names no file.
+        if (beside and str(error.filename).startswith(str(beside))) or error.errno in NO_ROOM:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+@contextmanager
+def naming(name: str | Path) -> Iterator[None]:
+    """Around writing to what is open: the system's errors, which name no file there, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(name)) from error
 
 
 @contextmanager
 def new_directory(path: str | Path) -> Iterator[Path]:
     """A folder to fill, which is at `path` when the block ends well, and nowhere when it does not; `path` must not exist yet.
 
-    Raises OSError as the file system does, naming `path`.
+    What a killed process left beside `path` goes when the next one makes a folder there. Raises OSError as the file system does, naming
+    `path`.
     """
+    with _folder_beside(path) as beside:
+        yield beside
+        _sync(beside)
+        os.replace(beside, path)
+
+
+@contextmanager
+def renewed_directory(path: str | Path, last: str) -> Iterator[Path]:
+    """A folder to fill, whose files are in the folder `path` when the block ends well, and nowhere when it does not.
+
+    Files of other names that are in `path` stay. last: the file without which the others count for nothing; it is taken away before
+    they are replaced and put there after them, so that a process killed in between leaves no mixture that looks whole. Where there is
+    no `path` yet, all of it appears at once. Raises OSError as the file system does, naming `path`.
+    """
+    target = Path(path)
+    with _folder_beside(path) as beside:
+        yield beside
+        _sync(beside)
+        if not target.exists():
+            os.replace(beside, target)
+            return
+        (target / last).unlink(missing_ok=True)
+        for name in sorted(os.listdir(beside), key=lambda name: (name == last, name)):
+            os.replace(beside / name, target / name)
+
+
+@contextmanager
+def _folder_beside(path: str | Path) -> Iterator[Path]:
+    """A new folder beside `path`, locked as long as it is at work, and removed at the end with all that is still in it."""
     target = Path(path)
     beside = _part_of(target)
     with _told_of(path, beside):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
+        lock = None
         try:
-            beside.mkdir(parents=True)
+            beside.mkdir()
+            lock = _locked(beside)
             yield beside
-            os.replace(beside, target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """The open folder, this process's alone; None where it is another's, is gone, or the file system does not lock folders."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _sweep(target: Path) -> None:
+    """Remove folders that were made beside `target` by processes that were killed. One that is at work has its folder locked."""
+    for left in target.parent.glob(f".{glob.escape(target.name[:_NAME_CHARACTERS])}.????????.part"):
+        # One of a second ago may belong to a process that is about to lock it.
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime < _ABOUT_TO_LOCK or (lock := _locked(left)) is None:
+                continue
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk hold the files of a folder: a full one may tell only now."""
+    for path in folder.iterdir():
+        with open(path, "rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from seqgpt_lab.files import atomic_stream, sha256_of, write_atomically, write_json
+from seqgpt_lab.files import atomic_stream, naming, new_directory, renewed_directory, sha256_of, write_atomically, write_json
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +102,80 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
         assert raised.value.filename == str(path)
     write_atomically(tmp_path / ("名" * 85), "as long as a name may be")
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def fill(folder: Path, text: str) -> None:
+    for name in ("a", "config.json", "z"):
+        (folder / name).write_text(text)
+
+
+def test_a_renewed_folder_has_all_new_files_and_keeps_others(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "model"
+    for text in ("old", "new"):
+        with renewed_directory(target, last="config.json") as beside:
+            fill(beside, text)
+        (target / "card").write_text("kept")
+    assert content(target) == {"a": "new", "config.json": "new", "z": "new", "card": "kept"}
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_folder_that_is_not_finished_leaves_the_old_one_and_nothing_beside(tmp_path: Path, error: BaseException) -> None:
+    fill(tmp_path, "old")
+    for target, make in ((tmp_path / "new", new_directory(tmp_path / "new")), (tmp_path, renewed_directory(tmp_path, last="config.json"))):
+        with pytest.raises(type(error)) as raised, make as beside:
+            fill(beside, "new")
+            raise error
+        assert isinstance(error, KeyboardInterrupt) or getattr(raised.value, "filename", None) == str(target)
+    assert content(tmp_path) == {"a": "old", "config.json": "old", "z": "old"}
+    assert not list(tmp_path.parent.glob(".*.part"))
+
+
+def test_a_renewal_that_is_cut_off_leaves_no_mixture_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, "old")
+    move = os.replace
+
+    def cut_off(source: Path, target: Path) -> None:
+        if target.name == "z":
+            raise KeyboardInterrupt
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", cut_off)
+    with pytest.raises(KeyboardInterrupt), renewed_directory(tmp_path, last="config.json") as beside:
+        fill(beside, "new")
+    assert content(tmp_path) == {"a": "new", "z": "old"}
+
+
+def test_what_a_killed_process_left_beside_goes_and_what_is_at_work_stays(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    code = "import os, sys; from seqgpt_lab.files import new_directory; made = new_directory(sys.argv[1]); made.__enter__(); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code, str(target)]).returncode == 9
+    (left,) = tmp_path.iterdir()
+    with new_directory(target) as beside:
+        fill(beside, "other")
+        for folder in (left, beside):
+            os.utime(folder, (0, 0))  # as if made long ago
+        with new_directory(target) as second:
+            assert beside.is_dir() and second.is_dir() and not left.exists()
+            fill(second, "new")
+        shutil.rmtree(target)
+    assert content(target) == {"a": "other", "config.json": "other", "z": "other"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_errors_of_writing_name_what_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as raised, naming("the journal"), open("/dev/full", "w") as stream:
+        stream.write("x")
+    assert raised.value.filename == "the journal"
+    with pytest.raises(BrokenPipeError), naming("standard output"):
+        raise BrokenPipeError(32, "Broken pipe")
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_atomically("/dev/full", "x")
+    assert raised.value.filename == "/dev/full"
 
 
 def test_json_keeps_chinese_readable_and_survives_a_lone_surrogate(tmp_path: Path) -> None:

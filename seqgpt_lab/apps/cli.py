@@ -26,10 +26,11 @@ from seqgpt_lab.apps.commands.serve import serve, studio
 from seqgpt_lab.apps.commands.site import collect, site
 from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
-from seqgpt_lab.apps.console import check_output_is_open, emit, note, silence_output
+from seqgpt_lab.apps.console import STANDARD_OUTPUT, check_output_is_open, emit, note, silence_output
 from seqgpt_lab.apps.exit_codes import BAD_USE, CLOSED_PIPE
 from seqgpt_lab.apps.extras import extras_named
 from seqgpt_lab.errors import SeqGPTLabError
+from seqgpt_lab.files import NO_ROOM
 
 
 class LabGroup(TyperGroup):
@@ -47,7 +48,10 @@ class LabGroup(TyperGroup):
             silence_output()
             raise typer.Exit(CLOSED_PIPE) from None
         except OSError as error:
-            note(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}")
+            if error.filename == STANDARD_OUTPUT:
+                silence_output()
+            fix = "; make room there, and run the command again" if error.errno in NO_ROOM else ""
+            note(f"error: {error.filename}: {error.strerror}{fix}" if error.filename else f"error: {error}{fix}")
         raise typer.Exit(BAD_USE)
 
 

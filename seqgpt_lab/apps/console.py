@@ -13,7 +13,9 @@ import typer
 
 from seqgpt_lab.documents.invisible import DIRECTION
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.files import naming
 
+STANDARD_OUTPUT = "standard output"
 # Half characters have no UTF-8, and the other three end a line for some readers of JSON lines.
 _JSON_UNSAFE = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 # Control characters, line and direction marks in a text could move the cursor, change colours or reorder what is shown.
@@ -44,14 +46,16 @@ def pad(text: str, width: int) -> str:
 def emit(text: str) -> None:
     """Write text and a line end to standard output at once, as UTF-8 whatever the locale; half characters as escapes.
 
-    Raises BrokenPipeError when the reader is gone.
+    Raises BrokenPipeError when the reader is gone, and OSError naming standard output when that takes no more, as a full disk.
     """
-    typer.echo(text.encode("utf-8", "backslashreplace"))
+    with naming(STANDARD_OUTPUT):
+        typer.echo(text.encode("utf-8", "backslashreplace"))
 
 
 def emit_path(path: Path) -> None:
-    """Write a path and a line end to standard output, byte for byte as the file system has it."""
-    typer.echo(os.fsencode(path))
+    """Write a path and a line end to standard output, byte for byte as the file system has it. Raises as `emit` does."""
+    with naming(STANDARD_OUTPUT):
+        typer.echo(os.fsencode(path))
 
 
 def note(text: str) -> None:
@@ -66,7 +70,7 @@ def check_output_is_open() -> None:
 
 
 def silence_output() -> None:
-    """Send what is still buffered for a reader that is gone nowhere, so that Python does not complain while it ends."""
+    """Send what is still buffered for a reader that is gone, or for a full disk, nowhere, so that Python does not complain at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

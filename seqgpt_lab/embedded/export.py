@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from seqgpt_lab.embedded.tokenizer import save_tokenizer
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.storing import store_tensors
 from seqgpt_lab.engine.weights import stored_name
-from seqgpt_lab.files import write_json
+from seqgpt_lab.files import renewed_directory, write_json
 
 SEQ_LENGTH = 160
 """What config.json says of the prompts' length: that of most in training, and by measurement that of the windows which find most."""
@@ -23,11 +21,10 @@ SEQ_LENGTH = 160
 def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
     """Write config.json, model.safetensors (FP16, transformers' names) and the tokenizer into `directory`, replacing a model there.
 
-    Every file is written beside the directory and renamed into it. Files of other names in it (a model card) are kept.
+    The directory is replaced by whole files when all are written; those of other names in it (a model card) are kept.
+    Raises OSError as the file system does.
     """
-    beside = directory.with_name(f"{directory.name}.{os.getpid()}.part")
-    beside.mkdir(parents=True)
-    try:
+    with renewed_directory(directory, last="config.json") as beside:
         weights = {
             f"transformer.{stored_name(name)}": parameter.detach().to("cpu", torch.float16).contiguous()
             for name, parameter in model.named_parameters()
@@ -35,9 +32,4 @@ def export(model: Bloom, tokenizer: Tokenizer, directory: Path) -> Path:
         store_tensors(weights, beside / "model.safetensors")
         write_json(beside / "config.json", replace(model.config, seq_length=SEQ_LENGTH).to_json())
         save_tokenizer(tokenizer, beside)
-        directory.mkdir(parents=True, exist_ok=True)
-        for path in beside.iterdir():
-            os.replace(path, directory / path.name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return directory

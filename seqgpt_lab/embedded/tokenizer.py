@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, byte_symbols
-from seqgpt_lab.files import write_json
+from seqgpt_lab.files import write_atomically, write_json
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
 BLOOM_SPLIT = r" ?[^(\s|[.,!?…。，、।۔،])]+"
@@ -66,7 +66,7 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
 def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
     """Write tokenizer.json and the two small files that let transformers load it as BLOOM's."""
     directory.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(directory / "tokenizer.json"))
+    write_atomically(directory / "tokenizer.json", tokenizer.to_str(pretty=True))
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     config = {**special, "tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "clean_up_tokenization_spaces": False}
     write_json(directory / "special_tokens_map.json", {**special, "additional_special_tokens": [GENERATE_TOKEN]})

@@ -24,7 +24,7 @@ from torch import Tensor
 from seqgpt_lab.embedded.origin import origin_of
 from seqgpt_lab.engine.attention import SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
-from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.config import LIMITS, ModelConfig
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import load_model, stored_name
@@ -82,6 +82,9 @@ def _check(small: ModelConfig, large: ModelConfig, path: Path) -> None:
     least = min(large.hidden_size, large.layers, large.heads, large.vocab_size)
     if least < 1:
         raise OptionError(f"a size of {least} was asked for; hidden_size, layers, heads and vocabulary must all be at least 1")
+    asked = {"vocab_size": large.vocab_size, "hidden_size": large.hidden_size, "n_layer": large.layers, "n_head": large.heads}
+    if beyond := [f"{name} {size:,} (at most {LIMITS[name]:,})" for name, size in asked.items() if size > LIMITS[name]]:
+        raise OptionError(f"no model can be read again that has {', '.join(beyond)}; choose smaller sizes")
     if large.hidden_size % small.hidden_size:
         problems.append(f"hidden_size {large.hidden_size} is not a multiple of its {small.hidden_size}")
     if large.heads % small.heads:

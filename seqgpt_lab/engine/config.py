@@ -13,6 +13,8 @@ import torch
 from seqgpt_lab.errors import CheckpointError, EngineWarning, OptionError
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+LIMITS = {"vocab_size": 1 << 24, "hidden_size": 1 << 17, "n_layer": 1 << 10, "n_head": 1 << 13, "seq_length": 1 << 24}
+"""The most of each size, several times that of the largest BLOOM: what lies beyond is a mistake, and laying it out could take for ever."""
 _ALIASES = {"float16": "fp16", "half": "fp16", "bfloat16": "bf16", "float32": "fp32", "float": "fp32"}
 
 
@@ -57,15 +59,22 @@ class ModelConfig:
     def _from_json(cls, found: dict[str, Any], path: Path) -> ModelConfig:
         def size(*names: str) -> int:
             value = next((found[name] for name in names if name in found), None)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise CheckpointError(f"{path}: {names[0]} is {value!r}; a whole number of at least 1 is needed")
+            most = LIMITS[names[0]]
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise CheckpointError(f"{path}: {names[0]} is {value!r}; a whole number from 1 to {most:,} is needed")
             return value
 
         def token_id(name: str, default: int) -> int:
             value = default if found.get(name) is None else found[name]
-            if not isinstance(value, int) or not 0 <= value < size("vocab_size"):
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < size("vocab_size"):
                 raise CheckpointError(f"{path}: {name} is {value!r}; an id below vocab_size {size('vocab_size')} is needed")
             return value
+
+        def flag(name: str, default: bool) -> bool:
+            value = found.get(name, default)
+            if not isinstance(value, bool | None):
+                raise CheckpointError(f"{path}: {name} is {value!r}; true or false is needed")
+            return bool(value)
 
         def epsilon() -> float:
             value = 1e-5 if found.get("layer_norm_epsilon") is None else found["layer_norm_epsilon"]
@@ -79,11 +88,11 @@ class ModelConfig:
             layers=size("n_layer", "num_hidden_layers"),
             heads=size("n_head", "num_attention_heads"),
             layer_norm_epsilon=epsilon(),
-            residual_after_layer_norm=bool(found.get("apply_residual_connection_post_layernorm", False)),
+            residual_after_layer_norm=flag("apply_residual_connection_post_layernorm", False),
             bos_token_id=token_id("bos_token_id", 1),
             eos_token_id=token_id("eos_token_id", 2),
             pad_token_id=token_id("pad_token_id", 3),
-            tied_head=bool(found.get("tie_word_embeddings", True)),
+            tied_head=flag("tie_word_embeddings", True),
             seq_length=None if found.get("seq_length") is None else size("seq_length"),
         )
         if config.hidden_size % config.heads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from seqgpt_lab.engine.checkpoint import indexed_shards
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
 from seqgpt_lab.engine.storing import store_tensors
-from seqgpt_lab.engine.weights import TIED_HEAD_DIFFERS, read_headers
+from seqgpt_lab.engine.weights import COPIES_DIFFER, TIED_HEAD_DIFFERS, is_old_mask, plain_name, read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
 from seqgpt_lab.files import new_directory
 
@@ -28,8 +28,8 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
     """Write `source`'s weights (pickle .bin, or safetensors) as safetensors of `dtype` into the new directory `destination`.
 
     Pickles are read with weights_only=True: tensors and nothing else. The directory appears whole or not at all.
-    Raises CheckpointError for weights that are unreadable, lack a shard or hold a head of their own where config.json ties it, OptionError
-    when the destination exists or the dtype is unknown, OSError when there is no room.
+    Raises CheckpointError for weights that are unreadable, lack a shard, are there twice and differ, or hold a head of their own where
+    config.json ties it; OptionError when the destination exists or the dtype is unknown, OSError when there is no room.
     """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
@@ -66,13 +66,30 @@ def _converted(tensors: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
 
 
 def _read(model: Path) -> dict[str, Tensor]:
+    """Every weight once, by the name that it is stored under; masks of old versions are left out.
+
+    Raises CheckpointError for two tensors that stand for the same weights and differ.
+    """
+    kept: dict[str, tuple[str, Path, Tensor]] = {}
+    for path, found in _files(model):
+        for name, tensor in found.items():
+            if is_old_mask(name):
+                continue
+            known, place, first = kept.setdefault(plain_name(name), (name, path, tensor))
+            if first is not tensor and (first.dtype != tensor.dtype or not torch.equal(first, tensor)):
+                raise CheckpointError(COPIES_DIFFER.format(f"{known} of {place}", f"{name} of {path}"))
+    return {name: tensor for name, _, tensor in kept.values()}
+
+
+def _files(model: Path) -> Iterator[tuple[Path, dict[str, Tensor]]]:
+    """Each file of weights with its tensors."""
     pickles = _whole(model.glob("pytorch_model*.bin"), model / "pytorch_model.bin.index.json")
     if not pickles and any(model.glob("*.safetensors")):  # other pickles beside them are a trainer's state, not weights
-        return _read_safetensors(_whole(model.glob("*.safetensors"), model / "model.safetensors.index.json"))
+        yield from _read_safetensors(_whole(model.glob("*.safetensors"), model / "model.safetensors.index.json"))
+        return
     pickles = pickles or sorted([*model.glob("*.bin"), *model.glob("*.pt")])
     if not pickles:
         raise CheckpointError(f"{model} holds no weights: neither pickle (.bin, .pt) nor .safetensors files")
-    tensors: dict[str, Tensor] = {}
     for path in pickles:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
@@ -83,8 +100,7 @@ def _read(model: Path) -> dict[str, Tensor]:
         wrong = not isinstance(found, dict) or [name for name, value in found.items() if not isinstance(value, Tensor)]
         if wrong:
             raise CheckpointError(f"{path} holds something else than named tensors; a checkpoint saved with state_dict() is needed")
-        tensors.update(found)
-    return tensors
+        yield path, found
 
 
 def _whole(found: Iterable[Path], index: Path) -> Sequence[Path]:
@@ -112,11 +128,12 @@ def _reason(error: Exception) -> str:
     return finding.splitlines()[0] if finding else type(error).__name__
 
 
-def _read_safetensors(files: Sequence[Path]) -> dict[str, Tensor]:
+def _read_safetensors(files: Sequence[Path]) -> Iterator[tuple[Path, dict[str, Tensor]]]:
     from safetensors.torch import load_file
 
     read_headers(files)  # names a file that is cut short
-    return {name: tensor for path in files for name, tensor in load_file(path).items()}
+    for path in files:
+        yield path, load_file(path)
 
 
 def _write(tensors: dict[str, Tensor], directory: Path) -> None:

@@ -122,7 +122,7 @@ class Decoder:
             if prefix in coming:
                 later.append((index, request))
                 continue
-            row = Row(index, request, self.model.config.eos_token_id)
+            row = Row(index, request, self.model.config.eos_token_id, self.model.config.vocab_size)
             self.rows.append(row)
             if self.reuse.level == "prefix" and prefix:
                 self._recall(row, len(self.rows) - 1, prefix)

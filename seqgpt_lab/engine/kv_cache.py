@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import torch
@@ -69,7 +70,12 @@ class KVCache:
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """As torch.zeros; on a CPU the system zeroes the pages of large caches when they are first touched: slots never used cost nothing."""
+    """As torch.zeros; on a CPU the system zeroes the pages of large caches when they are first touched: slots never used cost nothing.
+
+    Raises MemoryError for a size that no machine can count, where torch and numpy raise errors of other kinds.
+    """
+    if math.prod(shape) * dtype.itemsize > sys.maxsize:
+        raise MemoryError(f"a KV cache of {math.prod(shape) * dtype.itemsize:.1e} bytes")
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)).view(dtype).view(shape)

@@ -13,7 +13,7 @@ import torch
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.engine import Progress
-from seqgpt_lab.engine.requests import Completion, Request, Timing
+from seqgpt_lab.engine.requests import Completion, Request, Timing, check_peer_request
 from seqgpt_lab.errors import OptionError
 
 QUANTIZATIONS = ("int8", "fp32")
@@ -47,7 +47,9 @@ class CTranslate2Engine:
         return cls(generator, checkpoint, config, batch_size)
 
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
-        """Complete every request greedily; results in input order."""
+        """Complete every request greedily; results in input order. Raises OptionError as Engine does, and for a constraint."""
+        for index, request in enumerate(requests):
+            check_peer_request(index, request, self.config.vocab_size, "CTranslate2")
         done: list[Completion] = []
         for start in range(0, len(requests), self.batch_size):
             done += self._batch(requests[start : start + self.batch_size])

@@ -36,7 +36,7 @@ class Drafter(Protocol):
     """Guesses at one answer. A wrong guess costs time, never a different answer."""
 
     def propose(self, written: Sequence[int], most: int) -> Sequence[int]:
-        """The ids that may come next, at most `most`, maybe none. written: all ids of the answer so far."""
+        """The ids that may come next, at most `most`, maybe none; one that the model has not is let go. written: the answer so far."""
         ...
 
 

@@ -12,8 +12,7 @@ import torch
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.engine import Progress
-from seqgpt_lab.engine.requests import Completion, Request, Timing
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.engine.requests import Completion, Request, Timing, check_peer_request
 
 
 class ReferenceEngine:
@@ -42,9 +41,9 @@ class ReferenceEngine:
         return cls(model.to(where).eval(), checkpoint, config, batch_size, probabilities)
 
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
-        """Complete every request greedily; results in input order. Raises OptionError for a request with a constraint."""
-        if any(request.constraint for request in requests):
-            raise OptionError("transformers' generate knows no constraints here; ask without them, or use Engine for grounded answers")
+        """Complete every request greedily; results in input order. Raises OptionError as Engine does, and for a constraint."""
+        for index, request in enumerate(requests):
+            check_peer_request(index, request, self.config.vocab_size, "transformers")
         done: list[Completion] = []
         for start in range(0, len(requests), self.batch_size):
             done += self._batch(requests[start : start + self.batch_size])

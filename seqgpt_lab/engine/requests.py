@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 from seqgpt_lab.engine.protocols import ConstraintSource, DraftSource
@@ -56,6 +57,7 @@ class Completion:
 
 def check_request(index: int, request: Request, vocabulary: int) -> None:
     """Raises OptionError, naming the request by its number, for one that cannot be answered."""
+    _check_types(index, request)
     if not request.prompt_ids:
         raise OptionError(f"request {index} has an empty prompt; a prompt needs at least one token")
     if request.max_new_tokens < 1:
@@ -66,3 +68,26 @@ def check_request(index: int, request: Request, vocabulary: int) -> None:
     if low < 0 or high >= vocabulary:
         wrong = low if low < 0 else high
         raise OptionError(f"request {index} holds token id {wrong}, outside the vocabulary [0, {vocabulary})")
+
+
+def check_peer_request(index: int, request: Request, vocabulary: int, peer: str) -> None:
+    """As `check_request`, for an engine of other people's; raises OptionError for a constraint too, which it would not heed."""
+    check_request(index, request, vocabulary)
+    if request.constraint is not None:
+        raise OptionError(
+            f"request {index} has a constraint, and {peer} knows none here; ask without it, or use Engine for grounded answers"
+        )
+
+
+def _check_types(index: int, request: Request) -> None:
+    """Python holds nobody to the types of a request, and a limit of 2.5 tokens, say, would never be reached."""
+    ids: object = request.prompt_ids
+    if not isinstance(ids, tuple):
+        raise OptionError(f"request {index} has a {type(ids).__name__} as prompt_ids; a tuple of token ids is needed: tuple(…)")
+    for kind in set(map(type, ids)):  # few, and quick to find in long prompts
+        if not issubclass(kind, Integral):
+            raise OptionError(f"request {index} holds token ids of type {kind.__name__}; whole numbers are needed")
+    counts: dict[str, object] = {"max_new_tokens": request.max_new_tokens, "shared_prefix": request.shared_prefix}
+    for name, value in counts.items():
+        if not isinstance(value, Integral):
+            raise OptionError(f"request {index} has {value!r} as {name}; a whole number is needed")

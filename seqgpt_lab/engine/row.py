@@ -37,8 +37,8 @@ class Row:
     shares it with others; it stays as long as they do, even if the cache of texts lets it go. completion: None until it is whole.
     """
 
-    def __init__(self, index: int, request: Request, end_token: int) -> None:
-        self.index, self.request, self.end_token = index, request, end_token
+    def __init__(self, index: int, request: Request, end_token: int, vocabulary: int) -> None:
+        self.index, self.request, self.end_token, self.vocabulary = index, request, end_token, vocabulary
         self.length, self.reused, self.passes = 0, 0, 0
         self.text: Text | None = None
         self.written: list[int] = []
@@ -96,19 +96,34 @@ class Row:
             raise OptionError(
                 f"the constraint of request {self.index} allows nothing after {len(self.written)} tokens; it must allow an id"
             )
+        if allowed is not None:
+            self._check_ids((int(allowed[0]), int(allowed[-1])))  # sorted as they are
         return allowed
+
+    def _forced(self) -> list[int]:
+        forced = list(self._constraint.forced()) if self._constraint else []
+        self._check_ids(forced)
+        return forced
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        """Raises OptionError for ids that the model has not: a card that is asked for one computes nothing any more."""
+        for wrong in (token for token in ids if not 0 <= token < self.vocabulary):
+            raise OptionError(
+                f"the constraint of request {self.index} asks for token id {wrong} after {len(self.written)} tokens, outside the "
+                f"vocabulary [0, {self.vocabulary}); it has to be made for this model's tokenizer"
+            )
 
     def _follow(self, guesses: deque[int], allowed: Tensor | None, left: int) -> tuple[list[int], bool]:
         """The next guess with the ids it forces, and whether to ask what comes after them: not when they do not fit or hold the end."""
         if not guesses or left < 1:
             return [], False
         guess = guesses.popleft()
-        if guess == self.end_token or (allowed is not None and not bool((allowed == guess).any())):
+        if guess == self.end_token or not 0 <= guess < self.vocabulary or (allowed is not None and not bool((allowed == guess).any())):
             return [], False
         found, whole = [guess], True
         if self._constraint:
             self._constraint.advance(found)
-            while whole and (forced := list(self._constraint.forced())):
+            while whole and (forced := self._forced()):
                 fits = forced[: left - len(found)]
                 fits = fits[: fits.index(self.end_token)] if self.end_token in fits else fits
                 self._constraint.advance(fits)
@@ -119,7 +134,7 @@ class Row:
         return found, whole
 
     def _write_forced(self) -> None:
-        while self._constraint and not self.completion and (forced := self._constraint.forced()):
+        while self._constraint and not self.completion and (forced := self._forced()):
             self._constraint.advance(forced)
             for token in forced:
                 self._write(token, 1.0)

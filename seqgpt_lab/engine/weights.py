@@ -7,7 +7,9 @@ Only when the wanted dtype differs from the stored one is a buffer of a megabyte
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,9 @@ from seqgpt_lab.errors import CheckpointError
 
 _STORED = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 _CHUNK_BYTES = 1 << 20  # larger buffers, once freed, leave holes in the heap of up to a tenth of the weights
-_IGNORED_SUFFIXES = (".attention.bias", ".attention.masked_bias", ".alibi")
+_TOLD = 40  # of the tensors that do not fit: a wrong number of layers makes thousands
+_OLD_MASK = re.compile(r"(.*\.)?((self_attention|attention|attn)\.(masked_)?bias|scale_mask_softmax\.causal_mask|alibi)")
+COPIES_DIFFER = "{} and {} stand for the same weights and differ; remove the one that is not this model's, or download the model again"
 TIED_HEAD_DIFFERS = (
     "{} holds an lm_head.weight that differs from word_embeddings.weight, although config.json ties them; set tie_word_embeddings to "
     "false there to score with that head, or remove it from the weights"
@@ -75,7 +79,8 @@ def load_model(
 def read_headers(files: Sequence[Path]) -> dict[str, StoredTensor]:
     """Every tensor of some safetensors files by name, but for masks that old versions stored, which are no weights.
 
-    Raises CheckpointError for files that are cut short or corrupt, and for a dtype other than fp16, bf16 and fp32.
+    Raises CheckpointError for files that are cut short or corrupt, for a dtype other than fp16, bf16 and fp32, and for a tensor that is
+    in two files with other numbers.
     """
     found: dict[str, StoredTensor] = {}
     for path in files:
@@ -89,12 +94,40 @@ def read_headers(files: Sequence[Path]) -> dict[str, StoredTensor]:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
         for name, entry in header.items():
-            if name == "__metadata__" or name.endswith(_IGNORED_SUFFIXES):
+            if name == "__metadata__" or is_old_mask(name):
                 continue
             if entry["dtype"] not in _STORED:
                 raise CheckpointError(f"{path}: tensor {name} is stored as {entry['dtype']}; this engine reads {', '.join(_STORED)}")
-            found[name] = StoredTensor(path, 8 + length + entry["data_offsets"][0], tuple(entry["shape"]), _STORED[entry["dtype"]])
+            stored = StoredTensor(path, 8 + length + entry["data_offsets"][0], tuple(entry["shape"]), _STORED[entry["dtype"]])
+            _check_copies(name, found.get(name, stored), name, stored)
+            found[name] = stored
     return found
+
+
+def is_old_mask(name: str) -> bool:
+    """Whether old versions of transformers stored a mask or ALiBi's numbers under this name: no weights, and made anew today."""
+    return _OLD_MASK.fullmatch(name) is not None
+
+
+def _check_copies(name: str, one: StoredTensor, other_name: str, other: StoredTensor) -> None:
+    """Raises CheckpointError for two tensors that stand for the same weights with other numbers: which is meant, nobody can tell."""
+    if one != other and not _same_bytes(one, other):
+        raise CheckpointError(COPIES_DIFFER.format(f"{name} of {one.path}", f"{other_name} of {other.path}"))
+
+
+def _same_bytes(one: StoredTensor, other: StoredTensor) -> bool:
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    left = math.prod(one.shape) * one.dtype.itemsize
+    with one.path.open("rb") as first, other.path.open("rb") as second:
+        first.seek(one.offset)
+        second.seek(other.offset)
+        while left > 0:
+            count = min(left, _CHUNK_BYTES)
+            if first.read(count) != second.read(count):
+                return False
+            left -= count
+    return True
 
 
 def read_tensor(stored: StoredTensor, part: Slice, dtype: torch.dtype) -> Tensor:
@@ -137,8 +170,17 @@ def _read_into(target: Tensor, descriptor: int, at: int, path: Path) -> None:
 
 
 def _without_prefix(stored: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Names as in BloomModel: some checkpoints write `transformer.h.0…`, some `h.0…`."""
-    return {name.removeprefix("transformer."): tensor for name, tensor in stored.items()}
+    """Names as in BloomModel: some checkpoints write `transformer.h.0…`, some `h.0…`. Raises CheckpointError for two that differ."""
+    names = {plain_name(name): name for name in stored}
+    for name, tensor in stored.items():
+        kept = names[plain_name(name)]
+        _check_copies(name, tensor, kept, stored[kept])
+    return {plain: stored[name] for plain, name in names.items()}
+
+
+def plain_name(name: str) -> str:
+    """As stored, without the level that a language model has over its BloomModel."""
+    return name.removeprefix("transformer.")
 
 
 def stored_name(name: str) -> str:
@@ -167,7 +209,8 @@ def _check_names(stored: dict[str, StoredTensor], full: dict[str, tuple[int, ...
         if stored[name].shape != full[name]
     ]
     if problems:
-        raise CheckpointError(f"the weights do not fit config.json, {len(problems)} tensors differ:\n  " + "\n  ".join(problems))
+        told = problems[:_TOLD] + ([f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else [])
+        raise CheckpointError(f"the weights do not fit config.json, {len(problems)} tensors differ:\n  " + "\n  ".join(told))
 
 
 def _check_tied_head(head: StoredTensor, embeddings: Tensor, rows: range) -> None:

@@ -21,6 +21,7 @@ from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.evaluation.evaluate import Extracts, Labels, Progress
 from seqgpt_lab.evaluation.records import extraction_record, read_extraction
 from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.files import naming
 
 _FORMAT = 2
 _FIX = "delete it to start anew, or name another file"
@@ -48,18 +49,21 @@ class JournaledExtractor(Generic[Labels]):
         """
         extractions = self._begin(documents)
         self.taken_over = len(extractions)
-        with open(self.path, "ab") as stream:
-            while len(extractions) < len(documents):
-                done, chunk = len(extractions), documents[len(extractions) : len(extractions) + self.batch]
-                inner = None if progress is None else _scaled(progress, done, len(chunk), len(documents))
-                found = self.extractor.extract(chunk, labels, progress=inner)
-                stream.write("".join(map(_entry, found)).encode("ascii"))
-                stream.flush()
-                os.fsync(stream.fileno())
-                extractions += found
-                if progress is not None:
-                    progress(len(extractions), len(documents))
+        while len(extractions) < len(documents):
+            done, chunk = len(extractions), documents[len(extractions) : len(extractions) + self.batch]
+            inner = None if progress is None else _scaled(progress, done, len(chunk), len(documents))
+            found = self.extractor.extract(chunk, labels, progress=inner)
+            self._append("".join(map(_entry, found)))
+            extractions += found
+            if progress is not None:
+                progress(len(extractions), len(documents))
         return extractions
+
+    def _append(self, lines: str) -> None:
+        with naming(self.path), open(self.path, "ab") as stream:
+            stream.write(lines.encode("ascii"))
+            stream.flush()
+            os.fsync(stream.fileno())
 
     def _begin(self, documents: Sequence[Document]) -> list[Extraction]:
         """What whole batches the journal holds; what is torn or half a batch is cut off. Writes the header where there is none."""
@@ -67,7 +71,8 @@ class JournaledExtractor(Generic[Labels]):
         if not lines:
             if self.path.exists() and not header.startswith(self.path.read_bytes()):  # a beginning of it is a header that was torn
                 raise DocumentError(f"{self.path} is no journal (it holds no whole line); name another file")
-            self.path.write_bytes(header)
+            with naming(self.path):
+                self.path.write_bytes(header)
             return []
         self._check_header(lines[0])
         if len(lines) - 1 > len(documents):

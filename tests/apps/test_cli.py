@@ -130,6 +130,13 @@ def test_a_reader_that_leaves_ends_the_command_quietly(random_model: Path) -> No
     assert process.returncode == 141
 
 
+def test_standard_output_on_a_full_disk_is_named_with_what_to_do() -> None:
+    shell = ["sh", "-c", 'exec "$@" > /dev/full', "sh", *SCRIPT, "lint", "姓名"]
+    result = subprocess.run(shell, capture_output=True, env={**os.environ, **PLAIN_PYTHON})
+    assert result.returncode == 2
+    assert result.stderr == b"error: standard output: No space left on device; make room there, and run the command again\n"
+
+
 @pytest.mark.parametrize(("closed", "message"), [("<&-", b"standard input is closed"), (">&-", b"standard output is closed")])
 def test_a_closed_stream_is_told_before_any_work(random_model: Path, closed: str, message: bytes) -> None:
     words = [*SCRIPT, "extract", "--labels", "姓名", "--model", str(random_model)]

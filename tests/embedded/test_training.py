@@ -44,6 +44,7 @@ from seqgpt_lab.engine.reference import ReferenceEngine
 from seqgpt_lab.errors import CheckpointError, OptionError, WorkerError
 from seqgpt_lab.extraction.prompt import build_prompt
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
+from tests.full_disk import room_for
 
 SMALL = Recipe(steps=6, hidden_size=64, layers=1, tokens=600, pool_rows=6, drill_pools=1, drill_rows=4)
 
@@ -355,6 +356,25 @@ def test_an_exported_model_runs_here_and_in_transformers(tokenizer: Tokenizer, t
     assert [completion.token_ids for completion in ours] == [completion.token_ids for completion in theirs]
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "kept"
     assert not list(tmp_path.parent.glob("*.part"))
+
+
+@pytest.mark.parametrize("room", (1_000, 100_000))  # for config.json alone, and for the tokenizer too
+def test_a_disk_without_room_leaves_the_exported_model_that_was_there(tokenizer: Tokenizer, tmp_path: Path, room: int) -> None:
+    target = export(Bloom(ModelConfig(tokenizer.get_vocab_size(), 64, 1, 1)), tokenizer, tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    with room_for(room), pytest.raises(OSError, match="File too large") as raised:
+        export(Bloom(ModelConfig(tokenizer.get_vocab_size(), 64, 1, 1)), tokenizer, target)
+    assert raised.value.filename == str(target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_disk_without_room_leaves_the_checkpoint_that_was_there(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    path, trainer = tmp_path / "checkpoint.pt", Trainer(SMALL, tokenizer, KINDS)
+    path.write_text("the last one")
+    with room_for(100_000), pytest.raises(OSError, match="File too large") as raised:
+        trainer.save(path)
+    assert raised.value.filename == str(path) and path.read_text() == "the last one"
 
 
 def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -182,6 +182,7 @@ def test_same_shape_is_the_same_model(small: Path, tmp_path: Path) -> None:
         ({"vocabulary": 399}, "a vocabulary of 399 is smaller than its 400"),
         ({"layers": 0}, "a size of 0 was asked for"),
         ({"heads": -8}, "a size of -8 was asked for"),
+        ({"layers": 10**6, "hidden_size": 10**9}, r"hidden_size 1,000,000,000 \(at most 131,072\), n_layer 1,000,000 \(at most 1,024\)"),
     ],
 )
 def test_impossible_shapes_are_named(small: Path, tmp_path: Path, change: Shape, said: str) -> None:

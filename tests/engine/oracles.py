@@ -94,6 +94,14 @@ def store(tensors: Mapping[str, Tensor], path: Path) -> Path:
     return path
 
 
+def old_masks() -> dict[str, Tensor]:
+    """Under the names, or some of them, by which old versions of transformers stored masks in BLOOM and in its neighbours."""
+    mask, least = torch.ones(1, 1, 8, 8, dtype=torch.bool), torch.tensor(-1e9)
+    found = {f"transformer.h.0.{level}.bias": mask.clone() for level in ("attn", "attention", "self_attention")}
+    found |= {f"h.1.{level}.masked_bias": least.clone() for level in ("attn", "attention", "self_attention")}
+    return found | {"transformer.h.0.self_attention.scale_mask_softmax.causal_mask": mask.clone(), "transformer.alibi": least.clone()}
+
+
 def random_requests(count: int, *, vocabulary: int = 1000, longest: int = 40, most: int = 12, seed: int = 0) -> list[Request]:
     """Prompts of 1 to `longest` ids above the special ones, with limits of 1 to `most`, neither sorted."""
     chance = random.Random(seed)

@@ -41,7 +41,15 @@ def test_the_older_names_of_sizes_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     (
-        ({"n_head": 0}, "n_head is 0; a whole number of at least 1"),
+        ({"n_head": 0}, "n_head is 0; a whole number from 1 to 8,192"),
+        ({"n_layer": 10**6}, "n_layer is 1000000; a whole number from 1 to 1,024"),
+        ({"hidden_size": 10**9}, "hidden_size is 1000000000; a whole number from 1 to 131,072"),
+        ({"vocab_size": 10**9}, "vocab_size is 1000000000; a whole number from 1 to 16,777,216"),
+        ({"vocab_size": -1000}, "vocab_size is -1000"),
+        ({"seq_length": 10**30}, "seq_length is 10*; a whole number from 1 to"),
+        ({"eos_token_id": True}, "eos_token_id is True"),
+        ({"tie_word_embeddings": "false"}, "tie_word_embeddings is 'false'; true or false"),
+        ({"apply_residual_connection_post_layernorm": 1}, "apply_residual_connection_post_layernorm is 1; true or false"),
         ({"n_layer": None}, "n_layer is None"),
         ({"vocab_size": "1000"}, "vocab_size is '1000'"),
         ({"hidden_size": 19.2}, "hidden_size is 19.2"),

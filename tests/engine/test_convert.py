@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,8 @@ from seqgpt_lab.engine.convert import convert
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.weights import read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
-from tests.engine.oracles import Oracle, random_requests, store
+from tests.engine.oracles import Oracle, old_masks, random_requests, store
+from tests.full_disk import room_for
 
 
 @pytest.fixture
@@ -161,6 +161,33 @@ def test_safetensors_convert_too_whatever_a_trainer_left_beside_them(
     assert text(convert(source, tmp_path / "new")) == expected
 
 
+@pytest.mark.parametrize("stored", ("pytorch_model.bin", "model.safetensors"))
+def test_masks_of_old_versions_are_left_out(
+    source: Path, tensors: dict[str, Tensor], expected: list[tuple[int, ...]], tmp_path: Path, stored: str
+) -> None:
+    """They hold -1e9, which is no number in fp16."""
+    (source / "pytorch_model.bin").unlink()
+    write = torch.save if stored.endswith(".bin") else store
+    write(tensors | old_masks(), source / stored)
+    destination = convert(source, tmp_path / "new")
+    assert read_headers([destination / "model.safetensors"]).keys() == tensors.keys()
+    assert text(destination) == expected
+
+
+@pytest.mark.parametrize("stored", ("pytorch_model.bin", "model.safetensors"))
+def test_weights_that_are_there_twice_must_agree(source: Path, tensors: dict[str, Tensor], tmp_path: Path, stored: str) -> None:
+    (source / "pytorch_model.bin").unlink()
+    write = torch.save if stored.endswith(".bin") else store
+    write(tensors | {"ln_f.bias": tensors["transformer.ln_f.bias"].clone()}, source / stored)
+    found = read_headers([convert(source, tmp_path / "once") / "model.safetensors"])
+    assert {name.removeprefix("transformer.") for name in found} == {name.removeprefix("transformer.") for name in tensors}
+    assert len(found) == len(tensors)
+    write(tensors | {"ln_f.bias": tensors["transformer.ln_f.bias"] + 1}, source / stored)
+    with pytest.raises(CheckpointError, match=r"ln_f\.bias of .*ln_f\.bias of .*stand for the same weights and differ"):
+        convert(source, tmp_path / "new")
+    assert_nothing_written(tmp_path)
+
+
 class Malicious:
     """Unpickled carelessly, this makes a file."""
 
@@ -253,14 +280,8 @@ def test_all_files_have_the_permissions_that_the_umask_leaves(source: Path, tmp_
 
 
 def test_no_room_for_the_weights_is_an_error_of_the_file_system(source: Path, tmp_path: Path) -> None:
-    """The limit on a file's size stands for a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-        with pytest.raises(OSError, match="File too large") as raised:
-            convert(source, tmp_path / "new")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with room_for(100_000), pytest.raises(OSError, match="File too large") as raised:
+        convert(source, tmp_path / "new")
     assert raised.value.filename == str(tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 

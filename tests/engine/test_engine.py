@@ -41,11 +41,24 @@ def test_nothing_to_do_gives_nothing(engine: Engine) -> None:
         (Request((5,), 0), "request 1 asks for 0 new tokens; at least 1"),
         (Request((5, 1000)), r"request 1 holds token id 1000, outside the vocabulary \[0, 1000\)"),
         (Request((-1, 5)), "request 1 holds token id -1"),
+        (Request([5, 6], 1), r"request 1 has a list as prompt_ids; a tuple of token ids is needed"),  # type: ignore[arg-type]
+        (Request("56", 1), "request 1 has a str as prompt_ids"),  # type: ignore[arg-type]
+        (Request((5, 6.5), 1), "request 1 holds token ids of type float; whole numbers"),  # type: ignore[arg-type]
+        (Request((5, 6), 2.5), "request 1 has 2.5 as max_new_tokens; a whole number"),  # type: ignore[arg-type]
+        (Request((5, 6), 1, shared_prefix=1.0), "request 1 has 1.0 as shared_prefix"),  # type: ignore[arg-type]
     ),
 )
 def test_a_request_that_cannot_be_answered_is_named(engine: Engine, request_: Request, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         engine.generate([Request((5,), 1), request_])
+
+
+@pytest.mark.filterwarnings("ignore:a batch of 2 prompts")
+@pytest.mark.parametrize("limit", (10**9, 10**18))
+def test_a_limit_that_no_memory_holds_is_told_in_words(engine: Engine, limit: int) -> None:
+    with pytest.raises(CapacityError, match=rf"prompt of 2 tokens and room for {limit} new ones does not fit.*lower max_new_tokens"):
+        engine.generate([Request((5,), 1), Request((5, 6), limit)])
+    assert engine.generate([Request((5,), 1)])
 
 
 OUT_OF_MEMORY = (

@@ -162,6 +162,36 @@ class Nothing(RandomRules):
         return torch.empty(0, dtype=torch.int64)
 
 
+@pytest.mark.parametrize(("allowed", "forced"), (((7, VOCABULARY), ()), ((-1, 7), ()), ((7,), (8, VOCABULARY))))
+def test_a_constraint_of_ids_that_the_model_has_not_is_named(model: Bloom, allowed: tuple[int, ...], forced: tuple[int, ...]) -> None:
+    with pytest.raises(OptionError, match=rf"request 0 asks for token id (-1|{VOCABULARY}) after . tokens, outside .* \[0, {VOCABULARY}\)"):
+        decode(model, [Request((5, 6), 6, constraint=Fixed(allowed, forced))])
+
+
+@pytest.mark.parametrize("guess", (-1, VOCABULARY, 10**9))
+def test_a_guess_that_the_model_has_not_is_a_wrong_guess(model: Bloom, guess: int) -> None:
+    request = Request((5, 6), 6)
+    guessed = decode(model, [replace(request, drafts=RandomGuesses(0, (guess,) * 6, VOCABULARY))])
+    assert guessed[0].token_ids == decode(model, [request])[0].token_ids
+
+
+class Fixed(RandomRules):
+    """Allows the same ids at all times, and forces some after the first."""
+
+    def __init__(self, ids: tuple[int, ...], after: tuple[int, ...]) -> None:
+        super().__init__(0, VOCABULARY, END)
+        self.ids, self.after = ids, after
+
+    def start(self) -> Fixed:
+        return Fixed(self.ids, self.after)
+
+    def forced(self) -> tuple[int, ...]:
+        return self.after if len(self.written) == 1 else ()
+
+    def allowed(self) -> Tensor:
+        return torch.tensor(self.ids)
+
+
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(0, 12), st.integers(1, 8), st.integers(1, 4))
 def test_lookup_guesses_what_followed_the_longest_known_ending_last(ids: list[int], written: int, most: int, longest: int) -> None:
     split = max(1, len(ids) - written)

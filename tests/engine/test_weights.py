@@ -18,7 +18,7 @@ from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import read_headers, stored_name
 from seqgpt_lab.errors import CheckpointError
-from tests.engine.oracles import Oracle, load, make_oracle, store
+from tests.engine.oracles import Oracle, load, make_oracle, old_masks, store
 
 Tensors = dict[str, Tensor]
 
@@ -56,14 +56,37 @@ def with_tied_head_stored(tensors: Tensors, folder: Path) -> None:
 
 
 def with_old_masks(tensors: Tensors, folder: Path) -> None:
-    mask = torch.ones(1, 1, 8, 8, dtype=torch.bool)
-    single(tensors | {"transformer.h.0.attention.bias": mask, "transformer.h.0.attention.masked_bias": torch.tensor(-1e9)}, folder)
+    single(tensors | old_masks(), folder)
 
 
-@pytest.mark.parametrize("layout", (single, sharded, without_prefix, with_tied_head_stored, with_old_masks))
+def with_the_same_twice(tensors: Tensors, folder: Path) -> None:
+    again = {name.removeprefix("transformer."): tensors[name].clone() for name in sorted(tensors)[::3]}
+    store(tensors | again, folder / "model-1.safetensors")
+    store({name: tensors[name] for name in sorted(tensors)[::2]}, folder / "model-2.safetensors")
+
+
+LAYOUTS = (single, sharded, without_prefix, with_tied_head_stored, with_old_masks, with_the_same_twice)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_of_a_checkpoint_loads_the_same(oracle: Oracle, tmp_path: Path, layout: Callable[[Tensors, Path], None]) -> None:
     layout(oracle.weights(), tmp_path)
     assert_same(loaded(load(tmp_path, config=oracle.config)), oracle.weights())
+
+
+@pytest.mark.parametrize("other", ("ln_f.bias", "transformer.ln_f.bias"))
+@pytest.mark.parametrize("change", (lambda bias: bias + 1, lambda bias: bias.half(), lambda bias: bias[:9]))
+def test_weights_that_are_there_twice_and_differ_are_named(
+    oracle: Oracle, tmp_path: Path, other: str, change: Callable[[Tensor], Tensor]
+) -> None:
+    """transformers keeps whichever it reads last."""
+    sharded(oracle.weights(), tmp_path)
+    store({other: change(oracle.weights()["transformer.ln_f.bias"])}, tmp_path / "model-9.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"transformer\.ln_f\.bias of .*model-\d\.saf.*stand for the same weights and differ"
+    ) as raised:
+        load(tmp_path, config=oracle.config)
+    assert f"{other} of {tmp_path / 'model-9.safetensors'}" in str(raised.value)
 
 
 def test_what_transformers_saved_in_shards_loads_the_same(oracle: Oracle, tmp_path: Path) -> None:
@@ -146,6 +169,13 @@ def test_a_config_of_another_size_is_found_out(oracle: Oracle) -> None:
         load(oracle.directory, config=replace(oracle.config, layers=1))
     with pytest.raises(CheckpointError, match=r"config\.json asks for"):
         load(oracle.directory, config=replace(oracle.config, hidden_size=384))
+
+
+def test_of_thousands_of_tensors_that_do_not_fit_the_first_are_named(oracle: Oracle) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json, 2376 tensors differ") as raised:
+        load(oracle.directory, config=replace(oracle.config, layers=200))
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 42 and lines[1].startswith("  missing h.10.") and lines[-1] == "  and 2336 more"
 
 
 def cut(content: bytes) -> bytes:

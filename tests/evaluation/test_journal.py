@@ -15,6 +15,7 @@ from seqgpt_lab.evaluation.journal import JournaledExtractor
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.spans import Field, Span
+from tests.full_disk import room_for
 
 LABELS = LabelSet.of("姓名")
 DOCUMENTS = [Document(f"d{number}", f"张伟{number}\ud800") for number in range(10)]
@@ -113,3 +114,12 @@ def test_a_header_that_was_torn_is_begun_anew(tmp_path: Path) -> None:
     for torn in (0, 1, len(header) - 1):
         path.write_bytes(header[:torn])
         assert extract(path, Counting()) == wanted
+
+
+@pytest.mark.parametrize("room", (10, 500))  # not for the header, and for that alone
+def test_a_disk_without_room_is_named_and_the_evaluation_goes_on_with_room(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    with room_for(room), pytest.raises(OSError, match="File too large") as raised:
+        extract(path, Counting())
+    assert raised.value.filename == str(path)
+    assert extract(path, Counting()) == extract(tmp_path / "other.jsonl", Counting())

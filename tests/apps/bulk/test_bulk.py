@@ -22,6 +22,7 @@ import pytest
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from tests.apps.conftest import Invoke, ScriptedEngine
+from tests.full_disk import room_for
 
 WORDS = ("bulk", "in.jsonl", "--labels", "姓名,年龄", "--batch-size", "2")
 ROWS = 60
@@ -295,13 +296,9 @@ def test_a_kill_while_the_parts_are_removed_leaves_none_of_them_to_another_job(
 
 
 def test_a_disk_without_room_is_told_and_the_job_goes_on_with_room(invoke: Invoke, scripted: ScriptedEngine) -> None:
-    """The limit on a file's size stands for a full disk: the output, larger than any part, does not fit."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, before[1]))
+    """The output, larger than any part, does not fit."""
+    with room_for(6000):
         result = invoke(*WORDS, "out.jsonl")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result.exit_code == 2 and "61 rows are safe there: make room" in result.stderr
     assert not Path("out.jsonl").exists() and not list(Path(".").glob(".*.part"))
     assert invoke(*WORDS, "out.jsonl").exit_code == 1 and len(records("out.jsonl")) == 61

@@ -58,6 +58,9 @@ def test_version(invoke: Invoke) -> None:
         ("evaluate", "data.jsonl"),
         ("run",),
         ("train-embedded", "out", "--steps", "0"),
+        ("train-embedded", "out", "--steps", "1", "--seed", "9" * 23),
+        ("train-embedded", "out", "--steps", "1", "--threads", "9" * 14),
+        ("widen", "tiny", "out", "--seed", "9" * 23),
         ("extract", "--labels", "姓名", "--batch-size", "many"),
         ("extrct",),
     ],
@@ -77,6 +80,7 @@ def test_wrong_use_exits_with_2_and_says_why(invoke: Invoke, words: tuple[str, .
         (("--device", "tpu"), "unknown device 'tpu'"),
         (("--device", "cuda:99"), "device 'cuda:99' asked for"),
         (("--attention", "magic"), "magic"),
+        (("--max-new-tokens", "9" * 21), f"room for {'9' * 21} new ones does not fit"),
     ],
 )
 def test_models_and_options_that_do_not_exist_exit_with_2(invoke: Invoke, random_model: Path, words: tuple[str, ...], message: str) -> None:

@@ -109,6 +109,18 @@ def test_an_interrupt_while_the_command_line_is_imported_shows_no_traceback() ->
     assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
 
 
+def test_an_interrupt_while_the_commands_are_set_up_shows_no_traceback() -> None:
+    code = (
+        "import runpy, typer.main\n"
+        "def interrupted(*_):\n"
+        "    raise KeyboardInterrupt\n"
+        "typer.main.get_command = interrupted\n"
+        "runpy.run_module('seqgpt_lab', run_name='__main__')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
+
+
 def test_help_loads_no_heavy_library() -> None:
     code = "import sys, seqgpt_lab.apps.cli; print({'torch', 'pandas', 'numpy', 'papermill', 'tokenizers', 'tqdm'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -8,12 +8,13 @@ from seqgpt_lab.apps.exit_codes import INTERRUPTED
 
 
 def main() -> None:
-    """Hand over to the command line. Ctrl-C while that is still being imported leaves as later too: by the exit code, no traceback."""
+    """Hand over to the command line. Ctrl-C while that is being imported or set up leaves as later too: by the exit code, no traceback."""
     try:
         from seqgpt_lab.apps.cli import main as command_line
+
+        command_line()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    command_line()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ Exit codes: 0 done; 1 a check failed (a line that holds no document, a run that 
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -26,33 +28,42 @@ from seqgpt_lab.apps.commands.serve import serve, studio
 from seqgpt_lab.apps.commands.site import collect, site
 from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
-from seqgpt_lab.apps.console import STANDARD_OUTPUT, check_output_is_open, emit, note, silence_output
+from seqgpt_lab.apps.console import check_output_is_open, emit, note, usable_streams
 from seqgpt_lab.apps.exit_codes import BAD_USE, CLOSED_PIPE
 from seqgpt_lab.apps.extras import extras_named
 from seqgpt_lab.errors import SeqGPTLabError
 from seqgpt_lab.files import NO_ROOM
 
 
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """End on errors that a user can mend with one line on standard error and an exit code; all others keep their traceback."""
+    try:
+        yield
+        return
+    except SeqGPTLabError as error:
+        note(f"error: {error}")
+    except BrokenPipeError:
+        raise typer.Exit(CLOSED_PIPE) from None
+    except OSError as error:
+        fix = "; make room there, and run the command again" if error.errno in NO_ROOM else ""
+        note(f"error: {error.filename}: {error.strerror}{fix}" if error.filename else f"error: {error}{fix}")
+    raise typer.Exit(BAD_USE)
+
+
 class LabGroup(TyperGroup):
-    """Ends commands on errors that a user can mend with one line on standard error; all others keep their traceback."""
+    """Ends commands, and what is asked of the group itself (its help, its version), as `_plain_errors` says."""
+
+    def make_context(self, *words: Any, **extra: Any) -> Any:
+        """Read the options before the command."""
+        with _plain_errors():
+            return super().make_context(*words, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
-        try:
+        with _plain_errors(), extras_named():
             check_output_is_open()
-            with extras_named():
-                return super().invoke(ctx)
-        except SeqGPTLabError as error:
-            note(f"error: {error}")
-        except BrokenPipeError:
-            silence_output()
-            raise typer.Exit(CLOSED_PIPE) from None
-        except OSError as error:
-            if error.filename == STANDARD_OUTPUT:
-                silence_output()
-            fix = "; make room there, and run the command again" if error.errno in NO_ROOM else ""
-            note(f"error: {error.filename}: {error.strerror}{fix}" if error.filename else f"error: {error}{fix}")
-        raise typer.Exit(BAD_USE)
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
@@ -103,4 +114,5 @@ def _options(
 
 def main() -> None:
     """The entry point of the `seqgpt-lab` script; leaves with an exit code."""
-    app(prog_name="seqgpt-lab")
+    with usable_streams():
+        app(prog_name="seqgpt-lab")

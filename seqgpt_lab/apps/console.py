@@ -7,6 +7,8 @@ import os
 import re
 import sys
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -59,8 +61,9 @@ def emit_path(path: Path) -> None:
 
 
 def note(text: str) -> None:
-    """Write lines to standard error; control characters other than line ends as escapes."""
-    typer.echo("\n".join(visible(line) for line in text.split("\n")), err=True)
+    """Write lines to standard error; control characters other than line ends as escapes. What is not taken there is lost."""
+    with suppress(OSError):
+        typer.echo("\n".join(visible(line) for line in text.split("\n")), err=True)
 
 
 def check_output_is_open() -> None:
@@ -69,8 +72,30 @@ def check_output_is_open() -> None:
         raise OptionError("standard output is closed, so there is no place for results; send it to a file, or to /dev/null")
 
 
-def silence_output() -> None:
-    """Send what is still buffered for a reader that is gone, or for a full disk, nowhere, so that Python does not complain at its end."""
+@contextmanager
+def usable_streams() -> Iterator[None]:
+    """A standard error for the block even where it is closed (`2>&-`), and an end without complaints about what streams did not take.
+
+    A closed standard error goes nowhere, for nothing that is said there is worth the results; were its number left free, the next file
+    to be opened would get it, and with it what libraries write there.
+    """
+    if sys.stderr is None:
+        _send_nowhere(2)
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - as long as the process
+    try:
+        yield
+    finally:
+        # Python would try to write the rest once more at its end, and leave with 120.
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            try:
+                stream.flush()
+            except OSError:
+                _send_nowhere(stream.fileno())
+
+
+def _send_nowhere(descriptor: int) -> None:
+    """Make a descriptor of the process one of the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)

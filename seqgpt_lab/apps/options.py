@@ -18,6 +18,7 @@ Dtype = Annotated[str, typer.Option("--dtype", help="auto, fp16, bf16 or fp32.")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Attention = Annotated[str, typer.Option("--attention", help="auto, sdpa, flash or reference.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Most prompts decoded together.")]
+LARGEST_SEED = 2**63 - 1  # PyTorch takes no larger one
 USUAL_TOKEN_BUDGET = 16384  # the engine's own, named here without loading it
 TokenBudget = Annotated[
     int,

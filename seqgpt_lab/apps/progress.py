@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Never, TextIO
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ class Progress:
         line = tqdm.format_meter(
             self._done, self._total, elapsed, ncols=_LINE_COLUMNS, prefix=self._task, ascii=True, unit=f" {self._unit}"
         )
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
+        with suppress(OSError):  # a log on a full disk, or that nobody reads any more, is no reason to end the work
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -17,6 +17,8 @@ class KVCache:
 
     def __init__(self, layers: int, rows: int, slots: int, heads: int, head_dim: int, *, dtype: torch.dtype, device: torch.device) -> None:
         shape = (layers, rows, slots, heads, head_dim)
+        if math.prod(shape) * dtype.itemsize > sys.maxsize:  # numpy and torch would raise what they raise for nonsense
+            raise MemoryError(f"a cache of shape {shape} has more bytes than any memory")
         # Zeros, not garbage: a masked slot still enters 0 * value, and 0 * NaN would be NaN.
         self.keys, self.values = _zeros(shape, dtype, device), _zeros(shape, dtype, device)
 

@@ -137,6 +137,8 @@ def _days(text: str) -> set[int]:
     found: set[int] = set()
     for piece in text.split(","):
         first, _, last = piece.partition("-")
+        if not {first, last or first} <= set(DAYS):
+            raise ValueError(f"{piece!r} is no day; there are {', '.join(DAYS)}, and daily")
         start, end = DAYS.index(first), DAYS.index(last or first)
         found |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
     return found

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -109,7 +110,13 @@ def _packages() -> Check:
 
 def _room(runs_dir: Path) -> Iterator[Check]:
     place = next(path for path in (runs_dir.absolute(), *runs_dir.absolute().parents) if path.exists())
-    yield Check("runs folder", os.access(place, os.W_OK), f"{runs_dir.absolute()}")
+    try:
+        # Tried out, for os.access lies to root and about what is mounted read-only.
+        tempfile.TemporaryFile(dir=place).close()
+        yield Check("runs folder", True, f"{runs_dir.absolute()}")
+    except OSError as error:
+        told = f"no run can be made in {runs_dir.absolute()} ({place}: {error.strerror}); name a folder you may write to with --runs-dir"
+        yield Check("runs folder", False, told)
     free = shutil.disk_usage(place).free
     yield Check("free room", free >= _FREE_BYTES, f"{free / _FREE_BYTES:.1f} GiB free, 1 GiB is wanted")
 

@@ -23,6 +23,7 @@ from seqgpt_lab.reports.runs import Run, list_runs
 from seqgpt_lab.reports.shown import known_personal
 
 INDEX = "index.html"
+_TITLE = "<title>SeqGPT Lab: runs</title>"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -30,12 +31,13 @@ def build_site(runs_dir: str | Path, output: str | Path, progress: Callable[[int
     """Write the site of all runs in `runs_dir` into `output` and return its index. progress: called with runs done and runs in all.
 
     A report is left as it is where neither the run's page, what it noted as personal nor the masking has changed since the last time;
-    reports of runs that are no longer there are removed. Raises RunError for a broken record or when the site cannot be written; a run
-    whose metrics cannot be read is listed with what is wrong.
+    reports of runs that are no longer there are removed. Raises RunError for a broken record, when the site
+    cannot be written, or where its index would replace a page of others; a run whose metrics cannot be read is listed with what is wrong.
     """
     runs, folder = list_runs(runs_dir), Path(output)
     records = []
     try:
+        _check_index(folder / INDEX)
         (folder / REPORTS).mkdir(parents=True, exist_ok=True)
         remove_others(runs, folder)
         for number, run in enumerate(runs, 1):
@@ -46,6 +48,12 @@ def build_site(runs_dir: str | Path, output: str | Path, progress: Callable[[int
     except OSError as error:
         raise RunError(f"the site cannot be written to {folder} ({error}); give a folder you may write to") from error
     return folder / INDEX
+
+
+def _check_index(index: Path) -> None:
+    """Raise RunError where the index would replace a page that no site of runs has: somebody else's. Raises OSError."""
+    if index.exists() and _TITLE not in index.read_text(encoding="utf-8", errors="replace"):
+        raise RunError(f"{index} is no index of runs and would be replaced; give a folder of its own for the site, with --output")
 
 
 def run_record(run: Run, report: str | None) -> dict[str, Any]:

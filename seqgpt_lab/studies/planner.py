@@ -97,43 +97,50 @@ def plan(
     if rig.kind == "cuda" and arrangement.workers > rig.devices:
         raise OptionError(f"{arrangement} need {arrangement.workers} cards, {rig.name} has {rig.devices}; lower ranks or replicas")
     machine = Machine(rig, config, dtype, arrangement.ranks)
+    needed = memory(machine, workload)
+    # Before any pass is counted: of what never fits there may be more than can ever be.
+    if check and needed.total > _room(rig, arrangement):
+        raise CapacityError(_too_large(machine, workload, arrangement, needed))
     # Workers on one CPU share its bandwidth and power; each on a card of its own keeps all of it.
     slower = 1 / rig.share_of_speed if arrangement.workers > 1 else 1.0
     prompt, writing = (_together(machine, some).times(slower) for some in passes_of(workload))
-    found = Plan(machine, workload, arrangement, prompt, writing, memory(machine, workload))
-    if check and found.memory.total > room(found):
-        raise CapacityError(_too_large(found))
-    return found
+    return Plan(machine, workload, arrangement, prompt, writing, needed)
 
 
 def _together(machine: Machine, passes: Sequence[Pass]) -> Seconds:
     return sum((pass_seconds(machine, one) for one in passes), Seconds())
 
 
-def room(found: Plan) -> float:
+def _room(rig: Rig, arrangement: Arrangement) -> float:
     """Bytes that one worker may take: a card, or its share of the machine; 5% are left to others."""
-    rig, workers = found.machine.rig, found.arrangement.workers
-    return 0.95 * (rig.memory_bytes if rig.kind == "cuda" else rig.memory_bytes / workers)
+    return 0.95 * (rig.memory_bytes if rig.kind == "cuda" else rig.memory_bytes / arrangement.workers)
 
 
-def _too_large(found: Plan) -> str:
-    """By how much it does not fit, and what would: a smaller batch, then a shorter text, then another dtype or more ranks."""
-    needed, has, workload = found.memory.total, room(found), found.workload
+def _too_large(machine: Machine, workload: Workload, arrangement: Arrangement, needed: Memory) -> str:
+    """By how much it does not fit, and what would: a smaller batch, a shorter text, a shorter answer, then another dtype or more ranks."""
+    has = _room(machine.rig, arrangement)
     over = (
-        f"{found.arrangement} on {found.machine.rig.name} needs {needed / 1e9:.1f} GB a worker and has {has / 1e9:.1f}: "
-        f"{(needed - has) / 1e9:.1f} GB too much"
+        f"{arrangement} on {machine.rig.name} needs {needed.total / 1e9:.1f} GB a worker and has {has / 1e9:.1f}: "
+        f"{(needed.total - has) / 1e9:.1f} GB too much"
     )
-    batch = _largest(lambda size: memory(found.machine, replace(workload, batch=size)).total <= has, workload.batch)
+    batch = _largest(lambda size: memory(machine, replace(workload, batch=size)).total <= has, workload.batch)
     if batch:
         waiting = about_budget(replace(workload, batch=batch))
         return f"{over}; a batch of {batch} instead of {workload.batch} fits{f'. {waiting}' if waiting else ''}"
     length = _largest(
-        lambda size: memory(found.machine, replace(workload, batch=1, length=size, cached=min(workload.cached, size - 1))).total <= has,
+        lambda size: memory(machine, replace(workload, batch=1, length=size, cached=min(workload.cached, size - 1))).total <= has,
         workload.length,
     )
     if length:
         return f"{over}; one text of {length} tokens at a time fits"
-    return f"{over}; the weights alone take {found.memory.weights / 1e9:.1f} GB: use a smaller dtype, more ranks, or another machine"
+    shortest = replace(workload, batch=1, length=1, cached=0)
+    answer = _largest(
+        lambda size: memory(machine, replace(shortest, output=min(workload.output, size), max_new_tokens=size)).total <= has,
+        max(workload.output, workload.max_new_tokens),
+    )
+    if answer:
+        return f"{over}; room for an answer of {answer} tokens (output and max_new_tokens) to one text of a single token fits"
+    return f"{over}; the weights alone take {needed.weights / 1e9:.1f} GB: use a smaller dtype, more ranks, or another machine"
 
 
 def _largest(fits: Any, most: int) -> int:
@@ -156,11 +163,11 @@ def arrangements(rig: Rig, config: ModelConfig) -> list[Arrangement]:
 
 def compare(rig: Rig, config: ModelConfig, workload: Workload, dtype: str) -> list[Plan]:
     """A plan for each arrangement that fits. Raises CapacityError, for one process, when none does."""
-    every = [plan(rig, config, workload, dtype=dtype, arrangement=one, check=False) for one in arrangements(rig, config)]
-    fitting = [found for found in every if found.memory.total <= room(found)]
-    if not fitting:
-        raise CapacityError(_too_large(every[0]))
-    return fitting
+    every = arrangements(rig, config)
+    needed = {one: memory(Machine(rig, config, dtype, one.ranks), workload).total for one in every}
+    # Where none fits, the simplest says by how much.
+    fitting = [one for one in every if needed[one] <= _room(rig, one)] or every[:1]
+    return [plan(rig, config, workload, dtype=dtype, arrangement=one) for one in fitting]
 
 
 def best(plans: list[Plan], target: str) -> tuple[Plan, str]:

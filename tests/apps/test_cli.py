@@ -58,6 +58,9 @@ def test_version(invoke: Invoke) -> None:
         ("evaluate", "data.jsonl"),
         ("run",),
         ("train-embedded", "out", "--steps", "0"),
+        ("train-embedded", "out", "--steps", "1", "--seed", "9" * 23),
+        ("train-embedded", "out", "--steps", "1", "--threads", "9" * 14),
+        ("widen", "tiny", "out", "--seed", "9" * 23),
         ("extract", "--labels", "姓名", "--batch-size", "many"),
         ("extrct",),
     ],
@@ -77,6 +80,7 @@ def test_wrong_use_exits_with_2_and_says_why(invoke: Invoke, words: tuple[str, .
         (("--device", "tpu"), "unknown device 'tpu'"),
         (("--device", "cuda:99"), "device 'cuda:99' asked for"),
         (("--attention", "magic"), "magic"),
+        (("--max-new-tokens", "9" * 21), f"room for {'9' * 21} new ones does not fit"),
     ],
 )
 def test_models_and_options_that_do_not_exist_exit_with_2(invoke: Invoke, random_model: Path, words: tuple[str, ...], message: str) -> None:
@@ -102,6 +106,18 @@ def test_an_interrupt_while_the_command_line_is_imported_shows_no_traceback() ->
         "runpy.run_module('seqgpt_lab', run_name='__main__')\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
+
+
+def test_an_interrupt_while_the_commands_are_set_up_shows_no_traceback() -> None:
+    code = (
+        "import runpy, typer.main\n"
+        "def interrupted(*_):\n"
+        "    raise KeyboardInterrupt\n"
+        "typer.main.get_command = interrupted\n"
+        "runpy.run_module('seqgpt_lab', run_name='__main__')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
 
 
@@ -144,6 +160,46 @@ def test_a_closed_stream_is_told_before_any_work(random_model: Path, closed: str
     result = subprocess.run(shell, input="张伟".encode(), capture_output=True, env={**os.environ, **PLAIN_PYTHON})
     assert (result.returncode, result.stdout) == (2, b"")
     assert result.stderr.startswith(b"error: " + message) and b"Traceback" not in result.stderr
+
+
+def in_shell(redirection: str, *words: str | Path) -> subprocess.CompletedProcess[bytes]:
+    """`seqgpt-lab` with a stream redirected as a shell does it."""
+    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *SCRIPT, *map(str, words)]
+    return subprocess.run(shell, stdin=subprocess.DEVNULL, capture_output=True, env={**os.environ, **PLAIN_PYTHON}, timeout=120)
+
+
+def test_a_closed_standard_error_costs_no_results(random_model: Path, tmp_path: Path) -> None:
+    documents = tmp_path / "documents.jsonl"
+    documents.write_text('{"text": "a"}\n{"text": "b"}\nno document\n')
+    words = ("extract", documents, "--labels", "姓名", "--model", random_model, "--max-new-tokens", "1", "--json")
+    result = in_shell("2>&-", *words)
+    assert (result.returncode, result.stdout.count(b"\n"), result.stderr) == (1, 2, b"")
+    assert in_shell("2>&-", "extract", tmp_path / "none.jsonl", "--labels", "姓名").returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device here is always full")
+@pytest.mark.parametrize("words", [("lint", "姓名"), ("--help",), ("plan", "--help")])
+def test_a_full_disk_under_the_output_exits_with_2_and_is_told_once(words: tuple[str, ...]) -> None:
+    result = in_shell(">/dev/full", *words)
+    assert (result.returncode, result.stderr.count(b"\n")) == (2, 1)
+    assert result.stderr.startswith(b"error: ") and b"No space left on device" in result.stderr
+    assert words != ("lint", "姓名") or b"standard output" in result.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device here is always full")
+def test_messages_that_cannot_be_written_change_no_exit_code(tmp_path: Path) -> None:
+    assert in_shell("2>/dev/full", "lint", "姓名", "--fixed", tmp_path / "set.yaml").returncode == 0
+    assert in_shell("2>/dev/full", "extract", tmp_path / "none.jsonl", "--labels", "姓名").returncode == 2
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+def test_help_for_a_reader_that_has_left_ends_as_results_do(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        variables = {**os.environ, **PLAIN_PYTHON}
+        result = subprocess.run([*SCRIPT, *words], stdout=pipe, stderr=subprocess.PIPE, env=variables, timeout=120)
+    assert (result.returncode, result.stderr) == (141, b"")
 
 
 def test_bad_use_exits_with_2_from_a_process(tmp_path: Path) -> None:

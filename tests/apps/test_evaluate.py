@@ -63,7 +63,6 @@ def test_scores_are_in_one_place_when_the_other_fails(
         raise BrokenPipeError
 
     monkeypatch.setattr("seqgpt_lab.apps.commands.evaluate.emit", gone)
-    monkeypatch.setattr("seqgpt_lab.apps.cli.silence_output", lambda: None)
     assert invoke(*WORDS, "--output", "scores.json").exit_code == CLOSED_PIPE
     assert json.loads(Path("scores.json").read_text(encoding="utf-8"))["scores"]["documents"] == 2
 

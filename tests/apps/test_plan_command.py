@@ -61,6 +61,8 @@ def test_bad_use(invoke: Invoke) -> None:
         (("--target", "speed"), "throughput, latency, memory"),
         (("--dtype", "int8"), "fp16, bf16, fp32"),
         (("--batch", "4000", "--length", "1024"), "a batch of "),
+        (("--length", "9" * 20), "GB too much"),  # the passes of what cannot fit are not counted
+        (("--output", "9" * 20), "room for an answer of "),
         (("--cached", "512", "--length", "512"), "cached 512"),
     ]:
         result = invoke("plan", *words)

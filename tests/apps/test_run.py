@@ -151,7 +151,7 @@ def test_a_run_needs_one_thing_to_run(invoke: Invoke, words: tuple[str, ...]) ->
         (("-p", "nmae", "x"), "there is no parameter 'nmae'"),
         (("-p", "limit", "many"), "limit is 'many'"),
         (("-p", "limit", "1", "-p", "limit", "2"), "-p limit is given more than once"),
-        (("-f", "none.yaml"), "none.yaml: No such file or directory"),
+        (("-f", "none.yaml"), "none.yaml cannot be read (No such file or directory); name a YAML file after -f"),
         (("-f", "list.yaml"), "list.yaml holds list; a mapping"),
         (("-f", "broken.yaml"), "broken.yaml is not YAML"),
         (("--timeout", "0"), "timeout is 0.0"),

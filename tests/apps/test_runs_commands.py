@@ -90,6 +90,15 @@ def test_a_suite_lists_its_runs_and_is_scheduled(invoke: Invoke) -> None:
     assert invoke("suite", "nightly.yaml", "--if-due", "noon").exit_code == 2
 
 
+@pytest.mark.parametrize("words", [("--install", "--remove"), ("--install", "--output", "units"), ("--remove", "--output", "units")])
+def test_a_schedule_is_put_in_one_place_or_taken_out(invoke: Invoke, words: tuple[str, ...]) -> None:
+    write_notebook("1")
+    Path("nightly.yaml").write_text("schedule: daily 02:30\nparts:\n- notebook: toy.ipynb\n")
+    result = invoke("schedule", "nightly.yaml", "--manager", "cron", *words)
+    assert (result.exit_code, result.stdout) == (2, "") and f"{words[0]} and {words[1]} are given together" in result.stderr
+    assert not Path("units").exists()
+
+
 def test_runs_become_a_site_and_a_table(invoke: Invoke) -> None:
     run = evaluated(wrong=0)
     assert Path(invoke("site").stdout.removesuffix("\n")) == Path("site/index.html") and Path("site/index.html").is_file()

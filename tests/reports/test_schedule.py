@@ -44,6 +44,11 @@ def test_schedules_are_read(text: str, days: range) -> None:
     assert Schedule.parse(text) == Schedule(time(2, 30), frozenset(days))
 
 
+def test_a_day_that_is_none_is_named() -> None:
+    with pytest.raises(OptionError, match="'mon-fry' is no day; there are mon, tue, wed, thu, fri, sat, sun, and daily"):
+        Schedule.parse("mon-fry 02:30")
+
+
 @pytest.mark.parametrize("text", ["", "noon", "24:00", "02:60", "someday 02:30", "daily", "mon-fry 1:00"])
 def test_other_schedules_are_refused(text: str) -> None:
     with pytest.raises(OptionError, match="write 'daily 02:30'"):
@@ -196,6 +201,14 @@ def test_what_the_machine_lacks_is_named(job: Job, tmp_path: Path, monkeypatch: 
         monkeypatch.setitem(sys.modules, package, None)
     packages = next(check for check in check_machine(job, tmp_path, "cron") if check.name == "packages")
     assert (packages.ok, packages.told) == (False, "missing: papermill, nbconvert; pip install 'seqgpt-lab[lab]'")
+
+
+def test_a_runs_folder_that_is_a_file_or_lies_in_one_is_missing(job: Job, tmp_path: Path) -> None:
+    taken = tmp_path / "runs"
+    taken.touch()
+    for place in (taken, taken / "below"):
+        (check,) = [check for check in check_machine(job, place, "cron") if check.name == "runs folder"]
+        assert not check.ok and str(taken) in check.told and "--runs-dir" in check.told
 
 
 def local(moment: datetime) -> str:

@@ -59,6 +59,15 @@ def test_the_site_holds_every_run_and_report_and_nothing_personal(runs: Path, tm
     assert not [value for value in ("谢翠", "13812345678", "a@b.cn", "\\u8c22") if value in everything]
 
 
+def test_a_page_of_others_is_never_replaced(runs: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index.html"
+    index.write_text("<title>My project</title>")
+    with pytest.raises(RunError, match=r"index\.html is no index of runs and would be replaced; give a folder of its own"):
+        build_site(runs, tmp_path)
+    assert index.read_text() == "<title>My project</title>" and not (tmp_path / "reports").exists()
+    assert build_site(runs, tmp_path / "site") == build_site(runs, tmp_path / "site")
+
+
 def test_what_the_lab_says_of_a_run_is_nobodys_value(runs: Path, tmp_path: Path) -> None:
     (runs / "20240315-1" / "personal.json").write_text('{"年龄": ["15", "completed", "status", "f1", "谢翠"], "姓名": ["简历"]}')
     page = BeautifulSoup(build_site(runs, tmp_path / "site").read_text(encoding="utf-8"), "html.parser")

@@ -10,6 +10,7 @@ import typer
 
 from seqgpt_lab.apps.console import emit_path, note
 from seqgpt_lab.apps.exit_codes import INTERRUPTED
+from seqgpt_lab.apps.options import LARGEST_SEED
 
 
 def convert(
@@ -32,7 +33,9 @@ def convert(
 def train_embedded(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The directory for checkpoint.pt and the trained model.")],
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Updates in all; the recipe's number when left out.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Decides the weights; the recipe's when left out.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Decides the weights; the recipe's when left out.")
+    ] = None,
     start: Annotated[
         Path | None, typer.Option("--start", metavar="MODEL", help="A model directory to begin from, instead of random weights.")
     ] = None,
@@ -43,7 +46,7 @@ def train_embedded(
     teach: Annotated[
         bool, typer.Option("--teach", help="Also learn the names that LAC marks in some of the annotated texts (extra `peers`).")
     ] = False,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; PyTorch's choice when left out.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, max=4096, help="CPU threads; PyTorch's choice when left out.")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     large_batches: Annotated[
         bool | None,

@@ -150,6 +150,8 @@ def _read_file(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"the parameter file {path} cannot be read ({error.strerror}); name a YAML file after -f") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise OptionError(f"{path} is not YAML in UTF-8 ({error}); write a line `name: value` for each parameter") from error
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):

@@ -76,8 +76,9 @@ def schedule(
     from seqgpt_lab.reports.suite import SUITES, load_suite
 
     found = load_suite(file)
-    if install_it and remove_it:
-        raise OptionError("--install and --remove are both given; give one of them")
+    wanted = [name for name, given in (("--install", install_it), ("--remove", remove_it), ("--output", output is not None)) if given]
+    if len(wanted) > 1:
+        raise OptionError(f"{' and '.join(wanted)} are given together; give one of them")
     if not (when or found.schedule):
         raise OptionError(f"{file} names no `schedule` and --when is not given; write --when 'daily 02:30'")
     chosen = choose_manager() if manager == "auto" else manager

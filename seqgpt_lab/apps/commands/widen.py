@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from seqgpt_lab.apps.console import emit_path
+from seqgpt_lab.apps.options import LARGEST_SEED
 
 
 def widen(
@@ -17,7 +18,7 @@ def widen(
     layers: Annotated[int, typer.Option("--layers", min=1, help="Layers; at least SRC's.")] = 24,
     heads: Annotated[int, typer.Option("--heads", min=1, help="Attention heads; the same multiple of SRC's as the hidden size.")] = 16,
     vocabulary: Annotated[int, typer.Option("--vocabulary", min=1, help="Rows of the embedding; at least SRC's.")] = 250880,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the weights of what is added.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Decides the weights of what is added.")] = 0,
 ) -> None:
     """Make a model of SeqGPT-560M's size that answers as a small one does.
 

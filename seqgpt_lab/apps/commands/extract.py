@@ -61,7 +61,7 @@ def extract(
 
     A .jsonl or .ndjson file has a document a line, {"text": …} at least; a .txt file is one document, and a folder has one in each
     of its .txt files. A .csv, .tsv, .xlsx or .xlsm file has one a row, in the column "text". Read as well: .bio, .bioes, .bmes and
-    .conll, and JSON from doccano and Label Studio; JSON files may also be lists, or objects of several lines each.
+    .conll, and .json from doccano and Label Studio; JSON files may also be lists, or objects of several lines each.
 
     Standard input is JSON, told apart as files are, when it is a JSON list or a line of it is a JSON object with a "text"; a CSV or
     TSV table when its first line names several columns, one of them "text", and the next row has a cell for each; otherwise all of it

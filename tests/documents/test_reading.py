@@ -37,6 +37,16 @@ def test_bio_and_bioes_tags_become_spans(tmp_path: Path) -> None:
     assert [one.text for one in second.gold] == ["3", "岁"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_bio_lines_end_as_any_system_ends_them(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.bio"
+    path.write_bytes(end.join(["张 B-姓名", "伟 I-姓名", "好 O", "", "\u2028 O", "天 O"]).encode())
+    assert read_bio(path).documents == (
+        Document("line-1", "张伟好", (Entity("姓名", 0, 2, "张伟"),)),
+        Document("line-5", "\u2028天", ()),
+    )
+
+
 def test_bio_words_are_joined_as_asked(tmp_path: Path) -> None:
     path = written(tmp_path / "a.conll", "Ada NNP B-PER\nLovelace NNP I-PER\nwrote VBD O\n")
     (document,) = read_bio(path, joiner=" ").documents

@@ -47,7 +47,7 @@ def excel_rows(path: str | Path, sheet: str) -> Iterator[TableRow]:
             for name, cell in zip(names, cells, strict=False)
             if cell.coordinate in formulas and cell.value is None and cell.data_type != "str"  # as an empty text, which is a result
         }
-        faults |= {
+        errors = {
             name: f"the cell {cell.coordinate} of {name} holds the error {cell.value}; mend its formula, or write values"
             for name, cell in zip(names, cells, strict=False)
             if cell.data_type == "e"
@@ -59,7 +59,7 @@ def excel_rows(path: str | Path, sheet: str) -> Iterator[TableRow]:
                 "name the column, or clear the cell"
             }
         if faults or any(cell.value is not None for cell in cells):
-            yield TableRow(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults)
+            yield TableRow(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults, errors)
 
 
 def _formulas(path: str | Path, title: str) -> frozenset[str]:

@@ -40,7 +40,8 @@ def read_table(source: Source, columns: Columns | None = None, sheet: str = "") 
 
     A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer word or
     number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells, has a formula
-    without a result or stands in a column without a name (named), a value that is not in the text. Raises DocumentError for a file that
+    without a result or stands in a column without a name (named), an error such as #N/A where a text, id or gold value belongs, a value
+    that is not in the text. Raises DocumentError for a file that
     cannot be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
@@ -84,16 +85,17 @@ def _choose(path: str, names: Sequence[str], wanted: Columns) -> Columns:
 
 
 def _document(row: TableRow, columns: Columns) -> Document:
-    for name in (columns.text, columns.id, *columns.labels, "", *row.faults):
-        if name in row.faults:
-            raise DocumentError(row.faults[name])
+    read = (columns.text, columns.id, *columns.labels)
+    wrong = dict(row.faults) | {name: row.errors[name] for name in read if name in row.errors}
+    for name in (*read, "", *wrong):
+        if name in wrong:
+            raise DocumentError(wrong[name])
     text = row.cells.get(columns.text, "")
     if not text.strip():
         raise DocumentError(f"the cell of {columns.text} is empty; a document needs a text")
     identifier = row.cells.get(columns.id, "") or f"row-{row.number}"
     gold = tuple(_entity(text, label, value) for label in columns.labels for value in _values(row.cells.get(label, "")))
-    used = {columns.text, columns.id, *columns.labels}
-    return Document(identifier, text, gold, {name: cell for name, cell in row.cells.items() if name not in used and cell})
+    return Document(identifier, text, gold, {name: cell for name, cell in row.cells.items() if name not in read and cell})
 
 
 def _values(cell: str) -> list[str]:

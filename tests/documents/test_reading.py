@@ -272,6 +272,14 @@ def test_an_error_that_excel_put_in_place_of_a_value_is_no_text(tmp_path: Path) 
     assert problems(reading) == ["line 2: the cell A2 of text holds the error #N/A; mend its formula, or write values"]
 
 
+def test_an_error_costs_a_row_only_where_its_column_is_read(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "a.xlsx", [["text", "客户"], ["张伟来了", "#N/A"]])
+    assert load_documents(path) == [Document("row-2", "张伟来了", (), {"客户": "#N/A"})]
+    assert problems(read_table(path, Columns(labels=("客户",)))) == [
+        "line 2: the cell B2 of 客户 holds the error #N/A; mend its formula, or write values"
+    ]
+
+
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text,姓名,手机\n张伟：13800001111,张伟,13800001111\n")
     told = r"no column of gold values for 手机号; there are ⟪text, 姓名, 手机⟫: call the columns as the fields, or leave"

@@ -115,28 +115,38 @@ def _entity(text: str, label: str, value: str) -> Entity:
     return Entity(label, *alone[0], value)
 
 
-def table_delimiter(content: bytes) -> str:
-    """What separates the cells where bytes are surely a table, tabs or commas; empty where they may as well be a text.
-
-    Surely: the first line names several columns, one of them as texts are usually called, and the row after it has a cell for each.
+@dataclass(frozen=True, slots=True)
+class TableHead:
+    """What the first line of bytes shows of the table that they may be. delimiter: between its cells; sure: whether the next row has a
+    cell for each column, without which the bytes may as well be a text.
     """
+
+    delimiter: str
+    sure: bool
+
+
+def table_head(content: bytes) -> TableHead | None:
+    """The head of a table with tabs or commas, which names several columns, one of them as texts are usually called; None without one."""
     try:
         text = decode(content)
     except DocumentError:
-        return ""
+        return None
     for delimiter in ("\t", ","):
         head, row, *_ = (*islice(separated_rows(io.StringIO(text, newline=""), delimiter), 2), Row(0, []), Row(0, []))
         names = without_empty_end([cell.strip() for cell in head.cells], 0)
-        named = len(names) > 1 and len({*names, ""}) > len(names) and not {*names}.isdisjoint(TEXT_COLUMNS)
-        if named and len(without_empty_end(row.cells, len(names))) == len(names):
-            return delimiter
-    return ""
+        if len(names) > 1 and len({*names, ""}) > len(names) and not {*names}.isdisjoint(TEXT_COLUMNS):
+            return TableHead(delimiter, len(without_empty_end(row.cells, len(names))) == len(names))
+    return None
 
 
 def _separated(source: Source) -> Iterator[TableRow]:
     """Rows of a file with commas, or tabs where its name ends in .tsv; the head first."""
     path = called(source)
-    delimiter = (table_delimiter(source) or ",") if isinstance(source, bytes) else "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    if isinstance(source, bytes):
+        found = table_head(source)
+        delimiter = found.delimiter if found else ","
+    else:
+        delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
     names: list[str] = []
     for row in separated_rows(io.StringIO(read_bytes_as_text(source), newline=""), delimiter):
         if not names:

@@ -73,8 +73,10 @@ def read_labelled(source: str, labels: Sequence[str]) -> Reading:
 
 
 def report_problems(source: str, reading: Reading) -> None:
-    """Name each unusable line on standard error, and say so where there is no document at all."""
+    """Name each unusable line on standard error, give the notes of the reading, and say so where there is no document at all."""
     name = "standard input" if source == STANDARD_INPUT else source
+    for sentence in reading.notes:
+        note(f"note: {name}: {sentence}")
     for problem in reading.problems:
         note(f"error: {name}: {problem}")
     if reading.problems:

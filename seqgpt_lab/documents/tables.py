@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.excel import EXCEL, excel_rows
+from seqgpt_lab.documents.excel import EXCEL, read_sheet
 from seqgpt_lab.documents.places import occurrences, stands_alone
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, Source, called, decode, read_bytes_as_text
@@ -35,8 +35,8 @@ class Columns:
 
 
 def read_table(source: Source, columns: Columns | None = None, sheet: str = "") -> Reading:
-    """One document a row, named by its id column or `row-N`. source: bytes are those of a CSV or TSV file. sheet: of an Excel file, empty:
-    the first.
+    """One document a row, named by its id column or `row-N`. source: bytes are those of a CSV or TSV file. sheet: of an Excel file; empty:
+    the first, and a note names others that hold something.
 
     A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer word or
     number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells, has a formula
@@ -45,7 +45,15 @@ def read_table(source: Source, columns: Columns | None = None, sheet: str = "") 
     cannot be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
-    rows = _separated(source) if isinstance(source, bytes) or Path(source).suffix.lower() not in EXCEL else excel_rows(source, sheet)
+    notes: list[str] = []
+    if isinstance(source, bytes) or Path(source).suffix.lower() not in EXCEL:
+        rows = _separated(source)
+    else:
+        found = read_sheet(source, sheet)
+        rows = found.rows
+        if found.others and not sheet:
+            others = quoted(", ".join(found.others), longest=200)
+            notes.append(f"only the first sheet is read; the others that hold something are {others}: save each as a file of its own")
     head = next(rows, None)
     if head is None:
         raise DocumentError(f"{called(source)} is empty; its first row must name the columns, one of them {' or '.join(TEXT_COLUMNS)}")
@@ -60,7 +68,7 @@ def read_table(source: Source, columns: Columns | None = None, sheet: str = "") 
             documents[document.id] = document
         except DocumentError as error:
             problems.append(Problem(row.number, str(error)))
-    return Reading(tuple(documents.values()), tuple(problems), "rows")
+    return Reading(tuple(documents.values()), tuple(problems), "rows", tuple(notes))
 
 
 def _choose(path: str, names: Sequence[str], wanted: Columns) -> Columns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from seqgpt_lab import Engine, Extractor, LabelSet, load_documents
@@ -155,6 +156,17 @@ def test_commas_alone_make_no_table_and_a_head_alone_is_told(invoke: Invoke, scr
     result = invoke(*WORDS, stdin=text)
     assert [record["id"] for record in lines(result.stdout)] == ["stdin"]
     assert ("begins like a table" in result.stderr) == told
+
+
+def test_a_note_about_a_file_costs_no_exit_code(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    workbook = openpyxl.Workbook()
+    for rows in (workbook.active, workbook.create_sheet("二月")):
+        rows.append(["text"])
+        rows.append(["张伟"])
+    workbook.save("in.xlsx")
+    result = invoke(*WORDS, "in.xlsx")
+    assert result.exit_code == 0 and len(lines(result.stdout)) == 1
+    assert "note: in.xlsx: only the first sheet is read; the others that hold something are ⟪二月⟫" in result.stderr
 
 
 @pytest.mark.parametrize(("text", "told"), [("[图片]张伟\n[1, 2]", False), ("[1]", False), ('[{"text": "张伟"}', True)])

@@ -229,6 +229,26 @@ def test_rows_of_tables_are_documents(tmp_path: Path, suffix: str) -> None:
     assert read_documents(path, gold=("姓名", "年龄"), complete=False).documents[0].gold == first.gold
 
 
+def test_sheets_that_are_not_read_are_told_where_nobody_chose_one(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "a.xlsx", [["text"], ["张伟来了"]])
+    workbook = openpyxl.load_workbook(path)
+    workbook.create_sheet("空")
+    workbook.create_sheet("选项").append(["是"])
+    workbook["选项"].sheet_state = "hidden"
+    workbook.save(path)
+    assert not read_table(path).notes
+    for name in ("二月", "三月"):
+        workbook.create_sheet(name).append(["text"])
+    workbook.save(path)
+    reading = read_table(path)
+    assert reading.notes == (
+        "only the first sheet is read; the others that hold something are ⟪二月, 三月⟫: save each as a file of its own",
+    )
+    assert not reading.problems and not read_table(path, sheet="二月").notes
+    with pytest.warns(UserWarning, match=r"a\.xlsx: only the first sheet is read"):
+        assert [document.text for document in load_documents(path)] == ["张伟来了"]
+
+
 def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
     path = sheet(tmp_path / "a.xlsx", [["text", "姓名_x000D_"], ["张伟_x000D_\n在云智，编号_x005F_x000D_", "张伟"]])
     (document,) = read_table(path, Columns(labels=("姓名",))).documents

@@ -99,6 +99,12 @@ def test_a_table_on_standard_input_is_scored_with_its_columns_as_gold(invoke: In
     assert lacking.exit_code == 2 and "the input has no column of gold values for 年龄" in lacking.stderr
 
 
+def test_utf_16_on_standard_input_is_told_once(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    for stdin in ("\n".join(data), "text,姓名,年龄\n王五28,王五,\n"):
+        result = invoke("evaluate", "-", "--labels", "set.yaml", stdin=stdin.encode("utf-16"))
+        assert result.exit_code == 2 and result.stderr.count("not UTF-8") == 1 and "from UTF-16: iconv -f UTF-16" in result.stderr
+
+
 def test_a_first_row_that_is_broken_does_not_make_other_rows_of_a_table_json(
     invoke: Invoke, scripted: ScriptedEngine, data: list[str]
 ) -> None:

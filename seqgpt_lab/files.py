@@ -120,7 +120,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     What a killed process left beside `path` goes when the next one makes a folder there. Raises OSError as the file system does, naming
     `path`.
     """
-    with _folder_beside(path) as beside:
+    with _folder_beside(path, Path(path)) as beside:
         yield beside
         _sync(beside)
         os.replace(beside, path)
@@ -135,7 +135,8 @@ def renewed_directory(path: str | Path, last: str) -> Iterator[Path]:
     no `path` yet, all of it appears at once. Raises OSError as the file system does, naming `path`.
     """
     target = Path(path)
-    with _folder_beside(path) as beside:
+    # Within it where it is there: it may be a mounted disk or a link to another one, and nothing can be moved from disk to disk.
+    with _folder_beside(path, target / last if target.exists() else target) as beside:
         yield beside
         _sync(beside)
         if not target.exists():
@@ -147,9 +148,11 @@ def renewed_directory(path: str | Path, last: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _folder_beside(path: str | Path) -> Iterator[Path]:
-    """A new folder beside `path`, locked as long as it is at work, and removed at the end with all that is still in it."""
-    target = Path(path)
+def _folder_beside(path: str | Path, target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, locked as long as it is at work, and removed at the end with all that is still in it.
+
+    Errors about it name `path`.
+    """
     beside = _part_of(target)
     with _told_of(path, beside):
         target.parent.mkdir(parents=True, exist_ok=True)

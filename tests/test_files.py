@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,19 @@ def test_a_folder_that_is_not_finished_leaves_the_old_one_and_nothing_beside(tmp
         assert isinstance(error, KeyboardInterrupt) or getattr(raised.value, "filename", None) == str(target)
     assert content(tmp_path) == {"a": "old", "config.json": "old", "z": "old"}
     assert not list(tmp_path.parent.glob(".*.part"))
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a second disk")
+def test_a_folder_on_another_disk_is_renewed_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (tmp_path / "model").symlink_to(elsewhere)
+        monkeypatch.chdir(elsewhere)
+        fill(Path(elsewhere), "old")
+        for target, text in ((tmp_path / "model", "new"), (Path(), "newer")):
+            with renewed_directory(target, last="config.json") as beside:
+                fill(beside, text)
+            assert content(Path(elsewhere)) == {"a": text, "config.json": text, "z": text}
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_renewal_that_is_cut_off_leaves_no_mixture_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from seqgpt_lab.documents.formats import detect
 from seqgpt_lab.documents.formats import read_documents as read_any
 from seqgpt_lab.documents.json_formats import detect_json, holds_json, read_json
 from seqgpt_lab.documents.reading import Reading, byte_at, conversion
-from seqgpt_lab.documents.tables import Columns, read_table, table_delimiter
+from seqgpt_lab.documents.tables import Columns, read_table, table_head
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 
@@ -28,21 +28,26 @@ _BEGINS_LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{")
 def read_documents(source: str) -> Reading:
     """The documents of a file in any format the lab reads, of a folder of texts, or of standard input for `-`, unusable lines as problems.
 
-    Standard input is JSON, in any of the formats that JSON files have, when it is a JSON list or one of its lines is a JSON object with a
-    `text`; a table (CSV or TSV) when its first line names several columns, one of them as texts are usually called, and the next row has a
-    cell for each; otherwise all of it is one plain text, called `stdin`, without the newline at its very end. Raises DocumentError for
-    what cannot be read or decoded.
+    Standard input is JSON, in any of the formats that JSON files have, when it is a JSON list or a JSON object in it, on one line or on
+    several, has a `text`; a table (CSV or TSV) when its first line names several columns, one of them as texts are usually called, and the
+    next row has a cell for each; otherwise all of it is one plain text, called `stdin`, without the newline at its very end, and a note
+    says so where it begins like one of the others. Raises DocumentError for what cannot be read or decoded.
     """
     if source == STANDARD_INPUT:
         content = _standard_input()
         if holds_json(content):
             return read_json(content, detect_json(content))
-        if table_delimiter(content):
+        head = table_head(content)
+        if head and head.sure:
             return read_table(content)
+        if head:
+            note(
+                "note: standard input begins like a table, but the row after the names of its columns has not a cell for each; "
+                "it is read as one plain text; as a file called .csv or .tsv it is read as a table"
+            )
         if _BEGINS_LIKE_JSON.match(content):
             note(
-                'note: standard input begins like JSON, but is no JSON list and no line of it is a JSON object with a "text"; '
-                "it is read as one plain text"
+                'note: standard input begins like JSON, but is no JSON list and no object in it has a "text"; it is read as one plain text'
             )
         return Reading((_plain_text(content),), ())
     return read_any(source)
@@ -56,7 +61,7 @@ def read_labelled(source: str, labels: Sequence[str]) -> Reading:
     """
     if source == STANDARD_INPUT:
         content = _standard_input()
-        if not holds_json(content) and table_delimiter(content):
+        if not holds_json(content) and table_head(content):  # no text could be meant, so this is enough
             return read_table(content, Columns(labels=tuple(labels)))
         return read_json(content, detect_json(content), labelled=True)
     kind = detect(source)
@@ -68,8 +73,10 @@ def read_labelled(source: str, labels: Sequence[str]) -> Reading:
 
 
 def report_problems(source: str, reading: Reading) -> None:
-    """Name each unusable line on standard error, and say so where there is no document at all."""
+    """Name each unusable line on standard error, give the notes of the reading, and say so where there is no document at all."""
     name = "standard input" if source == STANDARD_INPUT else source
+    for sentence in reading.notes:
+        note(f"note: {name}: {sentence}")
     for problem in reading.problems:
         note(f"error: {name}: {problem}")
     if reading.problems:

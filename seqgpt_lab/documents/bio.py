@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
+_LINE_END = re.compile("\r\n|\n|\r")  # no others, which may be tokens
 _BEGINS, _GOES_ON, _ALONE = "BS", "IME", "S"
 
 
@@ -39,8 +41,7 @@ def _blocks(content: str) -> Iterator[tuple[int, list[str]]]:
     """The first line's number and the lines of every document."""
     lines: list[str] = []
     first = 1
-    for number, line in enumerate([*content.split("\n"), ""], start=1):
-        line = line.removesuffix("\r")
+    for number, line in enumerate([*_LINE_END.split(content), ""], start=1):
         if line.strip() and not line.startswith("-DOCSTART-"):
             first = first if lines else number
             lines.append(line)

@@ -6,6 +6,7 @@ import datetime
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,28 @@ _FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
-def excel_rows(path: str | Path, sheet: str) -> Iterator[TableRow]:
-    """Rows of a sheet; the head first. Cells that a merged one covers, or whose formula nobody calculated, hold nothing, and say why."""
-    worksheet = _worksheet(path, sheet)
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The rows of a sheet, the head first, to be taken once. others: the names of visible sheets that hold something too."""
+
+    rows: Iterator[TableRow]
+    others: tuple[str, ...]
+
+
+def read_sheet(path: str | Path, sheet: str) -> Sheet:
+    """A sheet of a file; sheet: its name, empty: the first. Raises DocumentError for a file that cannot be read, or has no such sheet."""
+    workbook = _workbook(path)
+    if sheet and sheet not in workbook.sheetnames:
+        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
+    chosen = workbook[sheet] if sheet else workbook.worksheets[0]
+    # Hidden ones hold what lists of choices are made of.
+    visible = [one for one in workbook.worksheets if one is not chosen and one.sheet_state == "visible"]
+    others = tuple(one.title for one in visible if any(cell is not None for row in one.iter_rows(values_only=True) for cell in row))
+    return Sheet(_rows(path, chosen), others)
+
+
+def _rows(path: str | Path, worksheet: Any) -> Iterator[TableRow]:
+    """Cells that a merged one covers, or whose formula nobody calculated, hold nothing, and say why."""
     formulas = _formulas(path, worksheet.title)
     covered = {
         (row, column): str(area)
@@ -47,7 +67,7 @@ def excel_rows(path: str | Path, sheet: str) -> Iterator[TableRow]:
             for name, cell in zip(names, cells, strict=False)
             if cell.coordinate in formulas and cell.value is None and cell.data_type != "str"  # as an empty text, which is a result
         }
-        faults |= {
+        errors = {
             name: f"the cell {cell.coordinate} of {name} holds the error {cell.value}; mend its formula, or write values"
             for name, cell in zip(names, cells, strict=False)
             if cell.data_type == "e"
@@ -59,7 +79,7 @@ def excel_rows(path: str | Path, sheet: str) -> Iterator[TableRow]:
                 "name the column, or clear the cell"
             }
         if faults or any(cell.value is not None for cell in cells):
-            yield TableRow(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults)
+            yield TableRow(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults, errors)
 
 
 def _formulas(path: str | Path, title: str) -> frozenset[str]:
@@ -70,13 +90,6 @@ def _formulas(path: str | Path, title: str) -> frozenset[str]:
             return frozenset()
     rows = _workbook(path, formulas=True)[title].iter_rows()
     return frozenset(cell.coordinate for row in rows for cell in row if cell.data_type == "f")
-
-
-def _worksheet(path: str | Path, sheet: str) -> Any:
-    workbook = _workbook(path)
-    if sheet and sheet not in workbook.sheetnames:
-        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
-    return workbook[sheet] if sheet else workbook.worksheets[0]
 
 
 def _workbook(path: str | Path, *, formulas: bool = False) -> Any:

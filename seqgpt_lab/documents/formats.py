@@ -56,10 +56,12 @@ def load_documents(path: str | Path, *, strict: bool = True, gold: Sequence[str]
     """The documents of a file in any format the lab reads, or of a folder of .txt files; `read_documents` tells them apart.
 
     Lines that break the format raise a DocumentError that lists them; with strict=False they are left out and listed in a
-    UserWarning instead (`read_documents` returns them as values). gold, complete: as `read_documents` takes them. Also raises
-    DocumentError for a missing file or another suffix.
+    UserWarning instead (`read_documents` returns them as values). Notes of the reading are UserWarnings too. gold,
+    complete: as `read_documents` takes them. Also raises DocumentError for a missing file or another suffix.
     """
     reading = read_documents(path, gold=gold, complete=complete)
+    for sentence in reading.notes:
+        warnings.warn(f"{path}: {sentence}", stacklevel=2)
     if reading.problems:
         listing = _listing(path, reading)
         if strict:

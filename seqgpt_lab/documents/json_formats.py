@@ -10,7 +10,7 @@ from typing import Any, Literal
 from seqgpt_lab.documents.doccano import is_doccano, may_be_doccano, read_doccano
 from seqgpt_lab.documents.jsonl import may_be_own, own_document, read_jsonl
 from seqgpt_lab.documents.label_studio import is_label_studio, read_label_studio
-from seqgpt_lab.documents.reading import Reading, Source
+from seqgpt_lab.documents.reading import Reading, Source, is_utf_16
 from seqgpt_lab.documents.records import may_be_lines, read_records, records
 
 JsonFormat = Literal["jsonl", "doccano", "label-studio"]
@@ -41,6 +41,8 @@ def detect_json(source: Source) -> JsonFormat:
 
 def holds_json(content: bytes) -> bool:
     """Whether bytes without a name are JSON documents: a list with an object in it, or an object, maybe on a line, that is a document."""
+    if is_utf_16(content):
+        return False
     found = records(content)
     return found.layout == "list" or any(
         isinstance(record.value, dict) and ("text" in record.value or any(shows(record.value) for shows in _SHOWS.values()))

@@ -30,12 +30,14 @@ class Problem:
 class Reading:
     """What a file held: its usable documents in order, and one problem for each line that is not among them.
 
-    unit: what the file is made of, in the plural: "lines", "rows", "records", "files".
+    unit: what the file is made of, in the plural: "lines", "rows", "records", "files". notes: sentences about what is not read though
+    nothing is wrong with it, such as a second sheet.
     """
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
     unit: str = "lines"
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """How much of it cannot be used."""

@@ -64,11 +64,12 @@ def read_records(source: Source, parse: Callable[[Mapping[str, Any], str], Docum
 def records(source: Source) -> Records:
     """The records of a JSON list, of JSON lines, or of JSON objects one after another of which the first takes several lines.
 
-    Raises DocumentError for a file that cannot be read, and for one that begins as no JSON lines do and goes on as neither of the others
-    does; not where its name promises lines and a line is an object, or the first is broken by itself, and never for bytes.
+    Raises DocumentError for a file that cannot be read, for UTF-16, and for a file, but never for bytes, that begins as no JSON lines do
+    and goes on as neither of the others does; not where lines after a broken first one are objects, nor where its name promises lines and
+    the first is broken by itself.
     """
     content = read_bytes(source)
-    if is_utf_16(content) and not isinstance(source, bytes):
+    if is_utf_16(content):
         read_bytes_as_text(source)  # raises, once instead of for every line
     layout = _layout(content)
     if layout == "lines":
@@ -76,8 +77,10 @@ def records(source: Source) -> Records:
     try:
         found = list(_within(decode(content), layout))
     except (ValueError, RecursionError) as error:
-        if isinstance(source, bytes) or (may_be_lines(source) and (_is_in_first_line(error) or _has_objects(_lines(content)))):
+        if isinstance(source, bytes) or _are_broken_lines(content, layout, error, may_be_lines(source)):
             return Records("lines", _lines(content))
+        if isinstance(error, DocumentError):  # not UTF-8, which is no matter of one place
+            raise DocumentError(f"{source}: {error}") from error
         wanted = "list" if layout == "list" else "object"
         raise DocumentError(f"{source}: not a JSON {wanted}: {error}; mend it there, or write one object a line") from error
     # Where lines are promised, or nothing is, a list without an object is a line of its own.
@@ -174,6 +177,15 @@ def _lines(content: bytes) -> Iterator[Record]:
             yield Record(number, number, error)
         except (ValueError, RecursionError) as error:
             yield Record(number, number, ValueError(f"not JSON: {error}; wanted one object a line"))
+
+
+def _are_broken_lines(content: bytes, layout: Layout, error: Exception, promised: bool) -> bool:
+    """Whether content that is not of its layout is lines, the first of which is broken. promised: by the name."""
+    if promised:
+        return _is_in_first_line(error) or _has_objects(_lines(content))
+    # Objects of several lines may hold a whole one on a line, which is indented.
+    unindented = b"\n".join(line for line in content.split(b"\n") if line.startswith(b"{"))
+    return layout == "objects" and _has_objects(_lines(unindented))
 
 
 def _is_in_first_line(error: Exception) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError
@@ -11,11 +11,13 @@ from seqgpt_lab.errors import DocumentError
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row with its number in the file; faults: what is wrong with a column's cell, by column."""
+    """A row with its number in the file; faults: what is wrong with a column's cell, by column; errors: with one that shows what it
+    holds, so that it is wrong only where that is to be read as a value."""
 
     number: int
     cells: Mapping[str, str]
     faults: Mapping[str, str]
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 def head_names(path: str, cells: Sequence[str]) -> list[str]:

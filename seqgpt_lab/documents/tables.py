@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from seqgpt_lab.documents.document import Document, Entity
-from seqgpt_lab.documents.excel import EXCEL, excel_rows
+from seqgpt_lab.documents.excel import EXCEL, read_sheet
 from seqgpt_lab.documents.places import occurrences, stands_alone
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, Source, called, decode, read_bytes_as_text
@@ -35,16 +35,25 @@ class Columns:
 
 
 def read_table(source: Source, columns: Columns | None = None, sheet: str = "") -> Reading:
-    """One document a row, named by its id column or `row-N`. source: bytes are those of a CSV or TSV file. sheet: of an Excel file, empty:
-    the first.
+    """One document a row, named by its id column or `row-N`. source: bytes are those of a CSV or TSV file. sheet: of an Excel file; empty:
+    the first, and a note names others that hold something.
 
     A gold value is looked for in its row's text and must stand there exactly once as a word of its own: places inside a longer word or
     number do not count. Rows that cannot be used become Problems: an empty text, a cell that belongs to merged cells, has a formula
-    without a result or stands in a column without a name (named), a value that is not in the text. Raises DocumentError for a file that
+    without a result or stands in a column without a name (named), an error such as #N/A where a text, id or gold value belongs, a value
+    that is not in the text. Raises DocumentError for a file that
     cannot be read, a head with a stray quote, a sheet or column that does not exist, repeated column names and merged cells in the head.
     """
     columns = columns or Columns()
-    rows = _separated(source) if isinstance(source, bytes) or Path(source).suffix.lower() not in EXCEL else excel_rows(source, sheet)
+    notes: list[str] = []
+    if isinstance(source, bytes) or Path(source).suffix.lower() not in EXCEL:
+        rows = _separated(source)
+    else:
+        found = read_sheet(source, sheet)
+        rows = found.rows
+        if found.others and not sheet:
+            others = quoted(", ".join(found.others), longest=200)
+            notes.append(f"only the first sheet is read; the others that hold something are {others}: save each as a file of its own")
     head = next(rows, None)
     if head is None:
         raise DocumentError(f"{called(source)} is empty; its first row must name the columns, one of them {' or '.join(TEXT_COLUMNS)}")
@@ -59,7 +68,7 @@ def read_table(source: Source, columns: Columns | None = None, sheet: str = "") 
             documents[document.id] = document
         except DocumentError as error:
             problems.append(Problem(row.number, str(error)))
-    return Reading(tuple(documents.values()), tuple(problems), "rows")
+    return Reading(tuple(documents.values()), tuple(problems), "rows", tuple(notes))
 
 
 def _choose(path: str, names: Sequence[str], wanted: Columns) -> Columns:
@@ -84,16 +93,17 @@ def _choose(path: str, names: Sequence[str], wanted: Columns) -> Columns:
 
 
 def _document(row: TableRow, columns: Columns) -> Document:
-    for name in (columns.text, columns.id, *columns.labels, "", *row.faults):
-        if name in row.faults:
-            raise DocumentError(row.faults[name])
+    read = (columns.text, columns.id, *columns.labels)
+    wrong = dict(row.faults) | {name: row.errors[name] for name in read if name in row.errors}
+    for name in (*read, "", *wrong):
+        if name in wrong:
+            raise DocumentError(wrong[name])
     text = row.cells.get(columns.text, "")
     if not text.strip():
         raise DocumentError(f"the cell of {columns.text} is empty; a document needs a text")
     identifier = row.cells.get(columns.id, "") or f"row-{row.number}"
     gold = tuple(_entity(text, label, value) for label in columns.labels for value in _values(row.cells.get(label, "")))
-    used = {columns.text, columns.id, *columns.labels}
-    return Document(identifier, text, gold, {name: cell for name, cell in row.cells.items() if name not in used and cell})
+    return Document(identifier, text, gold, {name: cell for name, cell in row.cells.items() if name not in read and cell})
 
 
 def _values(cell: str) -> list[str]:
@@ -113,28 +123,38 @@ def _entity(text: str, label: str, value: str) -> Entity:
     return Entity(label, *alone[0], value)
 
 
-def table_delimiter(content: bytes) -> str:
-    """What separates the cells where bytes are surely a table, tabs or commas; empty where they may as well be a text.
-
-    Surely: the first line names several columns, one of them as texts are usually called, and the row after it has a cell for each.
+@dataclass(frozen=True, slots=True)
+class TableHead:
+    """What the first line of bytes shows of the table that they may be. delimiter: between its cells; sure: whether the next row has a
+    cell for each column, without which the bytes may as well be a text.
     """
+
+    delimiter: str
+    sure: bool
+
+
+def table_head(content: bytes) -> TableHead | None:
+    """The head of a table with tabs or commas, which names several columns, one of them as texts are usually called; None without one."""
     try:
         text = decode(content)
     except DocumentError:
-        return ""
+        return None
     for delimiter in ("\t", ","):
         head, row, *_ = (*islice(separated_rows(io.StringIO(text, newline=""), delimiter), 2), Row(0, []), Row(0, []))
         names = without_empty_end([cell.strip() for cell in head.cells], 0)
-        named = len(names) > 1 and len({*names, ""}) > len(names) and not {*names}.isdisjoint(TEXT_COLUMNS)
-        if named and len(without_empty_end(row.cells, len(names))) == len(names):
-            return delimiter
-    return ""
+        if len(names) > 1 and len({*names, ""}) > len(names) and not {*names}.isdisjoint(TEXT_COLUMNS):
+            return TableHead(delimiter, len(without_empty_end(row.cells, len(names))) == len(names))
+    return None
 
 
 def _separated(source: Source) -> Iterator[TableRow]:
     """Rows of a file with commas, or tabs where its name ends in .tsv; the head first."""
     path = called(source)
-    delimiter = (table_delimiter(source) or ",") if isinstance(source, bytes) else "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    if isinstance(source, bytes):
+        found = table_head(source)
+        delimiter = found.delimiter if found else ","
+    else:
+        delimiter = "\t" if Path(path).suffix.lower() == ".tsv" else ","
     names: list[str] = []
     for row in separated_rows(io.StringIO(read_bytes_as_text(source), newline=""), delimiter):
         if not names:

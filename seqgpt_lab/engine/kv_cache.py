@@ -17,8 +17,6 @@ class KVCache:
 
     def __init__(self, layers: int, rows: int, slots: int, heads: int, head_dim: int, *, dtype: torch.dtype, device: torch.device) -> None:
         shape = (layers, rows, slots, heads, head_dim)
-        if math.prod(shape) * dtype.itemsize > sys.maxsize:  # numpy and torch would raise what they raise for nonsense
-            raise MemoryError(f"a cache of shape {shape} has more bytes than any memory")
         # Zeros, not garbage: a masked slot still enters 0 * value, and 0 * NaN would be NaN.
         self.keys, self.values = _zeros(shape, dtype, device), _zeros(shape, dtype, device)
 
@@ -76,8 +74,9 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
 
     Raises MemoryError for a size that no machine can count, where torch and numpy raise errors of other kinds.
     """
-    if math.prod(shape) * dtype.itemsize > sys.maxsize:
-        raise MemoryError(f"a KV cache of {math.prod(shape) * dtype.itemsize:.1e} bytes")
+    size = math.prod(shape) * dtype.itemsize
+    if size > sys.maxsize:
+        raise MemoryError(f"a KV cache of shape {shape} has {size} bytes, more than any memory")
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
-    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)).view(dtype).view(shape)
+    return torch.from_numpy(np.zeros(size, dtype=np.uint8)).view(dtype).view(shape)

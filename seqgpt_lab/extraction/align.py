@@ -6,12 +6,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from seqgpt_lab.documents.invisible import INVISIBLE
 from seqgpt_lab.documents.places import Place, continues_letter, occurrences, whole_words_first
 from seqgpt_lab.extraction.spans import Match, Span
 
-_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+# Pages hold signs that nobody sees, and models leave them out.
+_UNREAD = re.compile(rf"[\s{INVISIBLE}]+")
+_ACCENTS = 30
+"""Of a letter, more than any language writes (Unicode's Stream-Safe Text Format): the time to order them grows with their square."""
 
 
 class Aligner:
@@ -72,20 +76,23 @@ def _normalise(text: str) -> tuple[str, list[Place]]:
     characters: list[str] = []
     origin: list[Place] = []
     for start, end in _letters(text):
-        # Decomposed, as é can be written as one character or as e and its accent; and the whole letter, which orders its accents.
-        for plain in unicodedata.normalize("NFKD", text[start:end]).casefold():
-            # Pages hold signs that nobody sees, and models leave them out.
-            if not plain.isspace() and not _INVISIBLE.match(plain):
-                characters.append(plain)
-                origin.append((start, end))
+        plain = _plain(text[start:end])
+        characters.append(plain)
+        origin += [(start, end)] * len(plain)
     return "".join(characters), origin
 
 
+@lru_cache(maxsize=1 << 13)  # more letters than a text has, few of them with accents
+def _plain(letter: str) -> str:
+    # Decomposed, as é can be written as one character or as e and its accent; and the whole letter, which orders its accents.
+    return _UNREAD.sub("", unicodedata.normalize("NFKD", letter).casefold())
+
+
 def _letters(text: str) -> Iterator[Place]:
-    """Places of the characters of a text, each with the accents that follow it."""
+    """Places of the characters of a text, each with the accents that follow it; of more than `_ACCENTS` the others are letters too."""
     start = 0
     for at, character in enumerate(text):
-        if at > start and not continues_letter(character):
+        if at > start and (at - start > _ACCENTS or not continues_letter(character)):
             yield start, at
             start = at
     if text:

@@ -21,7 +21,7 @@ from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.prompt import Prompt
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.extraction.tokenizer import Decoded, TextTokenizer
-from seqgpt_lab.extraction.told import Offset, Told
+from seqgpt_lab.extraction.told import Offset, Shortest, Told
 from seqgpt_lab.extraction.windows import Merged, Window, merge_spans
 
 EDGE_PROBLEM = "edge:"
@@ -206,9 +206,9 @@ def _text_problems(original: str, readable: str, parts: Sequence[Part]) -> list[
     if halves:
         problems.append(f"{ENCODING_PROBLEM} {halves} halves of broken characters (lone surrogates) were read as U+FFFD")
     if len(parts) > 1:
-        shared = min(one.window.end - other.window.start for one, other in pairwise(parts))
-        windows = f" characters was read in {len(parts)} windows that share at least {shared} each"
-        problems.append(Told((f"{WINDOWS_PROBLEM} the text of ", length, windows)))
+        ends = ((Offset(two.window.start, ends=False), Offset(one.window.end, ends=True)) for one, two in pairwise(parts))
+        windows = f" characters was read in {len(parts)} windows that share at least "
+        problems.append(Told((f"{WINDOWS_PROBLEM} the text of ", length, windows, Shortest(tuple(ends)), " each")))
     kept = min((prompt.text_kept for part in parts for prompt in part.prompts if not is_whole(part)), default=len(original))
     if kept < len(original):
         told = (f"{TRUNCATED_PROBLEM} only the first ", Offset(kept, ends=True), " of ", length, " characters fitted into the prompt")

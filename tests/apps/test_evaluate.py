@@ -99,6 +99,22 @@ def test_a_table_on_standard_input_is_scored_with_its_columns_as_gold(invoke: In
     assert lacking.exit_code == 2 and "the input has no column of gold values for 年龄" in lacking.stderr
 
 
+def test_utf_16_on_standard_input_is_told_once(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
+    for stdin in ("\n".join(data), "text,姓名,年龄\n王五28,王五,\n"):
+        result = invoke("evaluate", "-", "--labels", "set.yaml", stdin=stdin.encode("utf-16"))
+        assert result.exit_code == 2 and result.stderr.count("not UTF-8") == 1 and "from UTF-16: iconv -f UTF-16" in result.stderr
+
+
+def test_a_first_row_that_is_broken_does_not_make_other_rows_of_a_table_json(
+    invoke: Invoke, scripted: ScriptedEngine, data: list[str]
+) -> None:
+    for row in ('"张伟"35,张伟,', "张伟35,张伟"):
+        result = invoke("evaluate", "-", "--labels", "set.yaml", "--json", stdin=f'text,姓名,年龄\n{row}\n"王五28",王五,\n')
+        record = json.loads(result.stdout)
+        assert result.exit_code == 1 and record["scores"]["documents"] == 1
+        assert [problem["line"] for problem in record["unusable_lines"]] == [2]
+
+
 def test_tasks_that_nobody_labelled_are_named_and_not_scored(invoke: Invoke, scripted: ScriptedEngine, data: list[str]) -> None:
     mark = {"type": "labels", "value": {"start": 0, "end": 2, "text": "李娜", "labels": ["姓名"]}}
     tasks = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from seqgpt_lab import Engine, Extractor, LabelSet, load_documents
@@ -111,7 +112,7 @@ def test_standard_input_with_json_documents_is_read_line_by_line(invoke: Invoke,
 def test_standard_input_that_only_looks_like_json_is_read_as_text_and_says_so(invoke: Invoke, scripted: ScriptedEngine) -> None:
     result = invoke(*WORDS, stdin='{"txet": "张伟"}\n')
     assert len(lines(result.stdout)) == 1
-    assert 'no line of it is a JSON object with a "text"' in result.stderr
+    assert 'no object in it has a "text"' in result.stderr
 
 
 SPAN = {"id": 9, "label": "姓名", "start_offset": 0, "end_offset": 2}
@@ -140,9 +141,32 @@ def test_documents_of_other_programs_are_the_same_from_a_file_and_from_standard_
     assert len(lines(from_stdin.stdout)) == 2
 
 
-@pytest.mark.parametrize("text", ["text,id", "text\n张伟\n", "context, please\n张伟,35\n", "id,text\n张伟，35岁\n", "text,text\n张伟,35\n"])
-def test_commas_alone_make_no_table(invoke: Invoke, scripted: ScriptedEngine, text: str) -> None:
-    assert [record["id"] for record in lines(invoke(*WORDS, stdin=text).stdout)] == ["stdin"]
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("text\n张伟\n", False),
+        ("context, please\n张伟,35\n", False),
+        ("text,text\n张伟,35\n", False),
+        ("text,id", True),
+        ("id,text\n张伟，35岁\n", True),
+        ('id\ttext\n1\t"张伟"好\n2\t好\n', True),
+    ],
+)
+def test_commas_alone_make_no_table_and_a_head_alone_is_told(invoke: Invoke, scripted: ScriptedEngine, text: str, told: bool) -> None:
+    result = invoke(*WORDS, stdin=text)
+    assert [record["id"] for record in lines(result.stdout)] == ["stdin"]
+    assert ("begins like a table" in result.stderr) == told
+
+
+def test_a_note_about_a_file_costs_no_exit_code(invoke: Invoke, scripted: ScriptedEngine) -> None:
+    workbook = openpyxl.Workbook()
+    for rows in (workbook.active, workbook.create_sheet("二月")):
+        rows.append(["text"])
+        rows.append(["张伟"])
+    workbook.save("in.xlsx")
+    result = invoke(*WORDS, "in.xlsx")
+    assert result.exit_code == 0 and len(lines(result.stdout)) == 1
+    assert "note: in.xlsx: only the first sheet is read; the others that hold something are ⟪二月⟫" in result.stderr
 
 
 @pytest.mark.parametrize(("text", "told"), [("[图片]张伟\n[1, 2]", False), ("[1]", False), ('[{"text": "张伟"}', True)])

@@ -165,6 +165,14 @@ def test_a_file_in_another_encoding_says_once_how_to_convert_it(tmp_path: Path, 
         load_documents(path)
 
 
+@pytest.mark.parametrize("layout", ['[{"text": "姓名"}]', '{\n"text": "姓名"\n}\n'])
+def test_json_of_several_lines_in_another_encoding_is_no_matter_of_one_place(tmp_path: Path, layout: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(layout.encode("gb18030"))
+    with pytest.raises(DocumentError, match=r"a\.json: not UTF-8: byte 0x.. at position \d+; save the file as UTF-8 \(from GBK: [^;]*$"):
+        load_documents(path)
+
+
 def any_text() -> st.SearchStrategy[str]:
     """Any text, NUL and lone surrogates included, but no high surrogate right before a low one."""
     return st.text(st.characters(categories=None), max_size=30).filter(

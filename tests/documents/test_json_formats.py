@@ -149,9 +149,10 @@ def test_broken_json_of_several_lines_is_told_once_with_its_place(tmp_path: Path
             read_documents(written(tmp_path / name, content))
 
 
-def test_a_first_line_that_is_broken_costs_no_other_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_a_first_line_that_is_broken_costs_no_other_line(tmp_path: Path, suffix: str) -> None:
     for first in ('{"text": "x"', '{"text": "x",', "{"):
-        reading = read_documents(written(tmp_path / "a.jsonl", f"{first}\n{json.dumps(SOMEBODY)}\n"))
+        reading = read_documents(written(tmp_path / f"a{suffix}", f"{first}\n{json.dumps(SOMEBODY)}\n"))
         assert [document.gold for document in reading.documents] == [(NAME,)]
         assert [problem.line for problem in reading.problems] == [1] and "not JSON" in problems(reading)[0]
 

@@ -37,6 +37,16 @@ def test_bio_and_bioes_tags_become_spans(tmp_path: Path) -> None:
     assert [one.text for one in second.gold] == ["3", "岁"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_bio_lines_end_as_any_system_ends_them(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.bio"
+    path.write_bytes(end.join(["张 B-姓名", "伟 I-姓名", "好 O", "", "\u2028 O", "天 O"]).encode())
+    assert read_bio(path).documents == (
+        Document("line-1", "张伟好", (Entity("姓名", 0, 2, "张伟"),)),
+        Document("line-5", "\u2028天", ()),
+    )
+
+
 def test_bio_words_are_joined_as_asked(tmp_path: Path) -> None:
     path = written(tmp_path / "a.conll", "Ada NNP B-PER\nLovelace NNP I-PER\nwrote VBD O\n")
     (document,) = read_bio(path, joiner=" ").documents
@@ -219,6 +229,26 @@ def test_rows_of_tables_are_documents(tmp_path: Path, suffix: str) -> None:
     assert read_documents(path, gold=("姓名", "年龄"), complete=False).documents[0].gold == first.gold
 
 
+def test_sheets_that_are_not_read_are_told_where_nobody_chose_one(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "a.xlsx", [["text"], ["张伟来了"]])
+    workbook = openpyxl.load_workbook(path)
+    workbook.create_sheet("空")
+    workbook.create_sheet("选项").append(["是"])
+    workbook["选项"].sheet_state = "hidden"
+    workbook.save(path)
+    assert not read_table(path).notes
+    for name in ("二月", "三月"):
+        workbook.create_sheet(name).append(["text"])
+    workbook.save(path)
+    reading = read_table(path)
+    assert reading.notes == (
+        "only the first sheet is read; the others that hold something are ⟪二月, 三月⟫: save each as a file of its own",
+    )
+    assert not reading.problems and not read_table(path, sheet="二月").notes
+    with pytest.warns(UserWarning, match=r"a\.xlsx: only the first sheet is read"):
+        assert [document.text for document in load_documents(path)] == ["张伟来了"]
+
+
 def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
     path = sheet(tmp_path / "a.xlsx", [["text", "姓名_x000D_"], ["张伟_x000D_\n在云智，编号_x005F_x000D_", "张伟"]])
     (document,) = read_table(path, Columns(labels=("姓名",))).documents
@@ -260,6 +290,14 @@ def test_an_error_that_excel_put_in_place_of_a_value_is_no_text(tmp_path: Path) 
     reading = read_table(sheet(tmp_path / "a.xlsx", [["text"], ["#N/A"], ["张伟来了"]]))
     assert [document.text for document in reading.documents] == ["张伟来了"]
     assert problems(reading) == ["line 2: the cell A2 of text holds the error #N/A; mend its formula, or write values"]
+
+
+def test_an_error_costs_a_row_only_where_its_column_is_read(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "a.xlsx", [["text", "客户"], ["张伟来了", "#N/A"]])
+    assert load_documents(path) == [Document("row-2", "张伟来了", (), {"客户": "#N/A"})]
+    assert problems(read_table(path, Columns(labels=("客户",)))) == [
+        "line 2: the cell B2 of 客户 holds the error #N/A; mend its formula, or write values"
+    ]
 
 
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import SupportsIndex
+from typing import Literal, SupportsIndex
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -132,6 +132,19 @@ def test_characters_that_nobody_sees_do_not_hide_a_value() -> None:
         Span("云智", 7, 10, None, "approximate"),
         Span("\u200d", None, None, None, "unaligned"),
     ]
+
+
+def test_no_piece_of_a_text_with_accents_without_end_is_normalised_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ordering the accents of one letter takes time with the square of their number."""
+    normalize, lengths = unicodedata.normalize, []
+
+    def counted(form: Literal["NFKD"], text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", counted)
+    assert place("Cafe" + "\u0301\u0323" * 500 + "，ＣＡＦÉ", "cafe\u0301", "ＣＡＦÉ") == [(1005, 1009), "unaligned"]
+    assert lengths and max(lengths) < 40
 
 
 @pytest.mark.parametrize("sign", ["\u034f", "\u2068", "\u3164", "\ufe00", "\U000e0100"])

@@ -21,7 +21,7 @@ from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.preprocess import clean
 from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
-from seqgpt_lab.extraction.told import Offset, Told
+from seqgpt_lab.extraction.told import Offset, Shortest, Told
 from seqgpt_lab.extraction.windows import Merged, Ruler, Window, merge_spans, plan_windows
 
 VALUE = re.compile("编号[0-9]{1,12}号")
@@ -283,13 +283,24 @@ def test_problems_of_a_text_that_was_cleaned_count_in_the_text_that_people_see(l
     extractor = lookup(110, 30, re.compile("..$"))
     text = "\n".join(chr(ord("一") + number) for number in range(300)) + "\n\n"
     (result,) = CleaningExtractor(extractor, ["join_lines"]).extract([Document("d", text)], "编号")
-    assert re.fullmatch(rf"windows: the text of {len(text)} characters was read in \d+ windows .*", result.problems[0])
+    windows = extractor.windows(text.replace("\n", ""), "编号")
+    shared = [text[text.index(chr(ord("一") + two.start)) : text.index(chr(ord("一") + one.end))] for one, two in pairwise(windows)]
+    told = f"the text of {len(text)} characters was read in {len(windows)} windows that share at least {min(map(len, shared)) - 1} each"
+    assert result.problems[0] == f"windows: {told}"
     edges = [
         re.fullmatch(r"edge: ⟪(..)⟫, given for '编号' at characters (\d+) to (\d+), is left out: .*", one) for one in result.problems[1:]
     ]
     assert len(edges) > 1
     for edge in edges:
         assert edge and text[int(edge[2]) : int(edge[3])] == "\n".join(edge[1])
+
+
+def test_the_shortest_of_some_stretches_is_another_one_where_more_was_dropped_in_it() -> None:
+    cleaned = clean("甲  乙 丙丁戊己", ["strip_spaces"])
+    stretches = Shortest(tuple((Offset(start, ends=False), Offset(end, ends=True)) for start, end in ((0, 2), (2, 5))))
+    assert (str(stretches), str(stretches.recounted(cleaned.original_offset))) == ("2", "3")
+    nothing = Shortest(((Offset(1, ends=False), Offset(1, ends=True)),))
+    assert str(nothing.recounted(cleaned.original_offset)) == "0", "what was dropped there is shared by nobody"
 
 
 def test_how_much_of_a_cleaned_text_was_read_is_counted_in_the_text_that_people_see() -> None:

@@ -23,8 +23,9 @@ _TERMINATION_SECONDS = 3.0
 
 
 def end_processes(run_id: str, known: Iterable[psutil.Process] = ()) -> None:
-    """End every process of the run, and those of it that were known before: politely, then, after three seconds, for certain."""
-    processes = list({*processes_of(run_id), *known})
+    """End every process of the run, and those of it that were known before with what came of them: politely, then, after three seconds,
+    for certain."""
+    processes = list({*processes_of(run_id), *family(known)})
     for process in processes:
         _signal(process, signal.SIGTERM)
     for process in psutil.wait_procs(processes, timeout=_TERMINATION_SECONDS)[1]:

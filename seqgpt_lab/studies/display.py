@@ -88,12 +88,12 @@ def table(frame: pandas.DataFrame, decimals: int = 3) -> Html:
     """
     # What pivot calls its columns would stand as a column of its own, empty.
     frame = frame.rename(columns=lambda name: str(name).replace("_", " ")).rename_axis(columns=None)
+    if "p" in frame:
+        least, chances = 10.0**-decimals, pandas.to_numeric(frame["p"])
+        frame = frame.assign(p=[f"< {least:g}" if value < least else value for value in chances])
     # Of these to_html writes <NA>, None, True and False, whatever na_rep says.
     loose = {str(name): column for name, column in frame.items() if str(column.dtype) in ("Int64", "object", "bool")}
     frame = frame.assign(**{name: column.astype(object).map(_in_words) for name, column in loose.items()})
-    if "p" in frame:
-        least = 10.0**-decimals
-        frame = frame.assign(p=[f"< {least:g}" if value < least else value for value in frame["p"]])
     with pandas.option_context("display.max_colwidth", None):
         return Html(frame.to_html(index=False, border=0, float_format=lambda number: f"{number:.{decimals}f}", na_rep=""))
 

@@ -78,13 +78,13 @@ def _serve(connection: Connection, peer: str, model: str, number_format: str, th
     """The peer's process: says None when the model is loaded, then answers until the other end is closed; an error is an answer too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the benchmark, which then closes its end
     torch.set_num_threads(threads)
-    try:
-        engine = _load(peer, model, number_format)
+    with suppress(EOFError, OSError):  # a benchmark that was ended is told nothing any more, whatever was being done for it
+        try:
+            engine = _load(peer, model, number_format)
+        except Exception as error:
+            connection.send(error)
+            return
         connection.send(None)
-    except Exception as error:
-        connection.send(error)
-        return
-    with suppress(EOFError, OSError):
         while True:
             requests, engine.batch_size = connection.recv()
             try:

@@ -163,6 +163,12 @@ def lint_frame(variants: Sequence[Variant]) -> pandas.DataFrame:
     return pandas.DataFrame(rows, columns=["variant", "label", "fault", "reason", "fix"])
 
 
+def show_faults(frame: pandas.DataFrame) -> Html | Prose:
+    """What `faults` or `lint_frame` found for people. Where that is nothing it is said: heads alone leave open whether anything was looked
+    at."""
+    return Prose("Lint finds no fault in these labels.") if frame.empty else table(frame)
+
+
 def field_counts(outcomes: Outcomes) -> list[Counts]:
     """Counts of all documents, a field each, in the outcomes' order."""
     return [Counts(*map(int, row)) for row in np.asarray(outcomes.counts).sum(axis=0)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seqgpt_lab.reports.processes import family
+from seqgpt_lab.reports.processes import end_processes, family
 
 WAIT = "import sys; sys.stdin.read()"
 # A parent that says whose parent it is, and leaves when its standard input closes; the child has no environment, and waits for it too.
@@ -63,3 +63,12 @@ def test_where_the_kernel_lists_children_no_other_process_of_the_machine_is_look
         monkeypatch.setattr(f"psutil.{name}", refuse)
     # This process is no child of theirs, whatever a list says: its id may have been given anew.
     assert family([psutil.Process(parent.pid)], tmp_path) == [psutil.Process(parent.pid), child]
+
+
+def test_what_came_of_a_known_process_since_the_last_cell_ends_with_the_run(
+    pair: tuple[subprocess.Popen[str], psutil.Process],
+) -> None:
+    """Neither carries the run's mark, and the first may have left the kernel."""
+    parent, child = pair
+    end_processes("no run", [psutil.Process(parent.pid)])
+    assert not psutil.wait_procs([child], timeout=60)[1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pandas
 from bs4 import BeautifulSoup
@@ -52,6 +53,13 @@ def test_what_is_missing_is_blank_and_no_p_value_is_0() -> None:
     shown = BeautifulSoup(table(frame).html, "html.parser")
     rows = [[cell.get_text() for cell in row.find_all("td")] for row in shown.select("tbody tr")]
     assert rows == [["", "", "", "", "yes"], ["< 0.001", "7", "", "yes", "no"], ["0.030", "24", "x", "no", "yes"]]
+
+
+def test_a_column_of_chances_may_hold_none_at_all() -> None:
+    """Where a single variant is compared with nothing, and where numbers come as objects."""
+    for chances, wanted in (([None], [""]), ([None, 0.0002, 0.03], ["", "&lt; 0.001", "0.030"])):
+        shown = table(pandas.DataFrame({"p": pandas.Series(chances, dtype=object)})).html
+        assert re.findall("<td>(.*?)</td>", shown) == wanted
 
 
 def test_bars_are_text_one_a_task() -> None:

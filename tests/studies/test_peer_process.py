@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from seqgpt_lab.engine.reference import ReferenceEngine
 from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import OptionError, WorkerError
+from seqgpt_lab.studies import peer_process
 from seqgpt_lab.studies.peer_process import PeerProcess
 from tests.checkpoints import write_random_checkpoint
 
@@ -48,6 +51,22 @@ def test_it_answers_as_in_this_process_and_a_killed_one_is_named(model: Path) ->
 def test_what_loading_raises_is_raised_here(model: Path) -> None:
     with pytest.raises(OptionError, match="fp7"):
         PeerProcess("transformers", model, "fp7")
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["a model that loads", "one that does not"])
+def test_a_benchmark_that_ends_while_it_loads_is_told_nothing(monkeypatch: pytest.MonkeyPatch, missing: bool) -> None:
+    """Else the peer's traceback would stand on the terminal of whoever has ended the benchmark."""
+
+    def load(*_arguments: object) -> object:
+        if missing:
+            raise OptionError("there is no such model")
+        return object()
+
+    monkeypatch.setattr(peer_process, "_load", load)
+    monkeypatch.setattr(signal, "signal", lambda *_arguments: None)
+    ours, theirs = Pipe()
+    ours.close()
+    peer_process._serve(theirs, "transformers", "nowhere", "fp32", torch.get_num_threads())
 
 
 def test_it_goes_when_the_benchmark_is_killed(model: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from seqgpt_lab.evaluation.verdict import Settings
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.studies.asking import Ledger, Variant
-from seqgpt_lab.studies.phrasing import compare, faults, lint_frame, with_first_synonyms
+from seqgpt_lab.studies.phrasing import compare, faults, lint_frame, show_faults, with_first_synonyms
 from seqgpt_lab.studies.phrasing_climb import Plan, candidates, first_as_good
 from seqgpt_lab.studies.phrasing_search import FOUND, judged_together, search
 from tests.checkpoints import write_random_checkpoint
@@ -83,7 +83,13 @@ def test_fields_are_shown_in_their_order_with_every_variants_f1_and_what_it_rest
 def test_a_label_set_by_first_synonyms_and_the_faults_of_what_was_typed() -> None:
     assert with_first_synonyms(vague()).phrases == ("供方", "钱", "工期")
     assert faults("姓名,关键信息")[["label", "fault"]].values.tolist() == [["关键信息", "vague"]] and faults("姓名,年龄").empty
-    assert list(lint_frame([Variant("a", LabelSet.of("姓名,关键信息"))]).iloc[0])[:3] == ["a", "关键信息", "vague"]
+    found = lint_frame([Variant("a", LabelSet.of("姓名,关键信息"))])
+    assert list(found.iloc[0])[:3] == ["a", "关键信息", "vague"] and "<td>关键信息</td>" in str(show_faults(found))
+
+
+def test_that_lint_finds_nothing_is_said_instead_of_a_table_of_heads_alone() -> None:
+    for found in (faults("姓名,年龄"), lint_frame([Variant("a", LabelSet.of("姓名"))]), lint_frame([])):
+        assert str(show_faults(found)) == "Lint finds no fault in these labels."
 
 
 def test_a_comparison_scores_as_evaluate_does_and_judges_against_the_first(checkpoint: Checkpoint) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas
 import pytest
 
-from seqgpt_lab.engine.decode import Completion, Timing
+from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.arrangements import Arrangement, about_arrangements, about_memory, compare_arrangements, show_arrangements
 from seqgpt_lab.studies.precisions import about_precisions, compare_precisions, show_precisions
@@ -26,6 +29,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sources() -> list[Source]:
     return find_sources([], ["resume"], "dev")
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights come to no end by themselves, and 16 tokens tell as much as the usual 256."""
+    generate = Engine.generate
+
+    def generate_briefly(engine: Engine, requests: Sequence[Request], *arguments: Any, **named: Any) -> list[Completion]:
+        return generate(engine, [replace(request, max_new_tokens=16) for request in requests], *arguments, **named)
+
+    monkeypatch.setattr(Engine, "generate", generate_briefly)
 
 
 def written(*ids: int) -> Completion:

@@ -20,21 +20,24 @@ _LINE_COLUMNS = 100
 class Progress:
     """A bar on a terminal; elsewhere (a pipe, a log, a scheduler) a plain line every few seconds. Short work shows nothing.
 
-    Called with how much is done and how much there is. A context manager: the bar is gone and the last line written at its end.
+    Called with how much is done, parts of a unit too, and how much there is. A context manager: the bar is gone and the last line
+    written at its end.
     """
 
     def __init__(self, task: str, unit: str = "documents", *, stream: TextIO | None = None, every: float = _LINE_EVERY_SECONDS) -> None:
         self._task, self._unit, self._every = task, unit, every
         self._stream = stream or sys.stderr
         self._started = self._shown = time.monotonic()
-        self._done = self._total = self._written = 0
+        self._done: float = 0
+        self._written: float = 0
+        self._total = 0
         self._bar = self._new_bar() if _is_terminal(self._stream) else None
 
-    def __call__(self, done: int, total: int) -> None:
-        self._done, self._total = done, total
+    def __call__(self, done: float, total: int) -> None:
+        self._done, self._total = int(done) if done == int(done) else done, total
         if self._bar is not None:
-            self._bar.total = total
-            self._bar.update(done - self._bar.n)
+            self._bar.total, self._bar.n = total, self._done  # set, for sums of parts would show how they were rounded
+            self._bar.update(0)
         elif time.monotonic() - self._shown >= self._every:
             self._write_line()
 

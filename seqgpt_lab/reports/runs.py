@@ -163,7 +163,8 @@ def write_run(run: Run) -> Run:
 
 
 def read_run(folder: str | Path) -> Run:
-    """The record in a run folder. A run that says `running` though its process is gone is read as `killed`; the file is not touched.
+    """The record in a run folder. A run that says `running` though its process is gone is read as `killed`, with the model and data that
+    its notebook had noted by then; the file is not touched.
 
     Raises RunError when there is no record or it does not fit the format, naming what is wrong with it.
     """
@@ -176,7 +177,11 @@ def read_run(folder: str | Path) -> Run:
         raise RunError(f"{path} is not the record of a run ({error}); delete the folder or restore the file") from error
     if run.status == "running" and run.owner.is_gone():
         message = f"the process {run.owner.pid} that ran the notebook ended without writing how; it was killed or the machine went down"
-        return replace(run, status="killed", error=Failure(RUNNER_GONE, message))
+        killed = replace(run, status="killed", error=Failure(RUNNER_GONE, message))
+        with suppress(RunError):  # the kill may have left half of it
+            model, data = _read_inputs(run.folder)
+            return replace(killed, model=model, data=data)
+        return killed
     return run
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import partial
 from pathlib import Path
 
 import openpyxl
 import pytest
 
 from seqgpt_lab import Engine, Extractor, LabelSet, load_documents
+from seqgpt_lab.apps.progress import Progress
 from tests.apps.conftest import Invoke, ScriptedEngine
 
 TEXT = "张伟，35岁，现任上海云智科技有限公司工程师"
@@ -50,6 +53,16 @@ def test_grounded_values_are_parts_of_the_text(invoke: Invoke, random_model: Pat
     assert free["values"] != held["values"]
     spans = held["spans"]
     assert isinstance(spans, dict) and all(span["text"] in "张伟，35岁" for found in spans.values() for span in found)
+
+
+def test_a_long_text_shows_how_far_it_is(invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqgpt_lab.apps.commands.extract.Progress", partial(Progress, every=0))
+    shown = invoke(*WORDS, stdin="会议讨论了流程优化和成本控制的若干问题，" * 100).stderr.splitlines()
+    assert [re.findall(r" (\d+%).*\| ([\d.]+/1) ", line) for line in shown[:3]] == [
+        [("33%", "0.33/1")],
+        [("66%", "0.66/1")],
+        [("100%", "1/1")],
+    ]
 
 
 def test_documents_keep_their_order_and_come_out_a_batch_at_a_time(invoke: Invoke, scripted: ScriptedEngine) -> None:

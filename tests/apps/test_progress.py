@@ -54,6 +54,20 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.Monke
         assert shown.split(f"<{number}>")[0].endswith("\r")
 
 
+def test_parts_of_a_document_are_shown_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(module, "_BAR_AFTER_SECONDS", 0.0)
+    terminal, log = Terminal(), StringIO()
+    for stream in (terminal, log):
+        with Progress("extract", stream=stream, every=0) as progress:
+            for done in (0.1, 0.3, 0.7, 1.0):  # 0.1 and 0.2 are 0.30000000000000004
+                progress(done, 1)
+                with progress.paused():
+                    pass
+    assert [line.split("| ")[1].split(" ")[0] for line in log.getvalue().splitlines()] == ["0.1/1", "0.3/1", "0.7/1", "1/1"]
+    assert " 0.7/1 " in terminal.getvalue() and "0000" not in terminal.getvalue()
+
+
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert "\r" not in work(Terminal(), every=0)

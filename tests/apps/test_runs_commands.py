@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,9 @@ def test_a_suite_lists_its_runs_and_is_scheduled(invoke: Invoke) -> None:
     first, second = result.stdout.splitlines()
     assert result.exit_code == 1 and first.startswith("completed") and second.startswith("failed") and "division by zero" in second
     assert "part 2 of 2: toy.ipynb limit=3" in result.stderr
+    assert ", 2 parts: 1 completed, 1 failed\n" in invoke("schedule", "nightly.yaml", "--manager", "cron").stdout
+    killed = Path(shutil.copytree(first.split()[1], "runs/20200101-000000-000-abcdef"), "run.json")  # the first try of that part
+    killed.write_text(json.dumps(json.loads(killed.read_text(encoding="utf-8")) | {"id": killed.parent.name, "status": "killed"}))
     assert ", 2 parts: 1 completed, 1 failed\n" in invoke("schedule", "nightly.yaml", "--manager", "cron").stdout
     assert invoke("suite", "nightly.yaml", "--if-due", "daily 00:00").stdout == ""
     assert invoke("suite", "nightly.yaml", "--if-due", "noon").exit_code == 2

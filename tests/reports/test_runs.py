@@ -59,6 +59,12 @@ def test_a_running_record_whose_process_is_gone_is_read_as_killed(tmp_path: Path
     found = read_run(run.folder)
     assert found.status == "killed"
     assert found.error is not None and str(owner.pid) in found.error.message
+    assert (found.model, found.data) == (None, ())
+    (run.folder / "inputs.json").write_text('{"model": {"source": "tiny"}, "data": [{"path": "a.jsonl", "sha256": "1"}]}')
+    noted = read_run(run.folder)
+    assert (noted.status, noted.model, noted.data) == ("killed", {"source": "tiny"}, ({"path": "a.jsonl", "sha256": "1"},))
+    (run.folder / "inputs.json").write_text('{"model": ')
+    assert read_run(run.folder) == found
 
 
 def test_a_run_on_another_host_cannot_be_called_dead(tmp_path: Path) -> None:

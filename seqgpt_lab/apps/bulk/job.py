@@ -12,8 +12,9 @@ from seqgpt_lab.errors import CapacityError, LogitsError, WorkerError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 
-CHUNK_CHARACTERS = 1_000_000
-"""A chunk ends where its texts are longer than this together, so that long documents do not pile up in memory."""
+CHUNK_CHARACTERS = 100_000
+"""A chunk ends where its texts are longer than this together: long documents do not pile up in memory, a kill costs minutes and not an
+hour, and progress is told as often. That is hundreds of windows, which fill any batch."""
 
 _OF_A_DOCUMENT = (CapacityError, LogitsError, WorkerError)  # one document may be the cause
 
@@ -49,16 +50,15 @@ Work = Callable[[Plan], Iterator[Done]]
 def run_job(plan: Plan, parts: Parts, work: Work, progress: Progress | None = None) -> None:
     """Do what is planned, and keep it chunk by chunk.
 
-    progress: called after each chunk with the documents done in this run and about how many it will be, by the bytes read.
+    progress: called after each chunk with the documents done in this run and about how many it will be, by the bytes of all rows so far.
     """
-    done, begun = 0, 0 if plan.skip == 0 else None
+    done = 0
     for chunk in work(plan):
         parts.add(chunk.rows)
         done += len(chunk.rows)
-        begun = chunk.read if begun is None else begun
-        read = chunk.read - begun
         if progress:
-            progress(done, max(done, round(done * (plan.source.bytes - begun) / read)) if read > 0 else done)
+            rows = round((plan.skip + done) * plan.source.bytes / chunk.read) if chunk.read > 0 else 0
+            progress(done, max(done, rows - plan.skip))
 
 
 def work_here(extractor: Extractor, labels: LabelSet, plan: Plan) -> Iterator[Done]:

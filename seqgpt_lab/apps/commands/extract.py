@@ -100,8 +100,9 @@ def _extract(
 
 
 def _count(progress: Progress, before: int, batch: int, documents: int, done: int, total: int) -> None:
-    """Documents done, from how many of the current batch's prompts are."""
-    progress(before + batch * done // total, documents)
+    """Documents done, from how many of the current batch's prompts are; with hundredths of few documents, for one may take minutes."""
+    steps = 100 if documents < 100 else 1
+    progress((before * steps + batch * steps * done // total) / steps, documents)
 
 
 def _classify(

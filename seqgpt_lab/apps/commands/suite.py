@@ -121,7 +121,8 @@ def _show_schedule(job: Job, runs_dir: Path) -> None:
         emit("last     never")
         return
     began = datetime.fromisoformat(session.started).astimezone().strftime("%Y-%m-%d %H:%M")
-    states = [run.status for run in runs_of(session, list_runs(runs_dir))]
+    # Oldest first: of a part that was begun again after a kill the newest run counts, so that there are no more endings than parts.
+    states = list({run.origin["part"]: run.status for run in runs_of(session, list_runs(runs_dir)) if run.origin}.values())
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no part has begun"
     emit(f"last     {began}, {len(session.parts)} parts: {counts}" + ("" if session.finished else "; unfinished"))
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import IO
@@ -19,6 +20,9 @@ from typing import IO
 import pandas
 import pytest
 
+from seqgpt_lab.apps.bulk.job import chunked
+from seqgpt_lab.apps.bulk.sources import Item
+from seqgpt_lab.apps.progress import Progress
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from tests.apps.conftest import Invoke, ScriptedEngine
@@ -117,6 +121,20 @@ def test_what_is_done_is_not_done_again(invoke: Invoke, slow: SlowEngine) -> Non
     (Path("out.jsonl.parts") / f"part-{40:012d}-{8:09d}.jsonl").write_text("from the future\n")  # a gap before it: not counted
     result = invoke(*WORDS, "out.jsonl")
     assert "going on after " in result.stderr and "61 rows" in result.stderr
+
+
+def test_a_job_that_goes_on_says_how_much_is_left(invoke: Invoke, slow: SlowEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqgpt_lab.apps.commands.bulk.Progress", partial(Progress, every=0))
+    Path("in.jsonl").write_text("".join(json.dumps({"id": f"d{number:02}", "text": "张伟，35岁"}) + "\n" for number in range(64)))
+    kill(lambda: invoke(*WORDS, "out.jsonl"), slow, 2, 0)
+    after, *lines = invoke(*WORDS, "out.jsonl").stderr.splitlines()
+    left = 64 - int(after.split("going on after ")[1].split(" ")[0])
+    assert left < 64 and f" 8/{left} " in lines[0] and f" 16/{left} " in lines[1]
+
+
+def test_a_few_long_documents_are_a_chunk() -> None:
+    items = [Item(row, f"d{row}", "字" * 60_000) for row in range(5)]
+    assert [len(chunk) for chunk in chunked(items, 128)] == [2, 2, 1]
 
 
 def test_parquet_has_the_same_rows(invoke: Invoke, scripted: ScriptedEngine) -> None:

@@ -105,4 +105,5 @@ def about_precisions(frame: pandas.DataFrame) -> Prose:
             f"differ by at most {row['largest_logit_difference']:.2g} (over at most {_LOGIT_PROMPTS} prompts), and its F1 "
             f"is {row['f1']:.3f} ({row['f1'] - first['f1']:+.3f})."
         )
-    return Prose(text + " Times are of this machine, with this batch size, and no other.")
+    text += " Times are of this machine, with this batch size and without drafts, whose wide passes another format may do quicker: "
+    return Prose(text + "`seqgpt-lab bench --dtype` measures with them.")

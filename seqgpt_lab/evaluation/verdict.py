@@ -81,13 +81,15 @@ class Verdict:
         """The verdict in words; contains "no real difference" exactly when it is not real. Differences are in points of 0.01."""
         metric, scores = METRIC_NAMES[self.metric], f"{self.variant_score:.3f} against {self.baseline_score:.3f}"
         low, high = _points(self.low), _points(self.high)
-        facts = f"{_points(self.difference)} points, {100 * (1 - self.settings.alpha):g}% interval {low} to {high}, {self._p_in_words()}"
+        # Where no document differs the bootstrap has nothing to draw, and its interval is a point that says too much.
+        interval = f"{100 * (1 - self.settings.alpha):g}% interval {low} to {high}, " if self.changed else ""
+        facts = f"{_points(self.difference)} points, {interval}{self._p_in_words()}"
         if self.real:
             word = "higher" if self.difference > 0 else "lower"
             return f"{self.variant!r} has a {word} {metric} than {self.baseline!r} on {self.documents} documents: {scores} ({facts})."
         # Not that there is none: a large difference on a handful of documents proves as little as a small one.
         told = f"On {self.documents} documents no real difference in {metric} is shown between {self.variant!r} and {self.baseline!r}: "
-        return f"{told}{scores} ({facts}).{self._needed_in_words()}"
+        return f"{told}{scores} ({facts}).{self._needed_in_words() if self.changed else self._alike_in_words()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, the sentence included, JSON-ready."""
@@ -96,6 +98,11 @@ class Verdict:
     def _p_in_words(self) -> str:
         told = "p < 0.001" if self.adjusted_p < 0.001 else f"p = {self.adjusted_p:.3f}"
         return told if self.comparisons == 1 else f"{told} after Holm's correction for {self.comparisons} comparisons"
+
+    def _alike_in_words(self) -> str:
+        """How many documents may differ although none did: the exact binomial bound (Hanley and Lippman-Hand 1983)."""
+        most, sure = 1 - self.settings.alpha ** (1 / self.documents), 100 * (1 - self.settings.alpha)
+        return f" None of them is scored differently; of documents like these up to {most:.1%} may be ({sure:g}% bound)."
 
     def _needed_in_words(self) -> str:
         if self.documents_needed is None:

@@ -291,6 +291,15 @@ def test_a_verdict_is_json_ready_and_reads_as_written() -> None:
     assert found["sentence"] == verdict.sentence() and found["settings"]["resamples"] == 10_000 and found["real"] is False
 
 
+@pytest.mark.parametrize("documents", (2, 20, 480))
+def test_documents_that_are_all_alike_bound_how_many_others_may_differ_and_show_no_interval(documents: int) -> None:
+    old, _ = two_systems(documents, 0.8, 0.8, seed=3)
+    said = judge(old, replace(old, name="new"), settings=QUICK).sentence()
+    most = stats.binomtest(0, documents, alternative="less").proportion_ci(0.95, "exact").high
+    assert "no real difference" in said and "interval" not in said and "(+0.00 points, p = 1.000)" in said
+    assert said.endswith(f" None of them is scored differently; of documents like these up to {most:.1%} may be (95% bound).")
+
+
 # documents and labels
 
 

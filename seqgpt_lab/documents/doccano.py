@@ -12,7 +12,7 @@ from typing import Any
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading, Source
-from seqgpt_lab.documents.records import identifier, integer, read_records, required, typed
+from seqgpt_lab.documents.records import identifier, integer, read_records, records, required, typed
 
 _SPANS = ("label", "labels", "entities")
 _READ = {"id", "text", "data", *_SPANS}
@@ -20,7 +20,7 @@ _READ = {"id", "text", "data", *_SPANS}
 
 def read_doccano(source: Source) -> Reading:
     """The export's documents; a record that cannot be used becomes a Problem. Raises DocumentError for a file that cannot be read."""
-    return read_records(source, _document)
+    return read_records(records(source), _document)
 
 
 def is_doccano(record: Mapping[str, Any]) -> bool:

@@ -59,8 +59,9 @@ def read_json(source: Source, kind: JsonFormat, labelled: bool = False) -> Readi
         return read_doccano(source)
     if kind == "label-studio":
         return read_label_studio(source, labelled=labelled)
-    if records(source).layout != "lines":
-        return read_records(source, own_document)
+    found = records(source)
+    if found.layout != "lines":
+        return read_records(found, own_document)
     return read_jsonl(BytesIO(source) if isinstance(source, bytes) else source)
 
 

@@ -13,7 +13,7 @@ from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.offsets import Unit, in_code_points, recognise
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading, Source
-from seqgpt_lab.documents.records import identifier, integer, read_records, required, typed
+from seqgpt_lab.documents.records import identifier, integer, read_records, records, required, typed
 
 _UNIT: Unit = "UTF-16 code units"
 _Value = tuple[str, Mapping[str, Any], bool]
@@ -28,7 +28,7 @@ def read_label_studio(source: Source, text: str = "", labelled: bool = False) ->
     Predictions and cancelled annotations are no gold; an annotation that marks nothing says that there is nothing. Raises DocumentError
     for a file that cannot be read.
     """
-    return read_records(source, lambda record, default_id: _document(record, default_id, text, labelled))
+    return read_records(records(source), lambda record, default_id: _document(record, default_id, text, labelled))
 
 
 def is_label_studio(record: Mapping[str, Any]) -> bool:

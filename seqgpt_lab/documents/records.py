@@ -39,14 +39,13 @@ class Records:
     each: Iterator[Record]
 
 
-def read_records(source: Source, parse: Callable[[Mapping[str, Any], str], Document]) -> Reading:
+def read_records(found: Records, parse: Callable[[Mapping[str, Any], str], Document]) -> Reading:
     """Documents of JSON records. parse: given a record and an id for it, raises DocumentError or ValueError.
 
-    A problem's line is the one on which its record begins. Raises DocumentError as `records` does.
+    A problem's line is the one on which its record begins.
     """
     documents: dict[str, Document] = {}
     problems: list[Problem] = []
-    found = records(source)
     for record in found.each:
         try:
             if isinstance(record.value, ValueError):

@@ -1,7 +1,7 @@
 """The command line `seqgpt-lab`: its commands, its exit codes, how errors end it; knows nothing of what a command does.
 
 Exit codes: 0 done; 1 a check failed (a line that holds no document, a run that did not complete); 2 wrong use or unusable input;
-130 Ctrl-C; 141 whoever read the output has closed it.
+130 Ctrl-C, SIGTERM or SIGHUP; 141 whoever read the output has closed it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ from seqgpt_lab.apps.commands.site import collect, site
 from seqgpt_lab.apps.commands.suite import schedule, suite
 from seqgpt_lab.apps.commands.widen import widen
 from seqgpt_lab.apps.console import check_output_is_open, emit, note, usable_streams
-from seqgpt_lab.apps.exit_codes import BAD_USE, CLOSED_PIPE
+from seqgpt_lab.apps.exit_codes import BAD_USE, CLOSED_PIPE, INTERRUPTED
 from seqgpt_lab.apps.extras import extras_named
 from seqgpt_lab.errors import SeqGPTLabError
 from seqgpt_lab.files import NO_ROOM
+from seqgpt_lab.reports.interrupts import signals_interrupt
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """End on errors that a user can mend with one line on standard error and an exit code; all others keep their traceback."""
+    """End on errors that a user can mend, and on interrupts, with one line at most and an exit code; others keep their traceback."""
     try:
         yield
         return
@@ -45,6 +46,10 @@ def _plain_errors() -> Iterator[None]:
         note(f"error: {error}")
     except BrokenPipeError:
         raise typer.Exit(CLOSED_PIPE) from None
+    except KeyboardInterrupt as interrupt:
+        if str(interrupt):  # the name of a signal; whoever pressed Ctrl-C knows
+            note(f"ended by {interrupt}")
+        raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
         fix = "; make room there, and run the command again" if error.errno in NO_ROOM else ""
         note(f"error: {error.filename}: {error.strerror}{fix}" if error.filename else f"error: {error}{fix}")
@@ -61,7 +66,7 @@ class LabGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
-        with _plain_errors(), extras_named():
+        with _plain_errors(), extras_named(), signals_interrupt():
             check_output_is_open()
             return super().invoke(ctx)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,27 @@ def test_an_interrupt_while_the_commands_are_set_up_shows_no_traceback() -> None
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_to_end_is_named_and_lets_the_command_tidy_up(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    tidied = []
+
+    def load(*_arguments: object, **_options: object) -> None:
+        try:
+            if signal.getsignal(number) != signal.SIG_DFL:  # else it would end the tests
+                signal.raise_signal(number)
+        finally:
+            tidied.append(number)
+        raise AssertionError("not interrupted")
+
+    monkeypatch.setattr("seqgpt_lab.engine.engine.Engine.load", load)
+    result = invoke("extract", "--labels", "姓名", stdin="张伟")
+    assert (result.exit_code, result.stdout, tidied) == (130, "", [number])
+    assert result.stderr == f"ended by {number.name}\n"
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
 def test_help_loads_no_heavy_library() -> None:

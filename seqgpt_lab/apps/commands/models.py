@@ -68,7 +68,6 @@ def train_embedded(
     from seqgpt_lab.embedded.train_embedded import train_embedded as train
     from seqgpt_lab.engine.config import resolve_device
     from seqgpt_lab.machine import processors
-    from seqgpt_lab.reports.interrupts import signals_interrupt
 
     place = resolve_device(device)
     if large_batches is None:
@@ -81,8 +80,7 @@ def train_embedded(
         torch.set_num_threads(threads)
     note(f"training on {place}, {recipe.tokens:,} tokens a step at most, {workers} processes writing ahead")
     try:
-        with signals_interrupt():
-            made = train(out, recipe, note, start, annotated, teach=teach, device=place, workers=workers)
+        made = train(out, recipe, note, start, annotated, teach=teach, device=place, workers=workers)
     except KeyboardInterrupt:
         checkpoint = out / "checkpoint.pt"
         note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")

@@ -70,6 +70,13 @@ class AnnotatedSets:
             raise DocumentError(f"{directory} holds none of the annotated sets this lab knows: {', '.join(described)}; one folder each")
         return cls(found)
 
+    def summary(self) -> str:
+        """How many texts each set has, and which of the known sets are not among them."""
+        names = [each.name for each in self.sets]
+        lacking = [name for name in described_sets()["sets"] if name not in names]
+        counts = ", ".join(f"{each.name} {len(each.documents):,}" for each in self.sets)
+        return counts + (f"; not there: {', '.join(lacking)}" if lacking else "")
+
     def draw(self, random: Random) -> tuple[AnnotatedSet, Document]:
         """A random text: sets by size and weight, texts of a set alike."""
         (chosen,) = random.choices(self.sets, cum_weights=self._shares)

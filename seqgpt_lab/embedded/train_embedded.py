@@ -66,6 +66,8 @@ def train_embedded(
     if start is not None and start.resolve() == (out / "model").resolve():
         raise OptionError(f"the model {start} to begin from is the one that training would replace; name another OUT than {out}")
     real = None if annotated is None else AnnotatedSets.load(annotated)
+    if real is not None:
+        report(f"annotated texts to train on: {real.summary()}")
     if teach and real is not None:
         report("marking texts with LAC (a minute or two)")
         real = with_taught(real, lac_tagger())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -80,6 +81,15 @@ def test_a_text_lies_in_the_least_held_out_split_of_its_ids_with_the_gold_of_all
         ]
         absent = set(certainly_absent(source, source.documents[-1])) - CONTACT_PHRASES.keys()
         assert absent == ({"投资/sub"} if split == "train" else {"投资/obj"})
+
+
+def test_what_is_there_and_what_is_not_is_told(directory: Path) -> None:
+    found = AnnotatedSets.load(directory)
+    told, _, lacking = found.summary().partition("; not there: ")
+    assert told == f"aishell_ner {len(found.sets[0].documents)}"
+    assert lacking.split(", ") == [name for name in described_sets()["sets"] if name != "aishell_ner"]
+    every = AnnotatedSets([replace(found.sets[0], name=name) for name in described_sets()["sets"]])
+    assert "not there" not in every.summary()
 
 
 def test_a_directory_without_a_known_set_is_refused(tmp_path: Path) -> None:

@@ -225,8 +225,9 @@ def _run(trainer: Trainer, path: Path, report: Report, evaluate_every: int, save
             report(f"step {trainer.step}/{steps}  loss {smooth:.4f}  {rate:,.0f} tokens/s")
             tokens, since = 0, time.monotonic()
         if trainer.step % evaluate_every == 0 or trainer.step == steps:
+            looking = time.monotonic()
             report(f"step {trainer.step}/{steps}  held-out answers exact {trainer.exact_share(96):.3f}")
-            since = time.monotonic()
+            since += time.monotonic() - looking
         if time.monotonic() - saved >= save_seconds:
             trainer.save(path)
             saved = time.monotonic()

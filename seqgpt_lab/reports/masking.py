@@ -1,4 +1,4 @@
-"""Replaces personal data in texts and pages by masks, the same value always by the same; knows nothing of runs and notebooks.
+"""Replaces personal data in texts by masks, the same value always by the same; knows nothing of runs and notebooks.
 
 Three sources say what is personal: values that a caller names (those of fields marked personal), patterns of phones, Chinese ID
 numbers, bank cards and e-mail addresses, and the marks around what a message quotes of a document, whatever that is. Masks are

@@ -28,6 +28,8 @@ from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.side_by_side import agreement, median_of, prompts_of, seconds_in_turns, weight_bytes
 from seqgpt_lab.studies.sources import Source
 
+_CLAIMED_GB = (28.0, 14.2)  # on one card, and on each of two
+
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
@@ -149,11 +151,11 @@ def about_arrangements(frame: pandas.DataFrame) -> Prose:
     return Prose(text + " Measured on this machine and no other: a GPU's ratios have to be measured on that GPU.")
 
 
-def about_memory(frame: pandas.DataFrame, claimed: tuple[float, float] = (28.0, 14.2)) -> Prose:
-    """The largest share of the weights that one process holds, beside a claim of `claimed` gigabytes (one card, a card of two)."""
+def about_memory(frame: pandas.DataFrame) -> Prose:
+    """The largest share of the weights that one process holds, beside what the article claims of memory."""
     sharded = frame[frame["weight_share"] < 1]
     whole = frame["weight_bytes_a_process"][0] / frame["weight_share"][0] / 1e6
-    one, two = claimed
+    one, two = _CLAIMED_GB
     text = f"The article claims {one:g} GB on one card and {two:g} GB a card on two, a share of {two / one:.3f}. "
     if sharded.empty:
         return Prose(text + "No arrangement here shares the weights out, so that is not tested.")

@@ -53,7 +53,7 @@ class Reader(Protocol):
     @property
     def name(self) -> str: ...
 
-    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]: ...
+    def read(self, texts: Sequence[Document], labels: Sequence[str]) -> list[Values]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ModelReader:
     extractor: Extractor
     name: str = "model"
 
-    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
+    def read(self, texts: Sequence[Document], labels: Sequence[str]) -> list[Values]:
         """Ask all labels of every text."""
         bare = [Document(text.id, text.text) for text in texts]
         found = self.extractor.extract(bare, LabelSet.of(list(labels)))

@@ -115,12 +115,12 @@ class Engine:
             raise EngineClosedError
         return self._runner.decoder
 
-    def beside(self, *, cache: str = "prefix", cache_bytes: int = CACHE_BYTES) -> Engine:
-        """Another engine on the same weights, which keeps what it keeps of texts for itself. cache, cache_bytes: as in `load`.
+    def beside(self, *, cache: str = "prefix") -> Engine:
+        """Another engine on the same weights, which keeps what it keeps of texts for itself. cache: as in `load`.
 
         Raises SeqGPTLabError as `model` does, OptionError for a cache that does not exist.
         """
-        own, reuse = self._decoder, ReuseCache(cache, cache_bytes)
+        own, reuse = self._decoder, ReuseCache(cache, CACHE_BYTES)
         decoder = Decoder(own.model, rows=self.batch_size, token_budget=own.token_budget, reuse=reuse)
         return Engine(LocalRunner(decoder), self.checkpoint, self.config, self.batch_size, self._dtype)
 

@@ -25,7 +25,7 @@ from seqgpt_lab.evaluation.resampling import Outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor, Prepared
 from seqgpt_lab.extraction.labels import Label, LabelSet
-from seqgpt_lab.extraction.prompt import split_evenly
+from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, split_evenly
 from seqgpt_lab.files import write_atomically
 from seqgpt_lab.studies.models import answered_with
 
@@ -47,7 +47,7 @@ class Variant:
 
     name: str
     labels: LabelSet
-    labels_per_prompt: int = 6
+    labels_per_prompt: int = LABELS_PER_PROMPT
 
     def __post_init__(self) -> None:
         if self.labels_per_prompt < 1:

@@ -126,7 +126,7 @@ def judged(
     return Comparison(tuple(variants), outcomes, verdicts, metric, ledger.made, tuple(notes))
 
 
-def variants_of(wordings: Sequence[str], known: LabelSet, labels_per_prompt: int = 6) -> list[Variant]:
+def variants_of(wordings: Sequence[str], known: LabelSet) -> list[Variant]:
     """Ways of asking as people type them (`供应商->公司,合同金额`), named by their phrases; synonyms and flags come from the known labels.
 
     Raises LabelError for fields that are not known, and as `LabelSet.of` does.
@@ -137,7 +137,7 @@ def variants_of(wordings: Sequence[str], known: LabelSet, labels_per_prompt: int
         typed = LabelSet.of(wording)
         known.check_known(typed.names)
         labels = tuple(replace(by_name[label.field], phrase=label.phrase) for label in typed.labels)
-        variants.append(Variant("、".join(typed.phrases), LabelSet(labels, known.name), labels_per_prompt))
+        variants.append(Variant("、".join(typed.phrases), LabelSet(labels, known.name)))
     return variants
 
 

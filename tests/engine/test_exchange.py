@@ -86,7 +86,7 @@ def test_a_tensor_larger_than_a_slot_and_one_that_is_not_contiguous_are_summed()
             assert torch.equal(large, whole * 3) and torch.equal(turned, square.t() * 3)
 
 
-def test_a_rank_that_waits_for_long_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_that_waits_for_long_sleeps() -> None:
     """Else the engine's process could not tell a deadlock from work."""
     with exchanges(2) as ends:
         late = threading.Timer(1.5, lambda: ends[1].sum(torch.ones(1)))

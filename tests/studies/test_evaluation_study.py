@@ -119,7 +119,7 @@ def test_the_sentences_follow_from_the_numbers(study: EvaluationStudy) -> None:
     )
 
 
-def test_what_was_neither_wanted_nor_given_and_what_is_alike_is_called_neither_good_nor_best(study: EvaluationStudy) -> None:
+def test_what_was_neither_wanted_nor_given_and_what_is_alike_is_called_neither_good_nor_best() -> None:
     right = evaluate(Scripted({"n1": {"日期": [(0, 2)]}}), [document("n1", "周五开会", ("日期", 0, 2))], LabelSet.of("日期,地点"))
     alike = EvaluationStudy({"a": right, "b": right}, 0.001)
     assert "It is the same for every kind." in str(alike.about_summary()) and "Best" not in str(alike.about_summary())

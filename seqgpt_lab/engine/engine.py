@@ -31,10 +31,7 @@ from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.engine.worker import WorkerInfo
 from seqgpt_lab.engine.workers import WorkerPool
 from seqgpt_lab.errors import EngineClosedError, OptionError, SeqGPTLabError
-
-Progress = Callable[[int, int], None]
-"""Called with (requests done, requests in all) whenever some are done."""
-
+from seqgpt_lab.progress import Progress
 
 _LEAVING_SECONDS = 10.0  # longer than most calls are at one step of their own
 _BATCHES_A_JOB = 4  # rows are refilled within a job, and the end of a job leaves some of them idle
@@ -143,10 +140,11 @@ class Engine:
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         """Complete every request greedily; results in input order, the same for any batch_size up to rounding.
 
-        A batch that does not fit into memory is halved, with an EngineWarning. Raises OptionError for an empty prompt, a limit below
-        1, an id outside the vocabulary, or what workers cannot be sent; CapacityError for a request too large for memory by itself;
-        LogitsError where the model's logits are not numbers; WorkerError when a worker dies, raises or hangs: the next call starts it
-        again; SeqGPTLabError when `progress` itself asks this engine.
+        progress: called whenever some requests are done. A batch that does not fit into memory is halved, with an EngineWarning.
+
+        Raises OptionError for an empty prompt, a limit below 1, an id outside the vocabulary, or what workers cannot be sent; CapacityError
+        for a request too large for memory by itself; LogitsError where the model's logits are not numbers; WorkerError when a worker dies,
+        raises or hangs: the next call starts it again; SeqGPTLabError when `progress` itself asks this engine.
         """
         for index, request in enumerate(requests):
             check_request(index, request, self.config.vocab_size)

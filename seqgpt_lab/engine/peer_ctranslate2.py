@@ -12,9 +12,9 @@ import torch
 
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.engine import Progress
 from seqgpt_lab.engine.requests import Completion, Request, Timing, check_peer_request
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.progress import Progress
 
 QUANTIZATIONS = ("int8", "fp32")
 _COMPUTE = {"int8": "int8", "fp32": "float32"}

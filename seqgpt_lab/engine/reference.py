@@ -11,8 +11,8 @@ import torch
 
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
-from seqgpt_lab.engine.engine import Progress
 from seqgpt_lab.engine.requests import Completion, Request, Timing, check_peer_request
+from seqgpt_lab.progress import Progress
 
 
 class ReferenceEngine:

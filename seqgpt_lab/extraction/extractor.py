@@ -22,10 +22,10 @@ from seqgpt_lab.extraction.reading import Classification, Part, is_whole, read_c
 from seqgpt_lab.extraction.steering import Steering
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.extraction.windows import OVERLAP, Ruler, Window, plan_windows
+from seqgpt_lab.progress import Progress
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-Progress = Callable[[int, int], None]
 Text = str | Document
 Result = TypeVar("Result", Extraction, Classification)
 

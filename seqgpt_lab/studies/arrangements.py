@@ -23,8 +23,9 @@ from seqgpt_lab.engine.placement import check_counts, check_world_size, place
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import write_json
+from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.display import Html, Prose, short, table
-from seqgpt_lab.studies.evaluation_study import METRICS, Progress
+from seqgpt_lab.studies.evaluation_study import METRICS
 from seqgpt_lab.studies.side_by_side import agreement, median_of, prompts_of, seconds_in_turns, weight_bytes
 from seqgpt_lab.studies.sources import Source
 
@@ -82,7 +83,7 @@ def compare_arrangements(
     batch_size: int = 32,
     rounds: int = 3,
     max_new_tokens: int = MAX_NEW_TOKENS,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> pandas.DataFrame:
     """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
 

@@ -13,7 +13,8 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import fresh_geometry
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.benchmark import Benchmark, Progress, run_benchmark
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies.benchmark import Benchmark, run_benchmark
 from seqgpt_lab.studies.contestants import Contestant, choose_contestants
 from seqgpt_lab.studies.display import Html, Prose, plain, short, table
 from seqgpt_lab.studies.evaluation_study import METRICS
@@ -62,7 +63,7 @@ def measure_grid(
     dtype: str = "auto",
     rounds: int = 1,
     record: str | Path = "",
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> Benchmark:
     """Every technique at every batch and length, at the scenarios' too, and on one text of the greatest length with every label set.
 
@@ -79,7 +80,7 @@ def measure_grid(
     return run_benchmark(model, workloads, contestants, dtype=dtype, record=kept, progress=progress and _in_one(workloads, progress))
 
 
-def _in_one(workloads: Sequence[Workload], progress: Progress) -> Progress:
+def _in_one(workloads: Sequence[Workload], progress: TaskProgress) -> TaskProgress:
     """One progress over all cells: a bar for each would be a page of bars."""
     names = [workload.name for workload in workloads]
     return lambda name, done, total: progress("cells", names.index(name) + (done == total), len(names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ from seqgpt_lab.studies.display import Html, Prose, counted, plain, short
 from seqgpt_lab.studies.examples import most_mistaken
 from seqgpt_lab.studies.personal import record_personal
 
-# Called with the kind, how many of its documents are done and how many there are.
-Progress = Callable[[str, int, int], None]
 ALL = "all"
 METRICS = "metrics.json"
 JOURNALS = "journals"

@@ -22,7 +22,8 @@ from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import lint
-from seqgpt_lab.studies.asking import Ledger, Progress, Variant
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies.asking import Ledger, Variant
 from seqgpt_lab.studies.display import Html, Prose, plain, table
 
 
@@ -102,7 +103,7 @@ def compare(
     metric: Metric = "micro_f1",
     settings: Settings | None = None,
     journal: Path | None = None,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> Comparison:
     """Ask every variant of every document and hold each against the first one, Holm-corrected.
 

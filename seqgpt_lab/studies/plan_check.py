@@ -7,7 +7,7 @@ import multiprocessing
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -23,12 +23,12 @@ from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.display import Prose
 from seqgpt_lab.studies.passes import GUESSED, TECHNIQUES, Workload
 from seqgpt_lab.studies.planner import Arrangement, plan
 from seqgpt_lab.studies.rigs import Rig
 
-Progress = Callable[[str, int, int], None]
 CLOCKS = ("wall", "processor")
 _HEAD_IDS = 64
 _NO_BUDGET = 1 << 30  # every batch is at work as a whole
@@ -122,7 +122,7 @@ def check_times(
     dtype: str = "bf16",
     rounds: int = 3,
     clock: str = "wall",
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> pandas.DataFrame:
     """One row a case: predicted and measured seconds, their ratio, the error (predicted over measured, less one, without its sign).
 
@@ -225,7 +225,7 @@ def _requests(engine: Engine, case: Case) -> list[Request]:
 
 
 def check_memory(
-    model: str | Path, rig: Rig, cases: Sequence[Case], *, dtype: str = "bf16", progress: Progress | None = None
+    model: str | Path, rig: Rig, cases: Sequence[Case], *, dtype: str = "bf16", progress: TaskProgress | None = None
 ) -> pandas.DataFrame:
     """One row a case, in one process: predicted and measured peak bytes, and the error. Each case runs in a fresh process on the CPU."""
     spawn = multiprocessing.get_context("spawn")

@@ -14,11 +14,12 @@ import torch
 from seqgpt_lab.engine.config import resolve_device, resolve_dtype
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.files import write_json
+from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.display import Html, Prose, counted, plain
 from seqgpt_lab.studies.display import table as html_table
 from seqgpt_lab.studies.passes import Workload, about_budget
-from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
+from seqgpt_lab.studies.plan_check import about_times, check_times, endless_copy, grid
 from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, about_counting, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 
@@ -177,7 +178,7 @@ def _known(rig: Rig) -> str:
     return "measured" if len(rig.measured) == len(rig.basis) else "measured or published"
 
 
-def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = None) -> tuple[pandas.DataFrame, Prose]:
+def check_here(model: str, dtype: str = "auto", *, progress: TaskProgress | None = None) -> tuple[pandas.DataFrame, Prose]:
     """This machine calibrated and held to its own predictions on a small grid, in processor time; nothing for an empty model."""
     if not model:
         return pandas.DataFrame(), Prose("Nothing was checked.")

@@ -20,10 +20,10 @@ from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.reading import Classification
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.progress import Progress
 from tests.checkpoints import write_random_checkpoint
 
 TEXT = "张伟，35岁，现任上海云智科技有限公司高级算法工程师"
-Progress = Callable[[int, int], None]
 Reply = str | Completion
 
 

@@ -12,12 +12,13 @@ from bs4 import BeautifulSoup
 from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
-from seqgpt_lab.evaluation.evaluate import Progress, evaluate, score
+from seqgpt_lab.evaluation.evaluate import evaluate, score
 from seqgpt_lab.evaluation.outcome_file import read_outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.spans import Field, Span
+from seqgpt_lab.progress import Progress
 from seqgpt_lab.studies.evaluate_kinds import evaluate_kinds, journaled
 from seqgpt_lab.studies.evaluation_study import EvaluationStudy
 from seqgpt_lab.studies.sources import Source

@@ -30,8 +30,9 @@ from seqgpt_lab.apps.serving.schemas import (
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, OptionError, SeqGPTLabError
 from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.extractor import Extractor, Prepared, Progress
+from seqgpt_lab.extraction.extractor import Extractor, Prepared
 from seqgpt_lab.extraction.reading import Classification
+from seqgpt_lab.progress import Progress
 
 PATHS = ("/extract", "/extract/batch", "/classify", "/health", "/metrics", "/openapi.json")
 CLIENT_LEFT = 499

@@ -29,8 +29,9 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, SeqGPTLabError
 from seqgpt_lab.evaluation.evaluate import Extracts
 from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.extractor import Extractor, Prepared, Progress
+from seqgpt_lab.extraction.extractor import Extractor, Prepared
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.progress import Progress
 
 OPEN_PATHS = ("/", "/studio.js", "/health")
 """They hold nothing of a visitor: the page itself asks for the token."""

@@ -18,13 +18,11 @@ from seqgpt_lab.engine.choose import choose
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.packing import PackedPass, pack
-from seqgpt_lab.engine.requests import Completion, Request, Timing
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
 from seqgpt_lab.engine.sharing import WORTH_SHARING, can_share, length_of
 from seqgpt_lab.errors import EngineClosedError
-
-__all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
 
 PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
 TOKEN_BUDGET = 16384  # prompt tokens of all rows at work, unless told

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import torch
 
-from seqgpt_lab.engine.decode import Completion, Decoder, Finish, More, Numbered, Request
+from seqgpt_lab.engine.decode import Decoder, Finish, More, Numbered
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import CapacityError, EngineWarning
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h

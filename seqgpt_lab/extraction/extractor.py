@@ -12,8 +12,7 @@ from typing import Generic, Protocol, TypeVar, overload
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Completion, Request
-from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS, Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet

@@ -12,8 +12,9 @@ import torch
 
 from seqgpt_lab.engine.config import DTYPES, ModelConfig, resolve_device
 from seqgpt_lab.engine.cuda import prepare_cuda
-from seqgpt_lab.engine.decode import Request, decode
+from seqgpt_lab.engine.decode import decode
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.machine import memory_bytes, processors
 from seqgpt_lab.progress import Progress
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS

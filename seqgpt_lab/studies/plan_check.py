@@ -20,8 +20,8 @@ from torch import Tensor
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.display import Prose

@@ -11,9 +11,9 @@ import pandas
 import torch
 from torch import Tensor
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import fresh_geometry
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.display import Html, Prose, table

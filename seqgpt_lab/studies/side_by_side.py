@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
-from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import build_prompt, split_evenly

@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 
 from seqgpt_lab.apps.cli import app
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
-from seqgpt_lab.engine.decode import Completion, More, Request, Timing
+from seqgpt_lab.engine.decode import More
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.progress import Progress
 from tests.checkpoints import write_random_checkpoint

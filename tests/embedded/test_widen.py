@@ -17,10 +17,10 @@ from torch import Tensor
 from seqgpt_lab.embedded.widen import Planned, Widening, widen, write_streamed
 from seqgpt_lab.engine.attention import alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import CheckpointError, OptionError
 from tests.checkpoints import write_random_checkpoint
 

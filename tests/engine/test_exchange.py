@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqgpt_lab.engine import exchange as module
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.exchange import MemoryExchange, create_memory
 from seqgpt_lab.engine.rendezvous import REDUCTION, choose_reduction
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import OptionError, WorkerError
 from tests import shared_memory
 from tests.checkpoints import write_random_checkpoint

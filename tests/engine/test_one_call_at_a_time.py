@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from seqgpt_lab.engine.decode import Numbered, Request
+from seqgpt_lab.engine.decode import Numbered
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import SeqGPTLabError
 from seqgpt_lab.progress import Progress
 from tests.checkpoints import write_random_checkpoint

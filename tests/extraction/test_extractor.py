@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.decode import Completion, Request, Timing
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.errors import LabelError, OptionError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet

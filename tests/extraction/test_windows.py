@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.extraction.cleaning import CleaningExtractor, restored
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor

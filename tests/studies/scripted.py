@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.progress import Progress
 

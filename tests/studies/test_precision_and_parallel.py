@@ -11,8 +11,8 @@ from typing import Any
 import pandas
 import pytest
 
-from seqgpt_lab.engine.decode import Completion, Request, Timing
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.arrangements import Arrangement, about_arrangements, about_memory, compare_arrangements, show_arrangements
 from seqgpt_lab.studies.precisions import about_precisions, compare_precisions, show_precisions

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from seqgpt_lab.engine.decode import Completion, More, Request
+from seqgpt_lab.engine.decode import More
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import SeqGPTLabError
 
 _LONGEST_ADVICE = 60

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqgpt_lab.apps.serving.batcher import Batcher
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import SeqGPTLabError
 from seqgpt_lab.extraction.extractor import Prepared
 from seqgpt_lab.progress import Progress

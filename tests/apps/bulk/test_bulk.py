@@ -23,7 +23,7 @@ import pytest
 from seqgpt_lab.apps.bulk.job import chunked
 from seqgpt_lab.apps.bulk.sources import Item
 from seqgpt_lab.apps.progress import Progress
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from tests.apps.conftest import Invoke, ScriptedEngine
 from tests.full_disk import room_for

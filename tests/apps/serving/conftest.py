@@ -24,7 +24,7 @@ from seqgpt_lab.apps.serving.guard import Guard, Limits
 from seqgpt_lab.apps.serving.metrics import Metrics
 from seqgpt_lab.apps.serving.server import PATHS, Service, create_app
 from seqgpt_lab.engine.checkpoint import find_checkpoint
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.progress import Progress
 from tests.apps.conftest import ScriptedEngine

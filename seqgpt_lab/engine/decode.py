@@ -31,8 +31,8 @@ GUESSES_A_ROW = 24  # ids at most that a row may guess in a pass; a drafter gues
 Numbered = tuple[int, Request]
 """A request, and the number by which its completion is told."""
 
-Finish = Callable[[list[int], list[Completion]], None]
-"""Called with the numbers of requests and their completions, as soon as a pass has completed some."""
+Finish = Callable[[Sequence[int], Sequence[Completion]], None]
+"""Called with the numbers of requests and their completions, as soon as some are complete."""
 
 More = Callable[[int], Sequence[Numbered]]
 """Asked between passes for at most so many further requests, none where there are none now."""
@@ -241,7 +241,7 @@ def decode(model: Bloom, requests: Sequence[Request]) -> list[Completion]:
     """Complete all requests side by side; results in their order."""
     done: dict[int, Completion] = {}
 
-    def finish(indices: list[int], completions: list[Completion]) -> None:
+    def finish(indices: Sequence[int], completions: Sequence[Completion]) -> None:
         done.update(zip(indices, completions, strict=True))
 
     Decoder(model, rows=max(1, len(requests))).run(requests, finish)

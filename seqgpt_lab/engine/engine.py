@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.cuda import prepare_cuda
-from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, More, Numbered
+from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, Finish, More, Numbered
 from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.model import Bloom
@@ -150,7 +150,7 @@ class Engine:
             check_request(index, request, self.config.vocab_size)
         found: dict[int, Completion] = {}
 
-        def finish(indices: Sequence[int], completions: list[Completion]) -> None:
+        def finish(indices: Sequence[int], completions: Sequence[Completion]) -> None:
             found.update(zip(indices, completions, strict=True))
             if progress:
                 progress(len(found), len(requests))
@@ -158,7 +158,7 @@ class Engine:
         self._turn.take(partial(self._runner.run, self._jobs(requests), finish))
         return [found[index] for index in range(len(requests))]
 
-    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
+    def serve(self, more: More, finish: Finish) -> None:
         """Complete what comes while other requests are at work, for whoever has a queue; until `more` gives nothing and all are complete.
 
         more: called between passes with how many requests may come; gives them with numbers of the caller's, at once, as none if none

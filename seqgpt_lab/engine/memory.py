@@ -97,7 +97,7 @@ def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: i
     """
     left: dict[int, Request] = dict(requests)
 
-    def note(numbers: list[int], completions: list[Completion]) -> None:
+    def note(numbers: Sequence[int], completions: Sequence[Completion]) -> None:
         for number in numbers:
             del left[number]
         finish(numbers, completions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,8 +92,8 @@ class Written:
     """Completions of some requests of batch `number`, by their places in it; rank 0 alone tells."""
 
     number: int
-    indices: list[int]
-    completions: list[Completion]
+    indices: Sequence[int]
+    completions: Sequence[Completion]
 
 
 @dataclass(frozen=True, slots=True)

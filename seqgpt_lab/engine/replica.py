@@ -97,7 +97,7 @@ class Replica:
             worker.pulse.ticks_idle = worker.pulse.ticks_still = 0
             self._guarded_send(worker, batch)
 
-    def take(self, worker: Worker) -> tuple[list[int], list[Completion]] | None:
+    def take(self, worker: Worker) -> tuple[Sequence[int], Sequence[Completion]] | None:
         """Read a message of a worker's: completions, by the caller's indices, if it brings some; late ones are dropped.
 
         Raises WorkerError, OutOfMemoryInWorkerError, or LogitsError, after which all ranks are fit for the next batch.

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -106,7 +107,7 @@ class Server:
     def _answer(self, batch: Work) -> None:
         self._shard.control.current = batch.number
 
-        def tell(indices: list[int], completions: list[Completion]) -> None:
+        def tell(indices: Sequence[int], completions: Sequence[Completion]) -> None:
             if self._shard.rank == 0:
                 self._mouth.say(Written(batch.number, indices, completions))
 

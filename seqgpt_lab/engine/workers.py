@@ -10,7 +10,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,20 +18,16 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from seqgpt_lab.engine.bell import Bell
-from seqgpt_lab.engine.decode import More
+from seqgpt_lab.engine.decode import Finish, More
 from seqgpt_lab.engine.memory import fewer_rows
 from seqgpt_lab.engine.messages import WorkerSpec
 from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
-from seqgpt_lab.engine.requests import Completion
 from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS, WorkerInfo
 from seqgpt_lab.errors import EngineClosedError, EngineWarning, WorkerError
 
 _START_SECONDS = 600.0
 _SETTLE_SECONDS = 5.0
-
-Finish = Callable[[Sequence[int], list[Completion]], None]
-"""Called with places in the caller's list and what was written there."""
 
 
 @dataclass(slots=True)

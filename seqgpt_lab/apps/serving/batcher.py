@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from seqgpt_lab.engine.decode import More
+from seqgpt_lab.engine.decode import Finish, More
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import SeqGPTLabError
 
@@ -29,7 +29,7 @@ class Serves(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]: ...
 
-    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None: ...
+    def serve(self, more: More, finish: Finish) -> None: ...
 
     def wake(self) -> None: ...
 

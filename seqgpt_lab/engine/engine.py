@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.cuda import prepare_cuda
 from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, Finish, More, Numbered
 from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
-from seqgpt_lab.engine.messages import WorkerSpec
+from seqgpt_lab.engine.messages import ModelSpec
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place, threads_each
@@ -86,8 +85,17 @@ class Engine:
         check_world_size(tensor_parallel, config)
         runner: Runner
         if devices:
-            spec = _worker_spec(checkpoint, dtype, attention, tensor_parallel * replicas)
-            spec = replace(spec, rows=batch_size, token_budget=token_budget, cache=cache, cache_bytes=cache_bytes)
+            spec = ModelSpec(
+                checkpoint.config.resolve(),
+                tuple(path.resolve() for path in checkpoint.weights),
+                dtype,
+                attention,
+                threads=threads_each(tensor_parallel * replicas),
+                rows=batch_size,
+                token_budget=token_budget,
+                cache=cache,
+                cache_bytes=cache_bytes,
+            )
             runner = WorkerPool(spec, devices)
         else:
             prepare_cuda(where)
@@ -216,26 +224,3 @@ class Engine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _worker_spec(checkpoint: Checkpoint, dtype: str, attention: str, workers: int) -> WorkerSpec:
-    """What all workers have in common; the pool fills in what differs."""
-    nowhere = Path()
-    return WorkerSpec(
-        replica=0,
-        rank=0,
-        world_size=1,
-        config=checkpoint.config.resolve(),
-        weights=tuple(path.resolve() for path in checkpoint.weights),
-        dtype=dtype,
-        device="cpu",
-        attention=attention,
-        threads=threads_each(workers),
-        rows=1,
-        token_budget=1,
-        cache="none",
-        cache_bytes=0,
-        directory=nowhere,
-        store=nowhere,
-        log=nowhere,
-    )

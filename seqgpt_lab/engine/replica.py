@@ -63,7 +63,7 @@ class Replica:
         """Start processes, one a rank, in place of those there were; `await_ready` waits for them."""
         self.stop(at_once=True)
         self.broken, self.job, self.abandoned = True, None, False
-        self.cache = CacheInfo(specs[0].cache, specs[0].cache_bytes)
+        self.cache = CacheInfo(specs[0].model.cache, specs[0].model.cache_bytes)
         for spec in specs:
             self.workers.append(Worker(spec))
 

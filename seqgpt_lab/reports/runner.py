@@ -28,11 +28,8 @@ from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.processes import guarded
 from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_run, release_reserve, start_run, write_run
+from seqgpt_lab.studies.run_files import JOURNALS, KERNEL_LOG, NOTEBOOK, PAGE
 
-NOTEBOOK = "out.ipynb"
-PAGE = "report.html"
-KERNEL_LOG = "kernel.log"
-JOURNALS = "journals"
 _GRACE_SECONDS = 5.0
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 

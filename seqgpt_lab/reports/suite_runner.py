@@ -17,7 +17,7 @@ from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.reports.kernel import Progress
 from seqgpt_lab.reports.runner import run_notebook
-from seqgpt_lab.reports.runs import Run, list_runs
+from seqgpt_lab.reports.runs import RUNNER_GONE, Run, list_runs
 from seqgpt_lab.reports.schedule import is_over
 from seqgpt_lab.reports.suite import SUITES, Part, Session, Suite, last_session, runs_of
 
@@ -130,7 +130,7 @@ def _write(runs_dir: str | Path, suite: Suite, session: Session) -> None:
 def _is_done(run: Run) -> bool:
     """Whether a part's run came to an end of its own: a notebook that fails would fail again."""
     return run.status in ("completed", "failed", "timed out") or (
-        run.status == "killed" and run.error is not None and run.error.kind != "runner gone"
+        run.status == "killed" and run.error is not None and run.error.kind != RUNNER_GONE
     )
 
 

@@ -22,10 +22,9 @@ from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.files import write_json
 from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.display import Html, Prose, short, table
-from seqgpt_lab.studies.evaluation_study import METRICS
 from seqgpt_lab.studies.side_by_side import agreement, median_of, prompts_of, seconds_in_turns, weight_bytes
 from seqgpt_lab.studies.sources import Source
 
@@ -171,6 +170,5 @@ def about_memory(frame: pandas.DataFrame) -> Prose:
 
 def write_metrics(run_dir: str | Path, precisions: pandas.DataFrame, arrangements: pandas.DataFrame) -> None:
     """Write both tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        found: dict[str, Any] = {"precisions": precisions.to_dict("records"), "arrangements": arrangements.to_dict("records")}
-        write_json(Path(run_dir) / METRICS, found)
+    found: dict[str, Any] = {"precisions": precisions.to_dict("records"), "arrangements": arrangements.to_dict("records")}
+    run_files.write_metrics(run_dir, found)

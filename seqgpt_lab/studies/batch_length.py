@@ -12,12 +12,11 @@ import torch
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import fresh_geometry
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.files import write_json
 from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.benchmark import Benchmark, run_benchmark
 from seqgpt_lab.studies.contestants import Contestant, choose_contestants
 from seqgpt_lab.studies.display import Html, Prose, plain, short, table
-from seqgpt_lab.studies.evaluation_study import METRICS
 from seqgpt_lab.studies.roofline import best_seconds
 from seqgpt_lab.studies.workloads import Texts, Workload
 
@@ -251,5 +250,4 @@ def recommend(grid: pandas.DataFrame, *, latency: float = 0.0, rate: float = 0.0
 
 def write_metrics(run_dir: str | Path, found: Benchmark, claims: pandas.DataFrame) -> None:
     """Write everything measured as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        write_json(Path(run_dir) / METRICS, {**found.to_dict(), "claims": claims.to_dict("records")})
+    run_files.write_metrics(run_dir, {**found.to_dict(), "claims": claims.to_dict("records")})

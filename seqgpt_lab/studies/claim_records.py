@@ -22,11 +22,10 @@ from seqgpt_lab.studies.batch_length import SCENARIOS, cell_name
 from seqgpt_lab.studies.display import counted, short
 from seqgpt_lab.studies.models import trained_in
 from seqgpt_lab.studies.planner import SEQGPT_560M
+from seqgpt_lab.studies.run_files import METRICS, RECORD
 from seqgpt_lab.studies.side_by_side import agreement, prompts_of
 from seqgpt_lab.studies.sources import Source
 
-METRICS = "metrics.json"
-RECORD = "run.json"
 _RIG_CARD = "RTX 4090"
 # How the benchmark's notebook names what it measures on claims.
 _REUSE = "reuse of a text"

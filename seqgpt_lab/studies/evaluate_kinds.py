@@ -16,8 +16,9 @@ from seqgpt_lab.evaluation.journal import JournaledExtractor
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.progress import TaskProgress
-from seqgpt_lab.studies.evaluation_study import JOURNALS, EvaluationStudy
+from seqgpt_lab.studies.evaluation_study import EvaluationStudy
 from seqgpt_lab.studies.models import answered_with
+from seqgpt_lab.studies.run_files import JOURNALS
 from seqgpt_lab.studies.sources import Source, first
 
 

@@ -21,10 +21,9 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.windows import Window
-from seqgpt_lab.files import write_json
 from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.display import Html, Prose, counted, table
-from seqgpt_lab.studies.evaluation_study import METRICS
 from seqgpt_lab.studies.sources import Source, first
 
 _NEAR = 20  # characters from a window's edge
@@ -224,6 +223,5 @@ def about_lengths(frame: pandas.DataFrame) -> Prose:
 
 def write_metrics(run_dir: str | Path, windows: pandas.DataFrame, lengths: pandas.DataFrame) -> None:
     """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        known = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
-        write_json(Path(run_dir) / METRICS, {"windows": known.to_dict("records"), "lengths": lengths.to_dict("records")})
+    known = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
+    run_files.write_metrics(run_dir, {"windows": known.to_dict("records"), "lengths": lengths.to_dict("records")})

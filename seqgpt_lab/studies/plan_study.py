@@ -13,8 +13,8 @@ import torch
 
 from seqgpt_lab.engine.config import resolve_device, resolve_dtype
 from seqgpt_lab.errors import CapacityError, OptionError
-from seqgpt_lab.files import write_json
 from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.display import Html, Prose, counted, plain
 from seqgpt_lab.studies.display import table as html_table
@@ -23,7 +23,6 @@ from seqgpt_lab.studies.plan_check import about_times, check_times, endless_copy
 from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, about_counting, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 
-METRICS = "metrics.json"
 # What a page calls what was asked, and how it says that of all rows alike; then what it calls the figures.
 _ASKED = {
     "rig": ("machine", "machine {}"),
@@ -195,9 +194,8 @@ def check_here(model: str, dtype: str = "auto", *, progress: TaskProgress | None
 
 def write_metrics(run_dir: str | Path, planned: pandas.DataFrame, machines: pandas.DataFrame, checked: pandas.DataFrame) -> None:
     """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        frames = {"planned": planned, "machines": machines, "checked_here": checked}
-        write_json(Path(run_dir) / METRICS, {name: _records(frame) for name, frame in frames.items()})
+    frames = {"planned": planned, "machines": machines, "checked_here": checked}
+    run_files.write_metrics(run_dir, {name: _records(frame) for name, frame in frames.items()})
 
 
 def _records(frame: pandas.DataFrame) -> list[dict[str, Any]]:

@@ -29,11 +29,10 @@ from seqgpt_lab.evaluation.resampling import Outcomes
 from seqgpt_lab.evaluation.significance import TIE, p_value
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
-from seqgpt_lab.files import write_json
 from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.display import Prose, counted, plain
-from seqgpt_lab.studies.evaluation_study import METRICS
 from seqgpt_lab.studies.sources import Source, first, record_inputs
 
 # Written by hand for the lab: of the second, whose texts hold many other numbers, only contacts are asked.
@@ -239,5 +238,4 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
 
 def write_metrics(run_dir: str | Path, frame: pandas.DataFrame) -> None:
     """Write the table as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        write_json(Path(run_dir) / METRICS, {"labels": json.loads(frame.to_json(orient="records", force_ascii=False))})
+    run_files.write_metrics(run_dir, {"labels": json.loads(frame.to_json(orient="records", force_ascii=False))})

@@ -17,7 +17,7 @@ from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.benchmark import Benchmark, run_benchmark
 from seqgpt_lab.studies.contestants import Contestant, choose_contestants
 from seqgpt_lab.studies.display import Html, Prose, plain, short, table
-from seqgpt_lab.studies.roofline import best_seconds
+from seqgpt_lab.studies.speeds import best_of
 from seqgpt_lab.studies.workloads import Texts, Workload
 
 MANY_LABELS = "one text, every label set"
@@ -177,11 +177,11 @@ def measure_claims(engine: Engine, texts: Texts, found: Benchmark, *, batch: int
     """
     model, device = engine.model, engine.device
     ids = torch.zeros(batch, length, dtype=torch.int64, device=device)
-    whole = best_seconds(lambda: model(ids, fresh_geometry(ids)), device, repeats)
-    embedding = best_seconds(lambda: model.word_embeddings_layernorm(model.word_embeddings(ids)), device, repeats)
+    whole = best_of(lambda: model(ids, fresh_geometry(ids)), device, repeats, elapsed=True)
+    embedding = best_of(lambda: model.word_embeddings_layernorm(model.word_embeddings(ids)), device, repeats, elapsed=True)
     longest = min(_PADDED, max(texts.prompt_tokens(task) for task in texts.nearest(115, batch)))
     tight, padded = (
-        best_seconds(lambda row=row: model(row, fresh_geometry(row)), device, repeats)  # type: ignore[misc]
+        best_of(lambda row=row: model(row, fresh_geometry(row)), device, repeats, elapsed=True)  # type: ignore[misc]
         for row in (torch.zeros(batch, count, dtype=torch.int64, device=device) for count in (longest, _PADDED))
     )
     rows: list[dict[str, str | float]] = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,51 +25,32 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.display import Html, Prose, short, table
+from seqgpt_lab.studies.planner import Arrangement
 from seqgpt_lab.studies.side_by_side import agreement, median_of, prompts_of, seconds_in_turns, weight_bytes
 from seqgpt_lab.studies.sources import Source
 
 _CLAIMED_GB = (28.0, 14.2)  # on one card, and on each of two
 
 
-@dataclass(frozen=True, slots=True)
-class Arrangement:
-    """How many processes share the weights (ranks), and how many copies of them there are (replicas)."""
-
-    ranks: int
-    replicas: int
-
-    @classmethod
-    def parse(cls, text: str) -> Arrangement:
-        """`2x1` is two ranks, one replica. Raises OptionError for anything else."""
-        ranks, _, replicas = text.partition("x")
-        if not (ranks.isdecimal() and replicas.isdecimal() and int(ranks) and int(replicas)):
-            raise OptionError(f"the arrangement {text!r} is not RANKSxREPLICAS with both at least 1; write 1x1, 2x1 or 1x2")
-        return cls(int(ranks), int(replicas))
-
-    def __str__(self) -> str:
-        return f"{self.ranks}x{self.replicas}"
-
-    @property
-    def name(self) -> str:
-        """For people: `one process`, `2 ranks`, `2 replicas`, `2 replicas of 2 ranks`."""
-        if self.ranks * self.replicas == 1:
-            return "one process"
-        if self.replicas == 1:
-            return f"{self.ranks} ranks"
-        return f"{self.replicas} replicas" + (f" of {self.ranks} ranks" if self.ranks > 1 else "")
-
-
 def parse_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[Arrangement]:
     """The arrangements, before anything is loaded. Raises OptionError for texts that are none, and for what cannot work with this model
     or on this machine."""
-    parsed = [Arrangement.parse(text) for text in arrangements]
+    parsed = [_parse(text) for text in arrangements]
     config, device = ModelConfig.read(find_checkpoint(model).config), resolve_device("auto")
     for one in parsed:
         check_counts(one.ranks, one.replicas)
         check_world_size(one.ranks, config)
-        if one.ranks * one.replicas > 1:
+        if one.workers > 1:
             place(one.ranks, one.replicas, device)
     return parsed
+
+
+def _parse(text: str) -> Arrangement:
+    """`2x1` is two ranks, one replica. Raises OptionError for anything else."""
+    ranks, _, replicas = text.partition("x")
+    if not (ranks.isdecimal() and replicas.isdecimal() and int(ranks) and int(replicas)):
+        raise OptionError(f"the arrangement {text!r} is not RANKSxREPLICAS with both at least 1; write 1x1, 2x1 or 1x2")
+    return Arrangement(int(ranks), int(replicas))
 
 
 def compare_arrangements(
@@ -107,8 +88,8 @@ def compare_arrangements(
     base = median(seconds[0])
     return pandas.DataFrame(
         {
-            "arrangement": one.name,
-            "processes": one.ranks * one.replicas,
+            "arrangement": str(one),
+            "processes": one.workers,
             "same_answers": agreement(mine, answers[0])["same_answers"],
             "rounds": rounds,
             "seconds": median(times),

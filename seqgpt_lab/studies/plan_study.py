@@ -11,7 +11,7 @@ from typing import Any
 import pandas
 import torch
 
-from seqgpt_lab.engine.config import resolve_device, resolve_dtype
+from seqgpt_lab.engine.config import resolve_device, resolve_dtype, short_name
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies import run_files
@@ -182,7 +182,7 @@ def check_here(model: str, dtype: str = "auto", *, progress: TaskProgress | None
     if not model:
         return pandas.DataFrame(), Prose("Nothing was checked.")
     device = resolve_device("auto")
-    kind = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}[str(resolve_dtype(dtype, device)).removeprefix("torch.")]
+    kind = short_name(resolve_dtype(dtype, device))
     rig = calibrate(dtypes=(kind,))
     clock = "processor" if rig.kind == "cpu" and torch.get_num_threads() == 1 else "wall"
     with TemporaryDirectory() as folder:

@@ -117,12 +117,11 @@ def _run(source: Source, parts: Parts, labels: LabelSet, options: ModelOptions, 
 def _about(source: Source, labels: LabelSet, options: ModelOptions) -> dict[str, Any]:
     """What must be the same for parts to be of the same job; how many processes work on it may differ."""
     from seqgpt_lab.engine.checkpoint import find_checkpoint
-    from seqgpt_lab.files import sha256_of
+    from seqgpt_lab.studies.models import fingerprints
 
-    checkpoint = find_checkpoint(options.model)
     return {
         "input": {"path": str(source.path.resolve()), "sha256": source.fingerprint()},
         "labels": [asdict(label) for label in labels.labels],
-        "model": {path.name: sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)},
+        "model": fingerprints(find_checkpoint(options.model)),
         "options": {key: value for key, value in asdict(options).items() if key not in ("model", "tensor_parallel", "replicas")},
     }

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgpt_lab.apps.console import emit, json_line, visible
-from seqgpt_lab.apps.options import Json
+from seqgpt_lab.apps.options import Json, RunsDir
 
 if TYPE_CHECKING:
     from seqgpt_lab.reports.gate import Change, Gate
     from seqgpt_lab.reports.masking import Masker
-
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")]
 
 
 def gate(

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from seqgpt_lab.apps.console import emit, emit_path, pad, visible
+from seqgpt_lab.apps.options import RunsDir
 from seqgpt_lab.apps.outputs import check_output
 from seqgpt_lab.apps.progress import Progress
-
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")]
 
 
 def site(

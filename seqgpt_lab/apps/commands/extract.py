@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +17,8 @@ from seqgpt_lab.apps.options import (
     Dtype,
     Grounded,
     Json,
+    LabelNames,
+    LabelSetFile,
     MaxLength,
     MaxNewTokens,
     Model,
@@ -41,8 +42,8 @@ ABSENT = "-"
 
 def extract(
     source: Annotated[str, typer.Argument(metavar="FILE|FOLDER|-", help="Documents; `-` is standard input.")] = "-",
-    labels: Annotated[list[str] | None, typer.Option("--labels", metavar="A,B,…", help="Labels to ask for; may be repeated.")] = None,
-    label_set: Annotated[Path | None, typer.Option("--label-set", metavar="FILE.yaml", help="A label set to ask for instead.")] = None,
+    labels: LabelNames = None,
+    label_set: LabelSetFile = None,
     classify: Annotated[bool, typer.Option("--classify", help="Choose which of the labels fit each text instead of extracting.")] = False,
     model: Model = "tiny",
     dtype: Dtype = "auto",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from seqgpt_lab.extraction.reading import Classification
     from seqgpt_lab.extraction.spans import Span
 
-ABSENT = "-"
+_NO_VALUE = "-"
 
 
 def extract(
@@ -125,14 +125,14 @@ def _in_words(result: Extraction | Classification) -> str:
         lines = [f"  {pad(visible(label), width)}  {value}" for label, value in rows]
     else:
         sure = "" if result.confidence is None else f"  {result.confidence:.2f}"
-        lines = [f"  {visible('、'.join(result.labels)) or ABSENT}{sure}"]
+        lines = [f"  {visible('、'.join(result.labels)) or _NO_VALUE}{sure}"]
     return "\n".join([visible(result.document_id), *lines, *(f"  ! {visible(problem)}" for problem in result.problems), ""])
 
 
 def _span_in_words(span: Span | None) -> str:
     """`张伟  [0, 2)  0.98`, and how well the text agrees where it does not read the same."""
     if span is None:
-        return ABSENT
+        return _NO_VALUE
     place = "" if span.start is None else f"  [{span.start}, {span.end})"
     sure = "" if span.confidence is None else f"  {span.confidence:.2f}"
     match = "" if span.match == "exact" else f"  {span.match}"

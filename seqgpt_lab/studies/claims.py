@@ -13,8 +13,8 @@ import yaml
 from seqgpt_lab.errors import CapacityError, ClaimError
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies import run_files
+from seqgpt_lab.studies.claim_metrics import Record
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, Prediction
-from seqgpt_lab.studies.claim_records import Record
 from seqgpt_lab.studies.display import Prose, counted
 from seqgpt_lab.studies.rigs import Rig
 

@@ -19,7 +19,8 @@ from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.display import Html, Prose, counted, plain
 from seqgpt_lab.studies.display import table as html_table
 from seqgpt_lab.studies.passes import Workload, about_budget
-from seqgpt_lab.studies.plan_check import about_times, check_times, endless_copy, grid
+from seqgpt_lab.studies.plan_cases import endless_copy, grid
+from seqgpt_lab.studies.plan_check import about_times, check_times
 from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, about_counting, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 

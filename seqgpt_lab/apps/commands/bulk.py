@@ -70,7 +70,8 @@ def bulk(
     from there when the same command is given again. The exit code is 1 when a row failed.
     """
     from seqgpt_lab.apps.bulk.parts import Parts
-    from seqgpt_lab.apps.bulk.sources import Columns, Source
+    from seqgpt_lab.apps.bulk.rows import Columns
+    from seqgpt_lab.apps.bulk.sources import Source
     from seqgpt_lab.apps.inputs import choose_labels
 
     chosen = choose_labels(labels or (), label_set)

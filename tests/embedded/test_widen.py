@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from seqgpt_lab.embedded.widen import Planned, Widening, widen, write_streamed
+from seqgpt_lab.embedded.streamed import Planned, write_streamed
+from seqgpt_lab.embedded.widen import Widening, widen
 from seqgpt_lab.engine.attention import alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.engine import Engine

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, note
+from seqgpt_lab.apps.console import emit, note
 from seqgpt_lab.apps.options import Dtype, Json, Model
 from seqgpt_lab.apps.outputs import check_output, model_files
 from seqgpt_lab.apps.progress import Progress
 from seqgpt_lab.apps.tables import frame_text
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     import pandas

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, visible
+from seqgpt_lab.apps.console import emit, visible
 from seqgpt_lab.apps.options import (
     USUAL_TOKEN_BUDGET,
     Attention,
@@ -29,6 +29,7 @@ from seqgpt_lab.apps.options import (
 from seqgpt_lab.apps.outputs import check_output, model_files
 from seqgpt_lab.apps.progress import Progress
 from seqgpt_lab.apps.tables import frame_text
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from seqgpt_lab.documents.reading import Reading

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import display_width, emit, json_line, pad, visible
+from seqgpt_lab.apps.console import display_width, emit, pad, visible
 from seqgpt_lab.apps.options import (
     USUAL_TOKEN_BUDGET,
     Attention,
@@ -28,6 +28,7 @@ from seqgpt_lab.apps.options import (
     TokenBudget,
 )
 from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from seqgpt_lab.documents.document import Document

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperCommand
 
-from seqgpt_lab.apps.console import emit, emit_path, json_line, note
+from seqgpt_lab.apps.console import emit, emit_path, note
 from seqgpt_lab.apps.options import Json
+from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.serving.batcher import Batcher, BusyError, ClosedError, TooLargeError
 from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault, log_fault
 from seqgpt_lab.apps.serving.limit import Limit, Prepare, TimeUpError
@@ -28,6 +27,7 @@ from seqgpt_lab.apps.serving.schemas import (
     Problem,
 )
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.errors import LabelError, OptionError, SeqGPTLabError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor, Prepared

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.designer import fragments
 from seqgpt_lab.apps.designer.design import Design
 from seqgpt_lab.apps.designer.samples import Collection
@@ -26,6 +25,7 @@ from seqgpt_lab.apps.serving.batcher import Batcher
 from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault
 from seqgpt_lab.apps.serving.limit import Limit, TimeUpError
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.errors import LabelError, SeqGPTLabError
 from seqgpt_lab.evaluation.evaluate import Extracts
 from seqgpt_lab.extraction.extraction import Extraction

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from seqgpt_lab.documents import quoting
+from seqgpt_lab.documents import invisible, quoting, utf8
 from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports import embedded, fonts, masked_page, masking
 from seqgpt_lab.reports.masked_page import mask_page, read_personal
@@ -17,6 +17,8 @@ from seqgpt_lab.reports.runs import Run
 from seqgpt_lab.studies.run_files import PAGE, PERSONAL
 
 REPORTS = "reports"
+MASKING = (masking, masked_page, embedded, fonts, invisible, quoting, utf8)
+"""The modules that decide what a copy shows."""
 # The last line of every copy: tells it from files of others, and what it was made of.
 _STAMP = re.compile(rb"<!-- copied by seqgpt-lab site: ([0-9a-f]{64}) -->\n\Z")
 _STAMP_BYTES = 128
@@ -81,5 +83,5 @@ def _state(path: Path) -> str:
 @cache
 def _masking() -> str:
     """The masking itself: its source, so that no upgrade of it can be forgotten, and the fields that are personal in any run."""
-    sources = [sha256_of(str(module.__file__)) for module in (masking, masked_page, embedded, fonts, quoting)]
+    sources = [sha256_of(str(module.__file__)) for module in MASKING]
     return "\n".join([*sources, *masked_page.bundled_personal_fields()])

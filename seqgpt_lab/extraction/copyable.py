@@ -54,7 +54,7 @@ class Copyable:
     def follow(self, places: Places, piece: bytes) -> tuple[int, ...]:
         """Where the value so far may end after one more piece, of at least one byte; nowhere when it is not copied from here."""
         if places is None:
-            places = tuple(at for at in occurrences(self.data, piece) if at in self._is_start)
+            places = tuple(at for at in starts_of(self.data, piece) if at in self._is_start)
         return tuple(at + len(piece) for at in places if self.data.startswith(piece, at))
 
     def complete(self, places: Places) -> bool:
@@ -82,7 +82,7 @@ class Copyable:
         return self.data.count(value)
 
 
-def occurrences(whole: AnyStr, piece: AnyStr) -> Iterator[int]:
+def starts_of(whole: AnyStr, piece: AnyStr) -> Iterator[int]:
     """Where a piece of at least one character or byte stands, overlapping itself too."""
     at = whole.find(piece)
     while at >= 0:

@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports.interrupts import signals_interrupt
-from seqgpt_lab.reports.kernel import Progress, Session, notebook_text, place_of
+from seqgpt_lab.reports.kernel import RunProgress, Session, notebook_text, place_of
 from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
@@ -60,7 +60,7 @@ def run_notebook(
     runs_dir: str | Path = "runs",
     *,
     timeout: float | None = None,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
     unmasked: bool = False,
     resume: Run | None = None,
     origin: Mapping[str, str] | None = None,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
-from seqgpt_lab.reports.kernel import Progress
+from seqgpt_lab.reports.kernel import RunProgress
 from seqgpt_lab.reports.runner import run_notebook
 from seqgpt_lab.reports.runs import RUNNER_GONE, Run, list_runs
 from seqgpt_lab.reports.schedule import is_over
@@ -43,7 +43,7 @@ def run_suite(
     runs_dir: str | Path,
     *,
     anew: bool = False,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
     part_started: Callable[[int, int, Part], None] | None = None,
 ) -> Outcome:
     """Run all parts that the unfinished session has not run; without one, or anew, begin a session.
@@ -134,7 +134,7 @@ def _is_done(run: Run) -> bool:
     )
 
 
-def _run(suite: Suite, session: Session, part: Part, runs_dir: str | Path, earlier: Run | None, progress: Progress | None) -> Run:
+def _run(suite: Suite, session: Session, part: Part, runs_dir: str | Path, earlier: Run | None, progress: RunProgress | None) -> Run:
     origin = {"suite": suite.name, "session": session.id, "part": part.key}
     run = run_notebook(part.notebook, part.parameters, runs_dir, timeout=suite.timeout, progress=progress, resume=earlier, origin=origin)
     if run.status == "interrupted":

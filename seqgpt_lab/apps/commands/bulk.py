@@ -29,7 +29,7 @@ from seqgpt_lab.apps.options import (
     TokenBudget,
 )
 from seqgpt_lab.apps.outputs import check_output, model_files
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
 from seqgpt_lab.errors import OptionError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _run(source: Source, parts: Parts, labels: LabelSet, options: ModelOptions, 
     if parts.rows:
         note(f"going on after {parts.rows:,} rows that are in {parts.folder}")
     plan = Plan(source, parts.rows, _BATCHES_PER_CHUNK * options.batch_size)
-    with Progress("bulk") as progress:
+    with ShownProgress("bulk") as progress:
         if ray:
             from seqgpt_lab.apps.bulk.cluster import work_through_ray
 

@@ -27,7 +27,7 @@ from seqgpt_lab.apps.options import (
     TensorParallel,
     TokenBudget,
 )
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
 from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def extract(
         model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded, token_budget
     )
     if reading.documents:
-        with options.load() as (_, extractor), Progress("classify" if classify else "extract") as progress:
+        with options.load() as (_, extractor), ShownProgress("classify" if classify else "extract") as progress:
             run = _classify if classify else _extract
             for results in run(extractor, reading.documents, chosen, batch_size, progress):
                 with progress.paused():
@@ -92,7 +92,7 @@ def extract(
 
 
 def _extract(
-    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, batch_size: int, progress: Progress
+    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, batch_size: int, progress: ShownProgress
 ) -> Iterator[list[Extraction]]:
     """A batch of documents at a time, so that results come out while later documents wait."""
     for start in range(0, len(documents), batch_size):
@@ -101,14 +101,14 @@ def _extract(
         progress(start + len(batch), len(documents))
 
 
-def _count(progress: Progress, before: int, batch: int, documents: int, done: int, total: int) -> None:
+def _count(progress: ShownProgress, before: int, batch: int, documents: int, done: int, total: int) -> None:
     """Documents done, from how many of the current batch's prompts are; with hundredths of few documents, for one may take minutes."""
     steps = 100 if documents < 100 else 1
     progress((before * steps + batch * steps * done // total) / steps, documents)
 
 
 def _classify(
-    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, _batch_size: int, progress: Progress
+    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, _batch_size: int, progress: ShownProgress
 ) -> Iterator[list[Classification]]:
     """A document at a time."""
     for number, document in enumerate(documents, start=1):

@@ -181,7 +181,7 @@ def test_what_a_killed_process_left_beside_goes_and_what_is_at_work_stays(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_errors_of_writing_name_what_is_written(tmp_path: Path) -> None:
+def test_errors_of_writing_name_what_is_written() -> None:
     with pytest.raises(OSError, match="No space left") as raised, naming("the journal"), open("/dev/full", "w") as stream:
         stream.write("x")
     assert raised.value.filename == "the journal"

@@ -1,1 +1,1 @@
-"""What people start: the command line and, later, the designer, the server and the bulk tool; nothing imports from here."""
+"""What people start: the command line, the designer, the server, bulk jobs and the machine check; nothing below imports from here."""

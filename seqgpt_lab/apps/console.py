@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -18,16 +17,8 @@ from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import naming
 
 STANDARD_OUTPUT = "standard output"
-# Half characters have no UTF-8, and the other three end a line for some readers of JSON lines.
-_JSON_UNSAFE = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 # Control characters, line and direction marks in a text could move the cursor, change colours or reorder what is shown.
 _UNSEEN = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{DIRECTION}\ud800-\udfff]")
-
-
-def json_line(value: object) -> str:
-    """`value` as JSON on one line, Chinese readable, half characters as `\\udXXX`. Raises ValueError for NaN and infinities."""
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _JSON_UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)
 
 
 def visible(text: str) -> str:

@@ -1,10 +1,11 @@
-"""The options that commands with a model share, and the extractor they describe; knows no command."""
+"""The options that commands share, and the extractor that those of a model describe; knows no command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +33,9 @@ MaxLength = Annotated[
 ]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")]
 Grounded = Annotated[bool, typer.Option("--grounded", help="Let the model write only values that are parts of the text.")]
+LabelNames = Annotated[list[str] | None, typer.Option("--labels", metavar="A,B,…", help="Labels to ask for; may be repeated.")]
+LabelSetFile = Annotated[Path | None, typer.Option("--label-set", metavar="FILE.yaml", help="A label set to ask for instead.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs instead of text for people.")]
 
 

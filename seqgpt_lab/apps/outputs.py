@@ -51,7 +51,7 @@ def model_files(model: str) -> tuple[Path, ...]:
         checkpoint = find_checkpoint(model)
     except CheckpointError:
         return ()
-    return (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)
+    return checkpoint.files
 
 
 def _status(path: str | Path) -> os.stat_result | None:

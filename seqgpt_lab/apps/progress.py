@@ -17,7 +17,7 @@ _LINE_EVERY_SECONDS = 5.0
 _LINE_COLUMNS = 100
 
 
-class Progress:
+class ShownProgress:
     """A bar on a terminal; elsewhere (a pipe, a log, a scheduler) a plain line every few seconds. Short work shows nothing.
 
     Called with how much is done, parts of a unit too, and how much there is. A context manager: the bar is gone and the last line
@@ -57,7 +57,7 @@ class Progress:
         elif 0 < self._written < self._done:
             self._write_line()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ShownProgress:
         return self
 
     def __exit__(self, *_error: object) -> None:

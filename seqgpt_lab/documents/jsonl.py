@@ -7,8 +7,6 @@ and ignoring it would lose the gold silently.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +16,12 @@ from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Problem, Reading, cannot_read, decode
 from seqgpt_lab.documents.records import json_value
+from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.files import write_atomically
 
 _DOCUMENT_KEYS = ("id", "text", "entities", "meta")
 _ENTITY_KEYS = ("label", "start", "end", "text")
-# Lone surrogates have no UTF-8; the other three end a line for some readers. As JSON escapes they all travel safely.
-_ESCAPED = re.compile("[\ud800-\udfff\u0085\u2028\u2029]")
 _JSON_TYPES = {str: "a string", int: "an integer", list: "a list", dict: "an object"}
 
 T = TypeVar("T")
@@ -116,12 +113,11 @@ def _dump(document: Document) -> str:
         "meta": dict(document.meta),
     }
     try:
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        return f"{json_line(record)}\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise DocumentError(
             f"document {quoted(document.id)}: its meta cannot be written as JSON ({error}); use strings, numbers, lists"
         ) from error
-    return _ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", line) + "\n"
 
 
 def own_document(value: object, default_id: str, where: str = "the record") -> Document:

@@ -16,6 +16,7 @@ from seqgpt_lab.files import write_atomically, write_json
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
 BLOOM_SPLIT = r" ?[^(\s|[.,!?…。，、।۔،])]+"
+_SELDOM = 3  # times; a character that is rarer is written as its bytes
 _FULL_WIDTH = [chr(code) for code in range(0xFF01, 0xFF5F)]
 _MARKS = "。，、；：？！“”‘’（）《》〈〉【】〔〕「」『』—…·～￥¥°％‰×÷±№①②③④⑤⑥⑦⑧⑨⑩〇　✓√□■●○◆★☆→Ⅰ Ⅱ Ⅲ�".replace(" ", "")
 
@@ -27,10 +28,10 @@ def common_characters() -> list[str]:
     return list(dict.fromkeys([*han, *_MARKS, *_FULL_WIDTH]))
 
 
-def build_tokenizer(texts: Iterable[str], at_least: int = 3) -> Tokenizer:
-    """A tokenizer that knows the common characters and every other one that `texts` hold `at_least` times."""
+def build_tokenizer(texts: Iterable[str]) -> Tokenizer:
+    """A tokenizer that knows the common characters and every other one that `texts` hold at least three times."""
     counted = Counter(character for text in texts for character in text)
-    seen = sorted(character for character, count in counted.items() if count >= at_least and len(character.encode()) > 1)
+    seen = sorted(character for character, count in counted.items() if count >= _SELDOM and len(character.encode()) > 1)
     characters = list(dict.fromkeys([*common_characters(), *seen]))
     vocabulary, merges = _merge_within_characters(characters)
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, fuse_unk=False, byte_fallback=False))

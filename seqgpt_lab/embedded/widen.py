@@ -12,23 +12,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
 from seqgpt_lab.embedded.origin import origin_of
+from seqgpt_lab.embedded.streamed import Planned, write_streamed
 from seqgpt_lab.engine.attention import SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import LIMITS, ModelConfig
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import load_model, stored_name
-from seqgpt_lab.errors import CheckpointError, OptionError
+from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import new_directory
 
 _COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -189,15 +189,6 @@ class Widening:
             yield weight[ids].repeat(1, self.copies)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A tensor of a file to come. make: its rows from first to last in one or more blocks, called once."""
-
-    name: str
-    shape: tuple[int, ...]
-    make: Callable[[], Iterator[Tensor]]
-
-
 def _plan(widening: Widening, model: Bloom, seed: int) -> list[Planned]:
     """The large model's tensors under transformers' names. Random numbers are drawn in this order, as the tensors are made."""
     weights = {stored_name(name): parameter.detach() for name, parameter in model.named_parameters()}
@@ -222,34 +213,3 @@ def _of_extra_layer(name: str, shape: tuple[int, ...], generator: torch.Generato
     if len(shape) == 1:
         return torch.ones(shape) if name.endswith("layernorm.weight") else torch.zeros(shape)
     return torch.randn(shape, generator=generator) * (_OUTPUT_SCALE if name.endswith(_WRITES_HIDDEN) else _INPUT_SCALE)
-
-
-def write_streamed(plan: list[Planned], path: Path) -> None:
-    """Write FP16 safetensors whose tensors are made one at a time: the header says in advance where each will lie.
-
-    Layout (the format's README): 8 bytes little-endian header length, the header as JSON padded with blanks to 8 bytes, the tensors.
-    Raises CheckpointError for a tensor with numbers that FP16 cannot hold.
-    """
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for planned in plan:
-        start, end = end, end + torch.Size(planned.shape).numel() * torch.float16.itemsize
-        header[planned.name] = {"dtype": "F16", "shape": list(planned.shape), "data_offsets": [start, end]}
-    written = json.dumps(header).encode("utf-8")
-    written += b" " * (-len(written) % 8)
-    with path.open("xb") as file:
-        file.write(len(written).to_bytes(8, "little") + written)
-        for planned in plan:
-            _write_tensor(planned, file)
-
-
-def _write_tensor(planned: Planned, file: BinaryIO) -> None:
-    rows = 0
-    for block in planned.make():
-        half = block.to(torch.float16).contiguous()
-        if not half.isfinite().all():
-            raise CheckpointError(f"{planned.name} holds {block.abs().max():g}; FP16 ends at 65504, so this model cannot be stored in it")
-        assert half.shape[1:] == planned.shape[1:], f"{planned.name}: {half.shape} planned as {planned.shape}"
-        file.write(half.view(torch.uint8).numpy().data)
-        rows += len(half)
-    assert rows == planned.shape[0], f"{planned.name}: {rows} rows written, {planned.shape[0]} planned"

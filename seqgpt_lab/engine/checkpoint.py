@@ -23,6 +23,10 @@ class Checkpoint:
     weights: tuple[Path, ...]
     tokenizer: Path
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.config, *self.weights, self.tokenizer)
+
 
 def find_checkpoint(source: str | Path) -> Checkpoint:
     """`tiny`, a directory (config.json, safetensors, tokenizer.json), the article's `model/` + `tokenizer/`, or a hub id.

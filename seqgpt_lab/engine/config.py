@@ -182,6 +182,11 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[short]
 
 
+def short_name(dtype: torch.dtype) -> str:
+    """`fp16`, `bf16` or `fp32`: the name of a dtype in `DTYPES`."""
+    return next(name for name, kind in DTYPES.items() if kind == dtype)
+
+
 def cpu_multiplies_bf16() -> bool:
     """True with AMX or avx512_bf16; without them bf16 is emulated, several times slower than fp32."""
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())

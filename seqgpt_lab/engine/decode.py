@@ -18,13 +18,11 @@ from seqgpt_lab.engine.choose import choose
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.packing import PackedPass, pack
-from seqgpt_lab.engine.requests import Completion, Request, Timing
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import ReuseCache
 from seqgpt_lab.engine.row import Row
 from seqgpt_lab.engine.sharing import WORTH_SHARING, can_share, length_of
 from seqgpt_lab.errors import EngineClosedError
-
-__all__ = ["Completion", "Decoder", "Request", "Timing", "decode"]
 
 PROMPT_TOKENS_A_PASS = 2048  # newcomers' tokens beyond these wait for the next pass; past a few hundred, more at once gains nothing
 TOKEN_BUDGET = 16384  # prompt tokens of all rows at work, unless told
@@ -33,8 +31,8 @@ GUESSES_A_ROW = 24  # ids at most that a row may guess in a pass; a drafter gues
 Numbered = tuple[int, Request]
 """A request, and the number by which its completion is told."""
 
-Finish = Callable[[list[int], list[Completion]], None]
-"""Called with the numbers of requests and their completions, as soon as a pass has completed some."""
+Finish = Callable[[Sequence[int], Sequence[Completion]], None]
+"""Called with the numbers of requests and their completions, as soon as some are complete."""
 
 More = Callable[[int], Sequence[Numbered]]
 """Asked between passes for at most so many further requests, none where there are none now."""
@@ -243,7 +241,7 @@ def decode(model: Bloom, requests: Sequence[Request]) -> list[Completion]:
     """Complete all requests side by side; results in their order."""
     done: dict[int, Completion] = {}
 
-    def finish(indices: list[int], completions: list[Completion]) -> None:
+    def finish(indices: Sequence[int], completions: Sequence[Completion]) -> None:
         done.update(zip(indices, completions, strict=True))
 
     Decoder(model, rows=max(1, len(requests))).run(requests, finish)

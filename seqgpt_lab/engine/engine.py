@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,9 +15,9 @@ from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.engine.cuda import prepare_cuda
-from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, More, Numbered
+from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, Finish, More, Numbered
 from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
-from seqgpt_lab.engine.messages import WorkerSpec
+from seqgpt_lab.engine.messages import ModelSpec
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place, threads_each
@@ -31,10 +30,7 @@ from seqgpt_lab.engine.weights import load_model
 from seqgpt_lab.engine.worker import WorkerInfo
 from seqgpt_lab.engine.workers import WorkerPool
 from seqgpt_lab.errors import EngineClosedError, OptionError, SeqGPTLabError
-
-Progress = Callable[[int, int], None]
-"""Called with (requests done, requests in all) whenever some are done."""
-
+from seqgpt_lab.progress import Progress
 
 _LEAVING_SECONDS = 10.0  # longer than most calls are at one step of their own
 _BATCHES_A_JOB = 4  # rows are refilled within a job, and the end of a job leaves some of them idle
@@ -89,8 +85,17 @@ class Engine:
         check_world_size(tensor_parallel, config)
         runner: Runner
         if devices:
-            spec = _worker_spec(checkpoint, dtype, attention, tensor_parallel * replicas)
-            spec = replace(spec, rows=batch_size, token_budget=token_budget, cache=cache, cache_bytes=cache_bytes)
+            spec = ModelSpec(
+                checkpoint.config.resolve(),
+                tuple(path.resolve() for path in checkpoint.weights),
+                dtype,
+                attention,
+                threads=threads_each(tensor_parallel * replicas),
+                rows=batch_size,
+                token_budget=token_budget,
+                cache=cache,
+                cache_bytes=cache_bytes,
+            )
             runner = WorkerPool(spec, devices)
         else:
             prepare_cuda(where)
@@ -115,12 +120,12 @@ class Engine:
             raise EngineClosedError
         return self._runner.decoder
 
-    def beside(self, *, cache: str = "prefix", cache_bytes: int = CACHE_BYTES) -> Engine:
-        """Another engine on the same weights, which keeps what it keeps of texts for itself. cache, cache_bytes: as in `load`.
+    def beside(self, *, cache: str = "prefix") -> Engine:
+        """Another engine on the same weights, which keeps what it keeps of texts for itself. cache: as in `load`.
 
         Raises SeqGPTLabError as `model` does, OptionError for a cache that does not exist.
         """
-        own, reuse = self._decoder, ReuseCache(cache, cache_bytes)
+        own, reuse = self._decoder, ReuseCache(cache, CACHE_BYTES)
         decoder = Decoder(own.model, rows=self.batch_size, token_budget=own.token_budget, reuse=reuse)
         return Engine(LocalRunner(decoder), self.checkpoint, self.config, self.batch_size, self._dtype)
 
@@ -143,16 +148,17 @@ class Engine:
     def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         """Complete every request greedily; results in input order, the same for any batch_size up to rounding.
 
-        A batch that does not fit into memory is halved, with an EngineWarning. Raises OptionError for an empty prompt, a limit below
-        1, an id outside the vocabulary, or what workers cannot be sent; CapacityError for a request too large for memory by itself;
-        LogitsError where the model's logits are not numbers; WorkerError when a worker dies, raises or hangs: the next call starts it
-        again; SeqGPTLabError when `progress` itself asks this engine.
+        progress: called whenever some requests are done. A batch that does not fit into memory is halved, with an EngineWarning.
+
+        Raises OptionError for an empty prompt, a limit below 1, an id outside the vocabulary, or what workers cannot be sent; CapacityError
+        for a request too large for memory by itself; LogitsError where the model's logits are not numbers; WorkerError when a worker dies,
+        raises or hangs: the next call starts it again; SeqGPTLabError when `progress` itself asks this engine.
         """
         for index, request in enumerate(requests):
             check_request(index, request, self.config.vocab_size)
         found: dict[int, Completion] = {}
 
-        def finish(indices: Sequence[int], completions: list[Completion]) -> None:
+        def finish(indices: Sequence[int], completions: Sequence[Completion]) -> None:
             found.update(zip(indices, completions, strict=True))
             if progress:
                 progress(len(found), len(requests))
@@ -160,7 +166,7 @@ class Engine:
         self._turn.take(partial(self._runner.run, self._jobs(requests), finish))
         return [found[index] for index in range(len(requests))]
 
-    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
+    def serve(self, more: More, finish: Finish) -> None:
         """Complete what comes while other requests are at work, for whoever has a queue; until `more` gives nothing and all are complete.
 
         more: called between passes with how many requests may come; gives them with numbers of the caller's, at once, as none if none
@@ -218,26 +224,3 @@ class Engine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _worker_spec(checkpoint: Checkpoint, dtype: str, attention: str, workers: int) -> WorkerSpec:
-    """What all workers have in common; the pool fills in what differs."""
-    nowhere = Path()
-    return WorkerSpec(
-        replica=0,
-        rank=0,
-        world_size=1,
-        config=checkpoint.config.resolve(),
-        weights=tuple(path.resolve() for path in checkpoint.weights),
-        dtype=dtype,
-        device="cpu",
-        attention=attention,
-        threads=threads_each(workers),
-        rows=1,
-        token_budget=1,
-        cache="none",
-        cache_bytes=0,
-        directory=nowhere,
-        store=nowhere,
-        log=nowhere,
-    )

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import torch
 
-from seqgpt_lab.engine.decode import Completion, Decoder, Finish, More, Numbered, Request
+from seqgpt_lab.engine.decode import Decoder, Finish, More, Numbered
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import CapacityError, EngineWarning
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -96,7 +97,7 @@ def decode_within_memory(decoder: Decoder, requests: Iterable[Numbered], rows: i
     """
     left: dict[int, Request] = dict(requests)
 
-    def note(numbers: list[int], completions: list[Completion]) -> None:
+    def note(numbers: Sequence[int], completions: Sequence[Completion]) -> None:
         for number in numbers:
             del left[number]
         finish(numbers, completions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,27 +13,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    """All a worker needs to start: plain values, so that unpickling them imports no torch before the log is in place.
+class ModelSpec:
+    """What all workers of an engine have in common: which model, and how each of them runs it.
 
-    rank in [0, world_size) within the replica. device: cpu or cuda:N. dtype and attention: names as `Engine.load` takes them.
-    rows, token_budget, cache, cache_bytes: as Decoder and ReuseCache take them.
-    store: the file over which the ranks of this start of the replica find each other. directory: removed when the parent is gone.
+    config, weights: absolute paths. dtype and attention: names as `Engine.load` takes them. rows, token_budget, cache, cache_bytes: as
+    Decoder and ReuseCache take them.
     """
 
-    replica: int
-    rank: int
-    world_size: int
     config: Path
     weights: tuple[Path, ...]
     dtype: str
-    device: str
     attention: str
     threads: int
     rows: int
     token_budget: int
     cache: str
     cache_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """All a worker needs to start: plain values, so that unpickling them imports no torch before the log is in place.
+
+    rank in [0, world_size) within the replica. device: cpu or cuda:N. store: the file over which the ranks of this start of the replica
+    find each other. directory: removed when the parent is gone.
+    """
+
+    model: ModelSpec
+    replica: int
+    rank: int
+    world_size: int
+    device: str
     directory: Path
     store: Path
     log: Path
@@ -91,8 +102,8 @@ class Written:
     """Completions of some requests of batch `number`, by their places in it; rank 0 alone tells."""
 
     number: int
-    indices: list[int]
-    completions: list[Completion]
+    indices: Sequence[int]
+    completions: Sequence[Completion]
 
 
 @dataclass(frozen=True, slots=True)

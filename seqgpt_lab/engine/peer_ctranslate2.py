@@ -12,22 +12,25 @@ import torch
 
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.engine import Progress
-from seqgpt_lab.engine.requests import Completion, Request, Timing, check_peer_request
+from seqgpt_lab.engine.peer import Peer
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.errors import OptionError
 
 QUANTIZATIONS = ("int8", "fp32")
 _COMPUTE = {"int8": "int8", "fp32": "float32"}
 
 
-class CTranslate2Engine:
+class CTranslate2Engine(Peer):
     """The same `generate(requests)` as Engine, computed by CTranslate2 (extra `peers`) on the CPU in batches as they come.
 
     It tells no probabilities: they are empty, and the end token's is None.
     """
 
+    name = "CTranslate2"
+
     def __init__(self, generator: Any, checkpoint: Checkpoint, config: ModelConfig, batch_size: int) -> None:
-        self._generator, self.checkpoint, self.config, self.batch_size = generator, checkpoint, config, batch_size
+        super().__init__(checkpoint, config, batch_size)
+        self._generator = generator
 
     @classmethod
     def load(cls, source: str | Path, *, quantization: str = "int8", batch_size: int = 32) -> CTranslate2Engine:
@@ -45,17 +48,6 @@ class CTranslate2Engine:
                 directory, device="cpu", compute_type=_COMPUTE[quantization], intra_threads=torch.get_num_threads()
             )
         return cls(generator, checkpoint, config, batch_size)
-
-    def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
-        """Complete every request greedily; results in input order. Raises OptionError as Engine does, and for a constraint."""
-        for index, request in enumerate(requests):
-            check_peer_request(index, request, self.config.vocab_size, "CTranslate2")
-        done: list[Completion] = []
-        for start in range(0, len(requests), self.batch_size):
-            done += self._batch(requests[start : start + self.batch_size])
-            if progress:
-                progress(len(done), len(requests))
-        return done
 
     def _batch(self, requests: Sequence[Request]) -> list[Completion]:
         started = time.perf_counter()

@@ -11,16 +11,18 @@ import torch
 
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
-from seqgpt_lab.engine.engine import Progress
-from seqgpt_lab.engine.requests import Completion, Request, Timing, check_peer_request
+from seqgpt_lab.engine.peer import Peer
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 
 
-class ReferenceEngine:
+class ReferenceEngine(Peer):
     """The same `generate(requests)` as Engine, computed by transformers (extra `peers`) in batches as they come, padded on the left."""
 
+    name = "transformers"
+
     def __init__(self, model: Any, checkpoint: Checkpoint, config: ModelConfig, batch_size: int, probabilities: bool) -> None:
-        self.model, self.checkpoint, self.config, self.batch_size = model, checkpoint, config, batch_size
-        self.probabilities = probabilities
+        super().__init__(checkpoint, config, batch_size)
+        self.model, self.probabilities = model, probabilities
 
     @classmethod
     def load(
@@ -39,17 +41,6 @@ class ReferenceEngine:
         model: Any = BloomForCausalLM.from_pretrained(checkpoint.config.parent, dtype=kind, use_safetensors=True)
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]  # a checkpoint's own may ask for beams or a repetition penalty
         return cls(model.to(where).eval(), checkpoint, config, batch_size, probabilities)
-
-    def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
-        """Complete every request greedily; results in input order. Raises OptionError as Engine does, and for a constraint."""
-        for index, request in enumerate(requests):
-            check_peer_request(index, request, self.config.vocab_size, "transformers")
-        done: list[Completion] = []
-        for start in range(0, len(requests), self.batch_size):
-            done += self._batch(requests[start : start + self.batch_size])
-            if progress:
-                progress(len(done), len(requests))
-        return done
 
     @torch.inference_mode()
     def _batch(self, requests: Sequence[Request]) -> list[Completion]:

@@ -63,7 +63,7 @@ class Replica:
         """Start processes, one a rank, in place of those there were; `await_ready` waits for them."""
         self.stop(at_once=True)
         self.broken, self.job, self.abandoned = True, None, False
-        self.cache = CacheInfo(specs[0].cache, specs[0].cache_bytes)
+        self.cache = CacheInfo(specs[0].model.cache, specs[0].model.cache_bytes)
         for spec in specs:
             self.workers.append(Worker(spec))
 
@@ -97,7 +97,7 @@ class Replica:
             worker.pulse.ticks_idle = worker.pulse.ticks_still = 0
             self._guarded_send(worker, batch)
 
-    def take(self, worker: Worker) -> tuple[list[int], list[Completion]] | None:
+    def take(self, worker: Worker) -> tuple[Sequence[int], Sequence[Completion]] | None:
         """Read a message of a worker's: completions, by the caller's indices, if it brings some; late ones are dropped.
 
         Raises WorkerError, OutOfMemoryInWorkerError, or LogitsError, after which all ranks are fit for the next batch.

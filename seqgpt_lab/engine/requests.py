@@ -70,15 +70,6 @@ def check_request(index: int, request: Request, vocabulary: int) -> None:
         raise OptionError(f"request {index} holds token id {wrong}, outside the vocabulary [0, {vocabulary})")
 
 
-def check_peer_request(index: int, request: Request, vocabulary: int, peer: str) -> None:
-    """As `check_request`, for an engine of other people's; raises OptionError for a constraint too, which it would not heed."""
-    check_request(index, request, vocabulary)
-    if request.constraint is not None:
-        raise OptionError(
-            f"request {index} has a constraint, and {peer} knows none here; ask without it, or use Engine for grounded answers"
-        )
-
-
 def _check_types(index: int, request: Request) -> None:
     """Python holds nobody to the types of a request, and a limit of 2.5 tokens, say, would never be reached."""
     ids: object = request.prompt_ids

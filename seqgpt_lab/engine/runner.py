@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from seqgpt_lab.engine.batching import longest_first
-from seqgpt_lab.engine.decode import Decoder, More
+from seqgpt_lab.engine.decode import Decoder, Finish, More
 from seqgpt_lab.engine.memory import decode_within_memory
 from seqgpt_lab.engine.replica import Job
 from seqgpt_lab.engine.reuse import CacheInfo
-from seqgpt_lab.engine.workers import Finish
 from seqgpt_lab.errors import EngineClosedError
 
 

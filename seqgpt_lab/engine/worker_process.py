@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -69,8 +70,8 @@ class Server:
         from seqgpt_lab.engine.reuse import ReuseCache
 
         self._spec, self._shard, self._connection, self._mouth = spec, shard, connection, mouth
-        reuse = ReuseCache(spec.cache, spec.cache_bytes)
-        self._decoder = Decoder(model, rows=spec.rows, token_budget=spec.token_budget, reuse=reuse)
+        reuse = ReuseCache(spec.model.cache, spec.model.cache_bytes)
+        self._decoder = Decoder(model, rows=spec.model.rows, token_budget=spec.model.token_budget, reuse=reuse)
         self._batches: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._layers = 0
         for layer in model.h:
@@ -106,7 +107,7 @@ class Server:
     def _answer(self, batch: Work) -> None:
         self._shard.control.current = batch.number
 
-        def tell(indices: list[int], completions: list[Completion]) -> None:
+        def tell(indices: Sequence[int], completions: Sequence[Completion]) -> None:
             if self._shard.rank == 0:
                 self._mouth.say(Written(batch.number, indices, completions))
 
@@ -135,15 +136,16 @@ def _load(spec: WorkerSpec) -> tuple[Bloom, WorkerShard]:
     from seqgpt_lab.engine.weights import load_model
     from seqgpt_lab.engine.worker_shard import WorkerShard
 
-    torch.set_num_threads(spec.threads)
+    torch.set_num_threads(spec.model.threads)
     device = torch.device(spec.device)
     prepare_cuda(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     shard = WorkerShard(spec.rank, spec.world_size)
-    dtype = resolve_dtype(spec.dtype, device)
-    attention = choose_attention(spec.attention, device, dtype)
-    model = load_model(ModelConfig.read(spec.config), spec.weights, shard=shard, dtype=dtype, device=device, attention=attention)
+    dtype = resolve_dtype(spec.model.dtype, device)
+    attention = choose_attention(spec.model.attention, device, dtype)
+    config = ModelConfig.read(spec.model.config)
+    model = load_model(config, spec.model.weights, shard=shard, dtype=dtype, device=device, attention=attention)
     model.pack()
     keep_freed_memory()
     shard.meeting.exchange = join_ranks(spec)

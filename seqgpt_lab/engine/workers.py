@@ -10,7 +10,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,20 +18,16 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from seqgpt_lab.engine.bell import Bell
-from seqgpt_lab.engine.decode import More
+from seqgpt_lab.engine.decode import Finish, More
 from seqgpt_lab.engine.memory import fewer_rows
-from seqgpt_lab.engine.messages import WorkerSpec
+from seqgpt_lab.engine.messages import ModelSpec, WorkerSpec
 from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
-from seqgpt_lab.engine.requests import Completion
 from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS, WorkerInfo
 from seqgpt_lab.errors import EngineClosedError, EngineWarning, WorkerError
 
 _START_SECONDS = 600.0
 _SETTLE_SECONDS = 5.0
-
-Finish = Callable[[Sequence[int], list[Completion]], None]
-"""Called with places in the caller's list and what was written there."""
 
 
 @dataclass(slots=True)
@@ -56,8 +52,8 @@ class _Belongings:
 class WorkerPool:
     """`replicas` copies of a model, each in `tensor_parallel` processes. Started by the constructor; takes one call at a time."""
 
-    def __init__(self, model: WorkerSpec, devices: list[list[str]]) -> None:
-        """model: what all workers have in common; its replica, rank, device and files are replaced. devices: by replica and rank."""
+    def __init__(self, model: ModelSpec, devices: list[list[str]]) -> None:
+        """devices: by replica and rank."""
         self._model, self._devices = model, devices
         self._starts, self._leaving = 0, False
         directory = Path(tempfile.mkdtemp(prefix="seqgpt-lab-workers-"))
@@ -228,7 +224,7 @@ class WorkerPool:
         """Every start has files of its own, so that a rank that lingers cannot meet the new ones."""
         directory, devices = self._own.directory, self._devices[replica]
         return [
-            replace(
+            WorkerSpec(
                 self._model,
                 replica=replica,
                 rank=rank,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -13,9 +13,7 @@ from seqgpt_lab.evaluation.comparison import check_labels
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, classify
 from seqgpt_lab.extraction.extraction import Extraction
-
-# Called with how many documents are done and how many there are.
-Progress = Callable[[int, int], None]
+from seqgpt_lab.progress import Progress
 
 
 class NamesLabels(Protocol):

@@ -18,10 +18,11 @@ from typing import Any, Generic
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.errors import DocumentError, OptionError
-from seqgpt_lab.evaluation.evaluate import Extracts, Labels, Progress
+from seqgpt_lab.evaluation.evaluate import Extracts, Labels
 from seqgpt_lab.evaluation.records import extraction_record, read_extraction
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.files import naming
+from seqgpt_lab.progress import Progress
 
 _FORMAT = 2
 _FIX = "delete it to start anew, or name another file"

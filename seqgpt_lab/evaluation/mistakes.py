@@ -78,18 +78,6 @@ def count(mistakes: Iterable[Mistake]) -> pandas.DataFrame:
     return pandas.DataFrame([{"kind": kind, **row} for kind, row in totals.items()])
 
 
-def count_by_label(mistakes: Iterable[Mistake]) -> pandas.DataFrame:
-    """How many mistakes of each kind (columns, all ten) each label has (index, labels with mistakes only, in order of occurrence)."""
-    import pandas
-
-    table: dict[str, dict[MistakeKind, int]] = {}
-    for mistake in mistakes:
-        row = table.setdefault(mistake.label, dict.fromkeys(KINDS, 0))
-        row[mistake.kind] += 1
-    index = pandas.Index(list(table), name="label", dtype="object")
-    return pandas.DataFrame([list(row.values()) for row in table.values()], index=index, columns=list(KINDS), dtype="int64")
-
-
 @dataclass(slots=True)
 class _Sorting:
     """What is still unexplained of a document, and the mistakes found so far; every step moves values from one to the other."""

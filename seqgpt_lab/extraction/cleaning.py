@@ -8,10 +8,11 @@ from dataclasses import replace
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.extractor import Extractor, Progress
+from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.preprocess import Cleaned, check_steps, clean
 from seqgpt_lab.extraction.spans import Field, Span
+from seqgpt_lab.progress import Progress
 
 UNMAPPED_PROBLEM = "unmapped:"
 

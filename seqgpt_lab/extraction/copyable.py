@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from typing import AnyStr
 
 from seqgpt_lab.extraction.vocabulary import first_separator
 
@@ -53,7 +54,7 @@ class Copyable:
     def follow(self, places: Places, piece: bytes) -> tuple[int, ...]:
         """Where the value so far may end after one more piece, of at least one byte; nowhere when it is not copied from here."""
         if places is None:
-            places = tuple(at for at in _occurrences(self.data, piece) if at in self._is_start)
+            places = tuple(at for at in starts_of(self.data, piece) if at in self._is_start)
         return tuple(at + len(piece) for at in places if self.data.startswith(piece, at))
 
     def complete(self, places: Places) -> bool:
@@ -81,9 +82,9 @@ class Copyable:
         return self.data.count(value)
 
 
-def _occurrences(data: bytes, piece: bytes) -> Iterator[int]:
-    """Offsets of a piece, overlapping ones too."""
-    at = data.find(piece)
+def starts_of(whole: AnyStr, piece: AnyStr) -> Iterator[int]:
+    """Where a piece of at least one character or byte stands, overlapping itself too."""
+    at = whole.find(piece)
     while at >= 0:
         yield at
-        at = data.find(piece, at + 1)
+        at = whole.find(piece, at + 1)

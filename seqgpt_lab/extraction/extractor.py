@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar, overload
 
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.utf8 import without_halves
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Completion, Request
-from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
+from seqgpt_lab.engine.requests import MAX_NEW_TOKENS, Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
@@ -22,10 +21,8 @@ from seqgpt_lab.extraction.reading import Classification, Part, is_whole, read_c
 from seqgpt_lab.extraction.steering import Steering
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.extraction.windows import OVERLAP, Ruler, Window, plan_windows
+from seqgpt_lab.progress import Progress
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-Progress = Callable[[int, int], None]
 Text = str | Document
 Result = TypeVar("Result", Extraction, Classification)
 
@@ -138,7 +135,7 @@ class Extractor:
         while windows are planned and again before its prompts are made; what it raises ends the preparation.
         """
         label_set, document = LabelSet.of(labels), _document(text)
-        readable = _readable(document.text)
+        readable = without_halves(document.text)
         parts = self._parts(readable, label_set, progress)
         request = self._steering.fields(label_set)
         texts = [readable[part.window.start : part.window.end] for part in parts]
@@ -147,7 +144,7 @@ class Extractor:
 
     def windows(self, text: Text, labels: str | Sequence[str] | LabelSet) -> list[Window]:
         """In which windows `extract` reads a text: one that holds all of it where that fits, none for a blank text. Raises as `extract`."""
-        return [part.window for part in self._parts(_readable(_document(text).text), LabelSet.of(labels), _untold)]
+        return [part.window for part in self._parts(without_halves(_document(text).text), LabelSet.of(labels), _untold)]
 
     def _read(
         self, document: Document, text: str, label_set: LabelSet, parts: Sequence[Part], completions: Sequence[Completion]
@@ -207,7 +204,7 @@ class Extractor:
     ) -> Prepared[Classification]:
         """The request of `classify` (none for a blank text), and what makes a Classification of its completion; progress as `prepare`."""
         label_set, document = LabelSet.of(labels), _document(text)
-        readable = _readable(document.text)
+        readable = without_halves(document.text)
         prompts: tuple[Prompt, ...] = ()
         if readable.strip():
             progress(0, 1)
@@ -224,10 +221,6 @@ def _part(text: str, window: Window, prompts: PromptBuilder, limit: int) -> Part
 def _documents(texts: Sequence[Text]) -> list[Document]:
     """Bare texts get the ids text-1, text-2, …"""
     return [_document(text, number) for number, text in enumerate(texts, 1)]
-
-
-def _readable(text: str) -> str:
-    return _SURROGATE.sub("\ufffd", text)
 
 
 def _document(text: Text, number: int = 1) -> Document:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seqgpt_lab.extraction.answer import ABSENT
-from seqgpt_lab.extraction.copyable import flatten
+from seqgpt_lab.extraction.copyable import flatten, starts_of
 from seqgpt_lab.extraction.profiles import Profile, kind, shape, shape_origin
 
 _AFTER_KEY = re.compile(r"[\s:：是为】」』）)_\-—=|｜]*")
@@ -88,7 +88,7 @@ class Guesser:
     def _after_keys(self, label: int) -> Iterator[tuple[int, float]]:
         """Places after a word for the label; better after its own phrase, and where something separates them."""
         for rank, key in enumerate(self.hints[label].keys):
-            for at in _places(self.text, key):
+            for at in starts_of(self.text, key):
                 end = at + len(key)
                 start = _AFTER_KEY.match(self.text, end).end()  # type: ignore[union-attr]
                 yield start, 2.0 + (start > end or end in self._breaks) + (rank == 0)
@@ -97,7 +97,7 @@ class Guesser:
         """Places after what stood before earlier values; the longer that is, the better."""
         profile = self.hints[label].profile
         for left, share in profile.lefts.items() if profile else ():
-            for at in _places(self.text, left) if left else (0,):
+            for at in starts_of(self.text, left) if left else (0,):
                 start = at + len(left)
                 if profile and start < len(self.text):
                     odd = kind(self.text[start]) not in profile.kinds
@@ -108,7 +108,7 @@ class Guesser:
         profile = self.hints[label].profile
         best: dict[int, float] = {}
         for form, share in profile.shapes.items() if profile else ():
-            for at in _places(self._shape, form) if "9" in form or "a" in form else ():
+            for at in starts_of(self._shape, form) if "9" in form or "a" in form else ():
                 if at == 0 or not (form[0] in "9a" and self._shape[at - 1] in "9a"):
                     self._origin = self._origin or shape_origin(self.text)
                     start = self._origin[at]
@@ -119,7 +119,7 @@ class Guesser:
         """Where in the text what is begun goes on: the longest end of it that stands there, two characters at least, counts."""
         for drop in range(max(1, len(begun) - 1)):
             tail = begun[drop:]
-            ends = [at + len(tail) for at in _places(self.text, tail)] if tail else list(range(len(self.text)))
+            ends = [at + len(tail) for at in starts_of(self.text, tail)] if tail else list(range(len(self.text)))
             found = [end for end in ends if self.text[end : end + 1].encode().startswith(half)]
             if found:
                 return found[:_PLACES]
@@ -166,11 +166,3 @@ def _breaks(text: str) -> Iterator[int]:
             yield at
         else:
             at += 1
-
-
-def _places(text: str, piece: str) -> Iterator[int]:
-    """Where a piece of at least one character stands in a text, overlapping itself too."""
-    at = text.find(piece)
-    while at >= 0:
-        yield at
-        at = text.find(piece, at + 1)

@@ -8,12 +8,12 @@ light and dark pages both work. A label is never told by colour alone: its name 
 from __future__ import annotations
 
 import html
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from seqgpt_lab.documents.utf8 import without_halves
 from seqgpt_lab.extraction.spans import Field, Span
 
 # Paul Tol's "light" qualitative scheme (SRON technical note on colour schemes): meant to lie behind black text, and distinct
@@ -24,7 +24,6 @@ INK = "#111111"
 _LINES = ("none", "dashed", "dotted", "double")
 
 _CONTROL_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _BOX = "border:1px solid rgba(128,128,128,.5);border-radius:6px;padding:.6em .8em;line-height:2;color:inherit"
 _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate"
 _CHIP = "border-radius:3px;padding:0 .35em;margin-right:.4em"
@@ -127,4 +126,4 @@ def _flag(label: str, value: str, invented: bool, times: int) -> str:
 
 def escape(text: str) -> str:
     """Any text as HTML that shows it and nothing else; what HTML cannot hold is drawn as `highlight` says."""
-    return html.escape(_SURROGATES.sub("\ufffd", text).translate(_CONTROL_PICTURES))
+    return html.escape(without_halves(text).translate(_CONTROL_PICTURES))

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.drafts import Draft, drafts_of
 from seqgpt_lab.extraction.labels import RESERVED, LabelSet, unaskable
-from seqgpt_lab.extraction.wording import BLANKS_BY_HAN, PLAINER, alike, folded, is_vague, missing_unit
+from seqgpt_lab.extraction.wording import BLANKS_OUTSIDE_ASCII, PLAINER, alike, folded, is_vague, missing_unit
 
 Code = Literal["empty", "character", "separator", "blank", "punctuation", "long", "duplicate", "near-duplicate", "vague", "unit"]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -140,7 +140,7 @@ def _separators(place: int, draft: Draft) -> Iterator[Finding]:
 
 def _blanks(place: int, draft: Draft) -> Iterator[Finding]:
     def tidy(text: str) -> str:
-        return BLANKS_BY_HAN.sub("", text).strip()
+        return BLANKS_OUTSIDE_ASCII.sub("", text).strip()
 
     fixed = _respelled(draft, tidy)
     # A label that is to be split or removed needs no tidying.

@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from seqgpt_lab.documents.invisible import INVISIBLE
 from seqgpt_lab.errors import OptionError
@@ -132,7 +131,7 @@ def _converting(configuration: str) -> Step:
     """A step that converts characters with OpenCC: whole phrases where that keeps the length, else each character by itself."""
 
     def step(text: str) -> Iterator[Edit]:
-        convert = _converter(configuration)
+        convert = converter(configuration)
         for line in re.finditer(r"[^\n\x00\ud800-\udfff]+", text):
             new = convert(line.group())
             if len(new) != len(line.group()):
@@ -144,11 +143,11 @@ def _converting(configuration: str) -> Step:
 
 
 @lru_cache(maxsize=4)
-def _converter(configuration: str) -> Callable[[str], str]:
+def converter(configuration: str) -> Callable[[str], str]:
+    """What converts a text by a configuration of OpenCC, such as `t2s`; it takes neither NUL nor half characters."""
     import opencc
 
-    converter: Any = opencc.OpenCC(configuration)
-    convert: Callable[[str], str] = converter.convert
+    convert: Callable[[str], str] = opencc.OpenCC(configuration).convert
     return convert
 
 

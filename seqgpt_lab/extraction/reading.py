@@ -13,7 +13,7 @@ from typing import Any
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.engine.decode import Completion
+from seqgpt_lab.engine.requests import Completion
 from seqgpt_lab.extraction.align import Aligner
 from seqgpt_lab.extraction.answer import ABSENT, Value, parse_answer
 from seqgpt_lab.extraction.extraction import PARSE_PROBLEM, TRUNCATED_PROBLEM, Extraction

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import opencc
+from seqgpt_lab.extraction.preprocess import converter
 
 # Phrases that ask for the same thing, whatever the kind of document; the first is the plainest.
 _ALIKE = """
@@ -95,14 +93,14 @@ _MEASURES = (
     (re.compile("长度|高度|宽度|深度|距离|length|height"), "米"),
 )
 _UNCONVERTIBLE = re.compile("[\x00\ud800-\udfff]")  # no UTF-8, or the end of a C string
-BLANKS_BY_HAN = re.compile(r"(?<![\x20-\x7e])\s+|\s+(?![\x20-\x7e])")  # all but those between ASCII words
+BLANKS_OUTSIDE_ASCII = re.compile(r"(?<![\x20-\x7e])\s+|\s+(?![\x20-\x7e])")  # all but those between ASCII words
 
 
 def folded(phrase: str) -> str:
     """The phrase as far as its meaning goes: half-width, lower case, simplified characters, no blanks but those between ASCII words."""
     plain = _UNCONVERTIBLE.sub("\ufffd", unicodedata.normalize("NFKC", phrase).casefold())
-    plain = plain if plain.isascii() else _simplifier().convert(plain)
-    return re.sub(r"\s+", " ", BLANKS_BY_HAN.sub("", plain)).strip()
+    plain = plain if plain.isascii() else converter("t2s")(plain)
+    return re.sub(r"\s+", " ", BLANKS_OUTSIDE_ASCII.sub("", plain)).strip()
 
 
 def alike(phrase: str) -> tuple[str, ...]:
@@ -123,13 +121,6 @@ def missing_unit(phrase: str) -> str | None:
     if _UNITS.search(plain) or not _AMOUNTS.search(plain):
         return None
     return next((unit for pattern, unit in _MEASURES if pattern.search(plain)), "元")
-
-
-@lru_cache(maxsize=1)
-def _simplifier() -> opencc.OpenCC:
-    import opencc
-
-    return opencc.OpenCC("t2s")
 
 
 @lru_cache(maxsize=1)

@@ -14,11 +14,11 @@ from seqgpt_lab.files import write_atomically
 from seqgpt_lab.reports.masking import Masker
 from seqgpt_lab.reports.runs import Run, list_runs
 from seqgpt_lab.reports.shown import known_personal
+from seqgpt_lab.studies.run_files import METRICS
 
 if TYPE_CHECKING:
     import pandas
 
-METRICS = "metrics.json"
 # What the lab itself says of a run is nobody's value, though it may look like one.
 _FACTS = frozenset({"id", "status", "started", "seconds", "commit", "dirty", "folder"})
 # What neither UTF-8 nor a sheet of Excel can hold.

@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from seqgpt_lab.documents import quoting
+from seqgpt_lab.documents import invisible, quoting, utf8
 from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports import embedded, fonts, masked_page, masking
-from seqgpt_lab.reports.masked_page import PERSONAL, mask_page, read_personal
+from seqgpt_lab.reports.masked_page import mask_page, read_personal
 from seqgpt_lab.reports.page import UNMASKED
 from seqgpt_lab.reports.runs import Run
+from seqgpt_lab.studies.run_files import PAGE, PERSONAL
 
 REPORTS = "reports"
-_PAGE = "report.html"
+MASKING = (masking, masked_page, embedded, fonts, invisible, quoting, utf8)
+"""The modules that decide what a copy shows."""
 # The last line of every copy: tells it from files of others, and what it was made of.
 _STAMP = re.compile(rb"<!-- copied by seqgpt-lab site: ([0-9a-f]{64}) -->\n\Z")
 _STAMP_BYTES = 128
@@ -27,7 +29,7 @@ def copy_report(run: Run, site: Path) -> str | None:
 
     Raises OSError, and RunError where it cannot be read what is personal.
     """
-    source, target = run.folder / _PAGE, _copy_of(run, site)
+    source, target = run.folder / PAGE, _copy_of(run, site)
     if not source.is_file():
         return None
     stamp = _stamp(run.folder)
@@ -40,7 +42,7 @@ def copy_report(run: Run, site: Path) -> str | None:
 
 def remove_others(runs: Iterable[Run], site: Path) -> None:
     """Remove the copies whose run, or whose run's report, is no longer there; files that no site made stay. Raises OSError."""
-    kept = {_copy_of(run, site) for run in runs if (run.folder / _PAGE).is_file()}
+    kept = {_copy_of(run, site) for run in runs if (run.folder / PAGE).is_file()}
     for path in (site / REPORTS).glob("*.html"):
         if path not in kept and _stamp_of(path):
             path.unlink()
@@ -66,7 +68,7 @@ def _stamp(folder: Path) -> str:
     It stands in the site, so it is made of when the files were changed, not of what they hold: from a digest of a page without masks
     whoever has the page with masks could find a phone number by trying.
     """
-    parts = [_masking(), *(_state(folder / name) for name in (_PAGE, PERSONAL))]
+    parts = [_masking(), *(_state(folder / name) for name in (PAGE, PERSONAL))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -81,5 +83,5 @@ def _state(path: Path) -> str:
 @cache
 def _masking() -> str:
     """The masking itself: its source, so that no upgrade of it can be forgotten, and the fields that are personal in any run."""
-    sources = [sha256_of(str(module.__file__)) for module in (masking, masked_page, embedded, fonts, quoting)]
+    sources = [sha256_of(str(module.__file__)) for module in MASKING]
     return "\n".join([*sources, *masked_page.bundled_personal_fields()])

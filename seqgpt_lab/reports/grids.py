@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from seqgpt_lab.reports.figures import _BAR, _SETTINGS, _WIDTH_INCHES, Drawing, _bars, _svg
+from seqgpt_lab.reports.drawing import BAR, SETTINGS, WIDTH_INCHES, Drawing, bars, svg_of
 from seqgpt_lab.studies.display import short
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def speeds(frame: pandas.DataFrame) -> Drawing:
         for _, row in frame.iterrows()
     ]
     values = [float(value) for value in frame["documents_a_second"]]
-    return _bars("Documents a second", names, values, notes, frame, longest=max(values, default=0.0) or 1.0)
+    return bars("Documents a second", names, values, notes, frame, longest=max(values, default=0.0) or 1.0)
 
 
 def heat_maps(frame: pandas.DataFrame, value: str, caption: str, *, better: str) -> Drawing:
@@ -45,8 +45,8 @@ def heat_maps(frame: pandas.DataFrame, value: str, caption: str, *, better: str)
     rows = max(1, math.ceil(len(techniques) / _COLUMNS))
     known = [math.log(number) for number in frame[value] if number > 0]
     ends = (min(known, default=0.0), max(known, default=1.0))
-    figure = Figure(figsize=(_WIDTH_INCHES, rows * (_CELL_INCHES * max(1, len(batches)) + 0.9)))
-    with matplotlib.rc_context(_SETTINGS):
+    figure = Figure(figsize=(WIDTH_INCHES, rows * (_CELL_INCHES * max(1, len(batches)) + 0.9)))
+    with matplotlib.rc_context(SETTINGS):
         for place, technique in enumerate(techniques):
             axes = figure.add_subplot(rows, min(_COLUMNS, len(techniques)), place + 1)
             chosen = frame[frame["technique"] == technique]
@@ -55,7 +55,7 @@ def heat_maps(frame: pandas.DataFrame, value: str, caption: str, *, better: str)
             left=0.09, right=0.99, top=1 - 0.3 / figure.get_figheight(), bottom=0.45 / figure.get_figheight(), wspace=0.25
         )
         figure.subplots_adjust(hspace=0.9)
-        svg = _svg(figure)
+        svg = svg_of(figure)
     return Drawing(caption, svg, frame.to_csv(index=False))
 
 
@@ -81,7 +81,7 @@ def _map(
                 continue
             share = (math.log(number) - low) / (high - low) if high > low else 0.5
             shade = share if better == "high" else 1 - share
-            axes.add_patch(matplotlib.patches.Rectangle((x, y), 0.96, 0.94, facecolor=_BAR, alpha=0.1 + 0.55 * shade, linewidth=0))
+            axes.add_patch(matplotlib.patches.Rectangle((x, y), 0.96, 0.94, facecolor=BAR, alpha=0.1 + 0.55 * shade, linewidth=0))
             axes.text(x + 0.48, y + 0.47, short(number), ha="center", va="center", fontsize=9)
     axes.set_xlim(0, len(lengths))
     axes.set_ylim(len(batches), 0)

@@ -38,7 +38,7 @@ class StoppedError(Exception):
     """Raised between two cells once the run has been told to stop."""
 
 
-class Progress(Protocol):
+class RunProgress(Protocol):
     """Is told how a run goes on, from the thread that runs it."""
 
     def cell_started(self, number: int, count: int, title: str) -> None:
@@ -59,7 +59,7 @@ class Session:
     run_id: str
     output: Path
     log: Path
-    progress: Progress | None = None
+    progress: RunProgress | None = None
     notebook: nbformat.NotebookNode | None = None
     current_cell: int | None = None
     error: BaseException | None = None

@@ -21,8 +21,8 @@ from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.reports.embedded import masked_attribute
 from seqgpt_lab.reports.masking import Hit, Masker, replace_hits
 from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies.run_files import PERSONAL
 
-PERSONAL = "personal.json"
 # Elements that stand apart from the text around them. All others go on in its line, those that nobody knows too.
 _BLOCKS = {"address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "div", "dl", "dt"}
 _BLOCKS |= {"fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hgroup", "hr"}

@@ -1,4 +1,4 @@
-"""Replaces personal data in texts and pages by masks, the same value always by the same; knows nothing of runs and notebooks.
+"""Replaces personal data in texts by masks, the same value always by the same; knows nothing of runs and notebooks.
 
 Three sources say what is personal: values that a caller names (those of fields marked personal), patterns of phones, Chinese ID
 numbers, bank cards and e-mail addresses, and the marks around what a message quotes of a document, whatever that is. Masks are
@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from seqgpt_lab.documents.invisible import INVISIBLE
 from seqgpt_lab.documents.quoting import QUOTED
+from seqgpt_lab.documents.utf8 import without_halves
 
 # One sign before: neither a digit nor the decimal point of a number, so that no fraction is taken for a number of this kind.
 _ALONE = r"(?<!\d)(?<!\d\.)"
@@ -46,7 +47,6 @@ _KINDS = dict(zip((f"p{number}" for number in range(len(_PATTERNS))), _PATTERNS,
 _HASH = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f]*[a-f])[0-9a-f]{32,64}(?![0-9A-Za-z])")
 # Documents are broken into lines anywhere, within a number too.
 _LINE_END = re.compile(r"(?<=[0-9A-Za-z@.+\-])[ \t]*\r?\n[ \t]*(?=[0-9A-Za-z@.])")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _FORM = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0xA0: " ", 0xFFE5: "¥"}
 # Signs that are written for a hyphen between the parts of a number: hyphens, dashes, the minus sign, the middle dot.
 _FORM |= dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xB7], "-")
@@ -165,7 +165,7 @@ def _patterned(level: str) -> list[tuple[int, int, str]]:
 
 def _forms(value: str) -> Iterator[str]:
     """A value as texts, JSON, addresses, XML and Python write it; none for one without a letter or digit, which is nobody's."""
-    plain = _visible(_SURROGATES.sub("\ufffd", value))[0].strip()
+    plain = _visible(without_halves(value))[0].strip()
     if not any(map(str.isalnum, plain)):
         return
     yield from (plain, " ".join(plain.split()), json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], quote(plain))

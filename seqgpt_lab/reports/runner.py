@@ -22,17 +22,14 @@ from papermill.exceptions import PapermillExecutionError
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.files import sha256_of, write_atomically
 from seqgpt_lab.reports.interrupts import signals_interrupt
-from seqgpt_lab.reports.kernel import Progress, Session, notebook_text, place_of
+from seqgpt_lab.reports.kernel import RunProgress, Session, notebook_text, place_of
 from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.processes import guarded
 from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_run, release_reserve, start_run, write_run
+from seqgpt_lab.studies.run_files import JOURNALS, KERNEL_LOG, NOTEBOOK, PAGE
 
-NOTEBOOK = "out.ipynb"
-PAGE = "report.html"
-KERNEL_LOG = "kernel.log"
-JOURNALS = "journals"
 _GRACE_SECONDS = 5.0
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
@@ -63,7 +60,7 @@ def run_notebook(
     runs_dir: str | Path = "runs",
     *,
     timeout: float | None = None,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
     unmasked: bool = False,
     resume: Run | None = None,
     origin: Mapping[str, str] | None = None,

@@ -20,11 +20,10 @@ from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.reports.owner import Owner
 from seqgpt_lab.reports.provenance import code_version, describe_machine, package_versions
+from seqgpt_lab.studies.run_files import INPUTS, RECORD
 
 Status = Literal["running", "completed", "failed", "timed out", "killed", "interrupted"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-RECORD = "run.json"
-INPUTS = "inputs.json"
 RUNNER_GONE = "runner gone"
 MOST_SECONDS = 366 * 24 * 3600
 """The longest limit of a run: the system cannot wait for ever, and JSON has no infinity."""

@@ -21,7 +21,6 @@ from seqgpt_lab.files import write_atomically
 from seqgpt_lab.reports.schedule import Job, Schedule
 from seqgpt_lab.reports.suite import SUITES, last_session
 
-MANAGERS = ("systemd", "cron")
 _FREE_BYTES = 1024**3
 # How the crons say, in English, that a user has no crontab: Vixie's and those that come of it, then busybox's.
 _NO_CRONTAB = re.compile(r"^(\S*crontab: )?(no crontab for |can't open '.*': No such file)", re.MULTILINE)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from seqgpt_lab.reports.masked_page import read_personal, with_shown
+from seqgpt_lab.studies.run_files import NOTEBOOK, PAGE
 
-_NOTEBOOK, _PAGE = "out.ipynb", "report.html"
 # What values of fields are shown in; to look into anything else would cost seconds a run.
 _SHOW = ("<mark", "<table", "seqgpt-unaligned")
 
@@ -21,7 +21,7 @@ def known_personal(folder: Path) -> dict[str, list[str]]:
     any more, the report. Raises RunError when it cannot be read what was noted.
     """
     values = read_personal(folder)
-    for html in _outputs(folder / _NOTEBOOK) if (folder / _NOTEBOOK).is_file() else _page(folder / _PAGE):
+    for html in _outputs(folder / NOTEBOOK) if (folder / NOTEBOOK).is_file() else _page(folder / PAGE):
         if any(sign in html for sign in _SHOW):
             values = with_shown(html, values)
     return {label: list(dict.fromkeys(found)) for label, found in values.items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import jinja2
 
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_atomically
+from seqgpt_lab.progress import Progress
 from seqgpt_lab.reports.collect import read_metrics
 from seqgpt_lab.reports.copies import REPORTS, copy_report, remove_others
 from seqgpt_lab.reports.masking import Masker
@@ -27,7 +27,7 @@ _TITLE = "<title>SeqGPT Lab: runs</title>"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def build_site(runs_dir: str | Path, output: str | Path, progress: Callable[[int, int], None] | None = None) -> Path:
+def build_site(runs_dir: str | Path, output: str | Path, progress: Progress | None = None) -> Path:
     """Write the site of all runs in `runs_dir` into `output` and return its index. progress: called with runs done and runs in all.
 
     A report is left as it is where neither the run's page, what it noted as personal nor the masking has changed since the last time;

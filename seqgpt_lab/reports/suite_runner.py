@@ -15,9 +15,9 @@ from pathlib import Path
 
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
-from seqgpt_lab.reports.kernel import Progress
+from seqgpt_lab.reports.kernel import RunProgress
 from seqgpt_lab.reports.runner import run_notebook
-from seqgpt_lab.reports.runs import Run, list_runs
+from seqgpt_lab.reports.runs import RUNNER_GONE, Run, list_runs
 from seqgpt_lab.reports.schedule import is_over
 from seqgpt_lab.reports.suite import SUITES, Part, Session, Suite, last_session, runs_of
 
@@ -43,7 +43,7 @@ def run_suite(
     runs_dir: str | Path,
     *,
     anew: bool = False,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
     part_started: Callable[[int, int, Part], None] | None = None,
 ) -> Outcome:
     """Run all parts that the unfinished session has not run; without one, or anew, begin a session.
@@ -130,11 +130,11 @@ def _write(runs_dir: str | Path, suite: Suite, session: Session) -> None:
 def _is_done(run: Run) -> bool:
     """Whether a part's run came to an end of its own: a notebook that fails would fail again."""
     return run.status in ("completed", "failed", "timed out") or (
-        run.status == "killed" and run.error is not None and run.error.kind != "runner gone"
+        run.status == "killed" and run.error is not None and run.error.kind != RUNNER_GONE
     )
 
 
-def _run(suite: Suite, session: Session, part: Part, runs_dir: str | Path, earlier: Run | None, progress: Progress | None) -> Run:
+def _run(suite: Suite, session: Session, part: Part, runs_dir: str | Path, earlier: Run | None, progress: RunProgress | None) -> Run:
     origin = {"suite": suite.name, "session": session.id, "part": part.key}
     run = run_notebook(part.notebook, part.parameters, runs_dir, timeout=suite.timeout, progress=progress, resume=earlier, origin=origin)
     if run.status == "interrupted":

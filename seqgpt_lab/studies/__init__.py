@@ -1,1 +1,1 @@
-"""Questions asked of an extractor and labelled documents, each answered as a table; draws and prints nothing."""
+"""What notebooks ask, answered as tables and sentences: evaluations, wording, speed, plans, claims; draws and prints nothing."""

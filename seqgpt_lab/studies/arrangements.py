@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,52 +22,35 @@ from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.placement import check_counts, check_world_size, place
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.files import write_json
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.display import Html, Prose, short, table
-from seqgpt_lab.studies.evaluation_study import METRICS, Progress
+from seqgpt_lab.studies.planner import Arrangement
 from seqgpt_lab.studies.side_by_side import agreement, median_of, prompts_of, seconds_in_turns, weight_bytes
 from seqgpt_lab.studies.sources import Source
 
-
-@dataclass(frozen=True, slots=True)
-class Arrangement:
-    """How many processes share the weights (ranks), and how many copies of them there are (replicas)."""
-
-    ranks: int
-    replicas: int
-
-    @classmethod
-    def parse(cls, text: str) -> Arrangement:
-        """`2x1` is two ranks, one replica. Raises OptionError for anything else."""
-        ranks, _, replicas = text.partition("x")
-        if not (ranks.isdecimal() and replicas.isdecimal() and int(ranks) and int(replicas)):
-            raise OptionError(f"the arrangement {text!r} is not RANKSxREPLICAS with both at least 1; write 1x1, 2x1 or 1x2")
-        return cls(int(ranks), int(replicas))
-
-    def __str__(self) -> str:
-        return f"{self.ranks}x{self.replicas}"
-
-    @property
-    def name(self) -> str:
-        """For people: `one process`, `2 ranks`, `2 replicas`, `2 replicas of 2 ranks`."""
-        if self.ranks * self.replicas == 1:
-            return "one process"
-        if self.replicas == 1:
-            return f"{self.ranks} ranks"
-        return f"{self.replicas} replicas" + (f" of {self.ranks} ranks" if self.ranks > 1 else "")
+_CLAIMED_GB = (28.0, 14.2)  # on one card, and on each of two
 
 
 def parse_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[Arrangement]:
     """The arrangements, before anything is loaded. Raises OptionError for texts that are none, and for what cannot work with this model
     or on this machine."""
-    parsed = [Arrangement.parse(text) for text in arrangements]
+    parsed = [_parse(text) for text in arrangements]
     config, device = ModelConfig.read(find_checkpoint(model).config), resolve_device("auto")
     for one in parsed:
         check_counts(one.ranks, one.replicas)
         check_world_size(one.ranks, config)
-        if one.ranks * one.replicas > 1:
+        if one.workers > 1:
             place(one.ranks, one.replicas, device)
     return parsed
+
+
+def _parse(text: str) -> Arrangement:
+    """`2x1` is two ranks, one replica. Raises OptionError for anything else."""
+    ranks, _, replicas = text.partition("x")
+    if not (ranks.isdecimal() and replicas.isdecimal() and int(ranks) and int(replicas)):
+        raise OptionError(f"the arrangement {text!r} is not RANKSxREPLICAS with both at least 1; write 1x1, 2x1 or 1x2")
+    return Arrangement(int(ranks), int(replicas))
 
 
 def compare_arrangements(
@@ -80,7 +63,7 @@ def compare_arrangements(
     batch_size: int = 32,
     rounds: int = 3,
     max_new_tokens: int = MAX_NEW_TOKENS,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> pandas.DataFrame:
     """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
 
@@ -105,8 +88,8 @@ def compare_arrangements(
     base = median(seconds[0])
     return pandas.DataFrame(
         {
-            "arrangement": one.name,
-            "processes": one.ranks * one.replicas,
+            "arrangement": str(one),
+            "processes": one.workers,
             "same_answers": agreement(mine, answers[0])["same_answers"],
             "rounds": rounds,
             "seconds": median(times),
@@ -149,11 +132,11 @@ def about_arrangements(frame: pandas.DataFrame) -> Prose:
     return Prose(text + " Measured on this machine and no other: a GPU's ratios have to be measured on that GPU.")
 
 
-def about_memory(frame: pandas.DataFrame, claimed: tuple[float, float] = (28.0, 14.2)) -> Prose:
-    """The largest share of the weights that one process holds, beside a claim of `claimed` gigabytes (one card, a card of two)."""
+def about_memory(frame: pandas.DataFrame) -> Prose:
+    """The largest share of the weights that one process holds, beside what the article claims of memory."""
     sharded = frame[frame["weight_share"] < 1]
     whole = frame["weight_bytes_a_process"][0] / frame["weight_share"][0] / 1e6
-    one, two = claimed
+    one, two = _CLAIMED_GB
     text = f"The article claims {one:g} GB on one card and {two:g} GB a card on two, a share of {two / one:.3f}. "
     if sharded.empty:
         return Prose(text + "No arrangement here shares the weights out, so that is not tested.")
@@ -168,6 +151,5 @@ def about_memory(frame: pandas.DataFrame, claimed: tuple[float, float] = (28.0, 
 
 def write_metrics(run_dir: str | Path, precisions: pandas.DataFrame, arrangements: pandas.DataFrame) -> None:
     """Write both tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        found: dict[str, Any] = {"precisions": precisions.to_dict("records"), "arrangements": arrangements.to_dict("records")}
-        write_json(Path(run_dir) / METRICS, found)
+    found: dict[str, Any] = {"precisions": precisions.to_dict("records"), "arrangements": arrangements.to_dict("records")}
+    run_files.write_metrics(run_dir, found)

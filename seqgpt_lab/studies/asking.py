@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -25,14 +25,13 @@ from seqgpt_lab.evaluation.resampling import Outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor, Prepared
 from seqgpt_lab.extraction.labels import Label, LabelSet
-from seqgpt_lab.extraction.prompt import split_evenly
+from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, split_evenly
 from seqgpt_lab.files import write_atomically
+from seqgpt_lab.progress import Progress
 from seqgpt_lab.studies.models import answered_with
 
 Question = tuple[Label, ...]
 Counts = NDArray[np.int64]
-# Called with a task, how much of it is done and how much there is.
-Progress = Callable[[str, int, int], None]
 
 # Prompts between two writes of the journal: what a kill can cost.
 _PROMPTS_A_WRITE = 256
@@ -47,7 +46,7 @@ class Variant:
 
     name: str
     labels: LabelSet
-    labels_per_prompt: int = 6
+    labels_per_prompt: int = LABELS_PER_PROMPT
 
     def __post_init__(self) -> None:
         if self.labels_per_prompt < 1:
@@ -87,7 +86,7 @@ class Ledger:
         """How many calls more it takes to have asked these questions."""
         return len(set(questions) - self._wanted) * len(self.documents)
 
-    def ask(self, questions: Sequence[Question], progress: Callable[[int, int], None] | None = None) -> None:
+    def ask(self, questions: Sequence[Question], progress: Progress | None = None) -> None:
         """Put the questions to every document, but for those whose answers are known. progress: called with prompts done and in all."""
         self.asked += self.cost(questions)
         self._wanted |= set(questions)
@@ -110,7 +109,7 @@ class Ledger:
         ids = tuple(document.id for document in self.documents)
         return Outcomes(variant.name, ids, tuple(names[place] for place in order), counts[:, order])
 
-    def _answers(self, questions: Sequence[Question], progress: Callable[[int, int], None] | None) -> list[Counts]:
+    def _answers(self, questions: Sequence[Question], progress: Progress | None) -> list[Counts]:
         """Counts [documents, labels, 3] of each question."""
         self.extractor.labels_per_prompt = max(map(len, questions))
         label_sets = [LabelSet(question) for question in questions]
@@ -145,7 +144,7 @@ def _numbers(document: Document, extraction: Extraction, names: Sequence[str]) -
     return [(counts[name].true_positives, counts[name].false_positives, counts[name].false_negatives) for name in names]
 
 
-def _shifted(progress: Callable[[int, int], None], before: int, total: int, done: int, _total: int) -> None:
+def _shifted(progress: Progress, before: int, total: int, done: int, _total: int) -> None:
     progress(min(before + done, total), total)
 
 

@@ -12,12 +12,12 @@ import torch
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import fresh_geometry
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.files import write_json
-from seqgpt_lab.studies.benchmark import Benchmark, Progress, run_benchmark
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
+from seqgpt_lab.studies.benchmark import Benchmark, run_benchmark
 from seqgpt_lab.studies.contestants import Contestant, choose_contestants
 from seqgpt_lab.studies.display import Html, Prose, plain, short, table
-from seqgpt_lab.studies.evaluation_study import METRICS
-from seqgpt_lab.studies.roofline import best_seconds
+from seqgpt_lab.studies.speeds import best_of
 from seqgpt_lab.studies.workloads import Texts, Workload
 
 MANY_LABELS = "one text, every label set"
@@ -62,7 +62,7 @@ def measure_grid(
     dtype: str = "auto",
     rounds: int = 1,
     record: str | Path = "",
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> Benchmark:
     """Every technique at every batch and length, at the scenarios' too, and on one text of the greatest length with every label set.
 
@@ -79,7 +79,7 @@ def measure_grid(
     return run_benchmark(model, workloads, contestants, dtype=dtype, record=kept, progress=progress and _in_one(workloads, progress))
 
 
-def _in_one(workloads: Sequence[Workload], progress: Progress) -> Progress:
+def _in_one(workloads: Sequence[Workload], progress: TaskProgress) -> TaskProgress:
     """One progress over all cells: a bar for each would be a page of bars."""
     names = [workload.name for workload in workloads]
     return lambda name, done, total: progress("cells", names.index(name) + (done == total), len(names))
@@ -177,11 +177,11 @@ def measure_claims(engine: Engine, texts: Texts, found: Benchmark, *, batch: int
     """
     model, device = engine.model, engine.device
     ids = torch.zeros(batch, length, dtype=torch.int64, device=device)
-    whole = best_seconds(lambda: model(ids, fresh_geometry(ids)), device, repeats)
-    embedding = best_seconds(lambda: model.word_embeddings_layernorm(model.word_embeddings(ids)), device, repeats)
+    whole = best_of(lambda: model(ids, fresh_geometry(ids)), device, repeats, elapsed=True)
+    embedding = best_of(lambda: model.word_embeddings_layernorm(model.word_embeddings(ids)), device, repeats, elapsed=True)
     longest = min(_PADDED, max(texts.prompt_tokens(task) for task in texts.nearest(115, batch)))
     tight, padded = (
-        best_seconds(lambda row=row: model(row, fresh_geometry(row)), device, repeats)  # type: ignore[misc]
+        best_of(lambda row=row: model(row, fresh_geometry(row)), device, repeats, elapsed=True)  # type: ignore[misc]
         for row in (torch.zeros(batch, count, dtype=torch.int64, device=device) for count in (longest, _PADDED))
     )
     rows: list[dict[str, str | float]] = [
@@ -250,5 +250,4 @@ def recommend(grid: pandas.DataFrame, *, latency: float = 0.0, rate: float = 0.0
 
 def write_metrics(run_dir: str | Path, found: Benchmark, claims: pandas.DataFrame) -> None:
     """Write everything measured as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        write_json(Path(run_dir) / METRICS, {**found.to_dict(), "claims": claims.to_dict("records")})
+    run_files.write_metrics(run_dir, {**found.to_dict(), "claims": claims.to_dict("records")})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -22,14 +22,13 @@ from seqgpt_lab.engine.config import resolve_device, resolve_dtype
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.files import sha256_of
 from seqgpt_lab.machine import processors
+from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.contestants import Contestant, Running, loaded
 from seqgpt_lab.studies.display import Prose, plain, short
 from seqgpt_lab.studies.processor import processor_name
 from seqgpt_lab.studies.turns import Record, Result, Turn, results_of
 from seqgpt_lab.studies.workloads import Workload
 
-Progress = Callable[[str, int, int], None]
-"""Called with the workload, how many of its turns are done and how many there are."""
 _PAUSE_SECONDS = 0.5  # before another engine's turn: threads of OpenMP spin for a while after their work, on the cores of whoever is next
 _WARM_UP = 4  # tasks: enough to start threads and to touch the weights
 
@@ -78,13 +77,13 @@ def run_benchmark(
     *,
     dtype: str = "auto",
     record: Path | None = None,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> Benchmark:
     """Every contestant on every workload. dtype: of this engine and of transformers.
 
     record: a JSON file that is written after each turn, and from which what was measured already is taken over, where model, machine,
-    contestants, texts and labels are the same; workloads of other names stay in it. Raises OptionError for nothing to run or a record of
-    something else.
+    contestants, texts and labels are the same; workloads of other names stay in it. progress: called with a workload and its turns. Raises
+    OptionError for nothing to run or a record of something else.
     """
     if not workloads or not contestants:
         raise OptionError(f"{len(workloads)} workloads and {len(contestants)} contestants; at least one of each is needed")
@@ -100,7 +99,7 @@ def run_benchmark(
 
 
 def _measure(
-    workload: Workload, running: Sequence[Running], kept: Record, before: Mapping[str, Any], progress: Progress | None
+    workload: Workload, running: Sequence[Running], kept: Record, before: Mapping[str, Any], progress: TaskProgress | None
 ) -> list[Result]:
     """running: contestants that know no text yet, for workloads may have some in common. before: what the record holds of whole workloads,
     which is written again after each turn, with the turns of this one."""

@@ -12,16 +12,17 @@ import torch
 
 from seqgpt_lab.engine.config import DTYPES, ModelConfig, resolve_device
 from seqgpt_lab.engine.cuda import prepare_cuda
-from seqgpt_lab.engine.decode import Request, decode
+from seqgpt_lab.engine.decode import decode
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.machine import memory_bytes, processors
+from seqgpt_lab.progress import Progress
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS
 from seqgpt_lab.studies.processor import processor_name
 from seqgpt_lab.studies.rigs import Rig
 from seqgpt_lab.studies.speeds import best_of, moves, speeds_of
 from seqgpt_lab.studies.worker_speeds import worker_speeds
 
-Progress = Callable[[int, int], None]
 _OVERHEAD_LAYERS = (2, 18)
 _OVERHEAD_IDS = 24
 _OVERHEAD_ROWS = 9

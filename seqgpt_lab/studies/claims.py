@@ -11,16 +11,15 @@ import pandas
 import yaml
 
 from seqgpt_lab.errors import CapacityError, ClaimError
-from seqgpt_lab.files import write_json
 from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies import run_files
+from seqgpt_lab.studies.claim_metrics import Record
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, Prediction
-from seqgpt_lab.studies.claim_records import Record
 from seqgpt_lab.studies.display import Prose, counted
 from seqgpt_lab.studies.rigs import Rig
 
 Verdict = Literal["confirmed", "contradicted", "physically impossible", "not testable here"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-METRICS = "metrics.json"
 _TEXTS = ("id", "text", "conditions", "tested_by", "prediction")
 
 
@@ -137,6 +136,5 @@ def write_metrics(run_dir: str | Path, findings: Sequence[Finding]) -> None:
 
     An empty `run_dir` means nowhere. Raises OSError.
     """
-    if run_dir:
-        records = [asdict(record) for finding in findings for record in finding.records]
-        write_json(Path(run_dir) / METRICS, {"verdicts": claims_table(findings).to_dict("records"), "claims": records})
+    records = [asdict(record) for finding in findings for record in finding.records]
+    run_files.write_metrics(run_dir, {"verdicts": claims_table(findings).to_dict("records"), "claims": records})

@@ -15,18 +15,20 @@ from seqgpt_lab.evaluation.gold import check_gold
 from seqgpt_lab.evaluation.journal import JournaledExtractor
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
-from seqgpt_lab.studies.evaluation_study import JOURNALS, EvaluationStudy, Progress
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies.evaluation_study import EvaluationStudy
 from seqgpt_lab.studies.models import answered_with
+from seqgpt_lab.studies.run_files import JOURNALS
 from seqgpt_lab.studies.sources import Source, first
 
 
 def evaluate_kinds(
-    engine: Engine, sources: Sequence[Source], *, limit: int = 0, run_dir: str | Path = "", progress: Progress | None = None
+    engine: Engine, sources: Sequence[Source], *, limit: int = 0, run_dir: str | Path = "", progress: TaskProgress | None = None
 ) -> EvaluationStudy:
     """Evaluate a loaded model on every source with its own label set. limit: the first so many documents of each kind; 0: all.
 
     run_dir: where extractions are kept as they come, in journals/<kind>.jsonl; what is there already is not extracted again. Empty:
-    nowhere.
+    nowhere. progress: called with a kind and its prompts.
 
     Raises OptionError for a negative limit or no sources, DocumentError and LabelError for files that cannot be used or hold no gold.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,12 @@ from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, count
 from seqgpt_lab.evaluation.outcome_file import OUTCOMES, write_outcomes
 from seqgpt_lab.extraction.labels import LabelSet
-from seqgpt_lab.files import write_json
 from seqgpt_lab.studies.display import Html, Prose, counted, plain, short
 from seqgpt_lab.studies.examples import most_mistaken
 from seqgpt_lab.studies.personal import record_personal
+from seqgpt_lab.studies.run_files import JOURNALS, write_metrics
 
-# Called with the kind, how many of its documents are done and how many there are.
-Progress = Callable[[str, int, int], None]
 ALL = "all"
-METRICS = "metrics.json"
-JOURNALS = "journals"
 _NAMED_LABELS = 10
 
 
@@ -210,15 +206,9 @@ class EvaluationStudy:
         for kind, label_set in self.label_sets.items():
             record_personal(run_dir, label_set, self.evaluations[kind].documents, self.evaluations[kind].extractions)
         write_outcomes(Path(run_dir) / OUTCOMES, self.evaluations)
-        write_json(Path(run_dir) / METRICS, self.to_dict())
+        write_metrics(run_dir, self.to_dict())
         # The outcomes hold all that the journals do.
         shutil.rmtree(Path(run_dir) / JOURNALS, ignore_errors=True)
-
-
-def write_metrics(run_dir: str | Path, metrics: Mapping[str, Any]) -> None:
-    """Write what a study measured as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        write_json(Path(run_dir) / METRICS, metrics)
 
 
 def _row(kind: str, scores: Sequence[Scores]) -> dict[str, object]:

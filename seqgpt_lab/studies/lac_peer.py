@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.embedded.taught import lac_tagger
 from seqgpt_lab.extraction.extractor import Extractor
-from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.real_text import ModelReader, Reader, Values
 
 # Its tags, and the labels of the sets and of the bundled prose that mean the same.
@@ -22,7 +21,7 @@ class LacReader:
     def __init__(self) -> None:
         self._tagger = lac_tagger()
 
-    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
+    def read(self, texts: Sequence[Document], labels: Sequence[str]) -> list[Values]:
         """Tag each text."""
         return [self._values(text.text, labels) for text in texts]
 

@@ -21,9 +21,9 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.windows import Window
-from seqgpt_lab.files import write_json
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.display import Html, Prose, counted, table
-from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source, first
 
 _NEAR = 20  # characters from a window's edge
@@ -88,7 +88,7 @@ def compare_windows(
     overlaps: Sequence[int],
     *,
     max_new_tokens: int = MAX_NEW_TOKENS,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> pandas.DataFrame:
     """One row for the documents alone, then one for each length of windows with each overlap on the long texts.
 
@@ -188,7 +188,7 @@ def plant_lengths(source: Source, lengths: Sequence[int], *, each: int) -> list[
 
 
 def compare_lengths(
-    engine: Engine, texts: Sequence[Planted], *, max_new_tokens: int = MAX_NEW_TOKENS, progress: Progress | None = None
+    engine: Engine, texts: Sequence[Planted], *, max_new_tokens: int = MAX_NEW_TOKENS, progress: TaskProgress | None = None
 ) -> pandas.DataFrame:
     """What a text costs by its length, at the windows that an extractor takes by itself, for what `plant_lengths` made.
 
@@ -223,6 +223,5 @@ def about_lengths(frame: pandas.DataFrame) -> Prose:
 
 def write_metrics(run_dir: str | Path, windows: pandas.DataFrame, lengths: pandas.DataFrame) -> None:
     """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        known = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
-        write_json(Path(run_dir) / METRICS, {"windows": known.to_dict("records"), "lengths": lengths.to_dict("records")})
+    known = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
+    run_files.write_metrics(run_dir, {"windows": known.to_dict("records"), "lengths": lengths.to_dict("records")})

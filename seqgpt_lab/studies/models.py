@@ -24,10 +24,15 @@ def model_record(engine: Engine) -> dict[str, Any]:
         "directory": str(checkpoint.directory),
         "dtype": _dtype(engine),
         "device": str(engine.device),
-        "sha256": _fingerprints(checkpoint),
+        "sha256": fingerprints(checkpoint),
         "shape": _shape(engine.config),
         "widened_from": widened_from(checkpoint),
     }
+
+
+def fingerprints(checkpoint: Checkpoint) -> dict[str, str]:
+    """The SHA-256 of each of a model's files, by name."""
+    return {path.name: sha256_of(path) for path in checkpoint.files}
 
 
 def trained_in(record: Mapping[str, Any], shape: ModelConfig) -> bool:
@@ -46,7 +51,7 @@ def answered_with(extractor: Extractor) -> dict[str, Any]:
     many prompts are decoded together, drafts. The number format is: bf16 rounds enough to be seen in scores.
     """
     return {
-        "model": _fingerprints(extractor.engine.checkpoint),
+        "model": fingerprints(extractor.engine.checkpoint),
         "dtype": _dtype(extractor.engine),
         "grounded": extractor.grounded,
         "max_length": extractor.max_length,
@@ -63,8 +68,3 @@ def _shape(config: ModelConfig) -> dict[str, int]:
 def _dtype(engine: object) -> str:
     """Empty for an engine without number formats."""
     return str(getattr(engine, "dtype", "")).removeprefix("torch.")
-
-
-def _fingerprints(checkpoint: Checkpoint) -> dict[str, str]:
-    """The SHA-256 of each of a model's files, by name."""
-    return {path.name: sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)}

@@ -30,9 +30,7 @@ _FONTS = ("WenQuanYi Micro Hei", "Noto Sans CJK SC", "Source Han Sans SC", "Micr
 _COLUMNS, _EM, _MARGIN, _BLUR = 30, 26, 24, 0.8
 
 
-def with_noise(
-    documents: Sequence[Document], noise: str, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
-) -> list[Document]:
+def with_noise(documents: Sequence[Document], noise: str, *, seed: int = 0) -> list[Document]:
     """The documents with one kind of noise; `none` leaves them as they are, `ocr` renders each and has rapidocr read it.
 
     seed: fixes what is drawn, for each document by itself. Values of which nothing is left lose their gold. Raises OptionError for
@@ -43,23 +41,18 @@ def with_noise(
     if noise == CLEAN:
         return list(documents)
     if noise == OCR:
-        return read_pages(documents, rapid_reader(), progress=progress)
+        return read_pages(documents, rapid_reader())
     made = [apply(one, NOISES[noise](one.text, Random(f"{seed} {one.id}"))) for one in documents]
     return [_marked(document, noise) for document in made]
 
 
-def read_pages(
-    documents: Sequence[Document], read: Read, *, font: str = "", progress: Callable[[int, int], None] | None = None
-) -> list[Document]:
-    """Each document's text drawn as a page and read again by `read`, its gold carried along. font: a file; empty: one is looked for."""
-    face = _face(font)
-    found = []
-    for done, document in enumerate(documents, 1):
-        text = read(page_of(document.text, face))
-        found.append(_marked(apply(document, carried(document.text, text)), OCR))
-        if progress:
-            progress(done, len(documents))
-    return found
+def read_pages(documents: Sequence[Document], read: Read) -> list[Document]:
+    """Each document's text drawn as a page and read again by `read`, its gold carried along.
+
+    Raises SeqGPTLabError where this machine has no Chinese font.
+    """
+    face = _face()
+    return [_marked(apply(one, carried(one.text, read(page_of(one.text, face)))), OCR) for one in documents]
 
 
 def carried(text: str, read: str) -> Edit:
@@ -114,12 +107,9 @@ def rapid_reader() -> Read:
     return read
 
 
-def _face(font: str) -> FreeTypeFont:
-    from PIL import ImageFont
-
-    if font:
-        return ImageFont.truetype(font, _EM)
+def _face() -> FreeTypeFont:
     from matplotlib import font_manager
+    from PIL import ImageFont
 
     for family in _FONTS:
         try:

@@ -10,8 +10,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.files import write_json
-
-PERSONAL = "personal.json"
+from seqgpt_lab.studies.run_files import PERSONAL
 
 
 def record_personal(

@@ -22,7 +22,8 @@ from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import lint
-from seqgpt_lab.studies.asking import Ledger, Progress, Variant
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies.asking import Ledger, Variant
 from seqgpt_lab.studies.display import Html, Prose, plain, table
 
 
@@ -102,7 +103,7 @@ def compare(
     metric: Metric = "micro_f1",
     settings: Settings | None = None,
     journal: Path | None = None,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> Comparison:
     """Ask every variant of every document and hold each against the first one, Holm-corrected.
 
@@ -126,7 +127,7 @@ def judged(
     return Comparison(tuple(variants), outcomes, verdicts, metric, ledger.made, tuple(notes))
 
 
-def variants_of(wordings: Sequence[str], known: LabelSet, labels_per_prompt: int = 6) -> list[Variant]:
+def variants_of(wordings: Sequence[str], known: LabelSet) -> list[Variant]:
     """Ways of asking as people type them (`供应商->公司,合同金额`), named by their phrases; synonyms and flags come from the known labels.
 
     Raises LabelError for fields that are not known, and as `LabelSet.of` does.
@@ -137,7 +138,7 @@ def variants_of(wordings: Sequence[str], known: LabelSet, labels_per_prompt: int
         typed = LabelSet.of(wording)
         known.check_known(typed.names)
         labels = tuple(replace(by_name[label.field], phrase=label.phrase) for label in typed.labels)
-        variants.append(Variant("、".join(typed.phrases), LabelSet(labels, known.name), labels_per_prompt))
+        variants.append(Variant("、".join(typed.phrases), LabelSet(labels, known.name)))
     return variants
 
 

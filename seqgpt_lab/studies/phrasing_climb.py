@@ -22,7 +22,8 @@ from seqgpt_lab.extraction.drafts import Draft
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import lint
 from seqgpt_lab.extraction.wording import alike, folded
-from seqgpt_lab.studies.asking import Ledger, Progress, Variant
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies.asking import Ledger, Variant
 from seqgpt_lab.studies.phrasing import field_counts
 
 # The share of the budget that the first pass over phrases may take; the rest is for orders, grouping and second thoughts.
@@ -82,7 +83,7 @@ class Climb:
     ledger: Ledger
     best: Variant
     plan: Plan
-    progress: Progress | None
+    progress: TaskProgress | None
     score: float = 0.0
     history: list[tuple[str, int, int, float, str]] = field(default_factory=list)
     spent: bool = False

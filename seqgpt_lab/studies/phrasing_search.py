@@ -16,7 +16,8 @@ from seqgpt_lab.evaluation.gold import check_gold, unscored
 from seqgpt_lab.evaluation.significance import judge_pairs
 from seqgpt_lab.evaluation.verdict import METRIC_NAMES, Settings, Verdict
 from seqgpt_lab.extraction.extractor import Extractor
-from seqgpt_lab.studies.asking import Ledger, Progress, Variant
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies.asking import Ledger, Variant
 from seqgpt_lab.studies.display import Prose, counted, plain
 from seqgpt_lab.studies.phrasing import Comparison, compare, judged
 from seqgpt_lab.studies.phrasing_climb import Climb, Plan
@@ -91,7 +92,7 @@ def search(
     *,
     settings: Settings | None = None,
     journal: Path | None = None,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> Search:
     """Find a better way of asking for `start`'s fields on dev documents, and hold it against `start` on test documents, once.
 
@@ -130,7 +131,7 @@ def compare_and_search(
     plan: Plan | None = None,
     *,
     journal: str | Path = "",
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> tuple[Comparison, Search, Comparison]:
     """All variants compared on the test documents, a search that starts from the last of them, and what it found against the first, as
     `judged_together` judges them.

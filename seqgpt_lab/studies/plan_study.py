@@ -11,18 +11,19 @@ from typing import Any
 import pandas
 import torch
 
-from seqgpt_lab.engine.config import resolve_device, resolve_dtype
+from seqgpt_lab.engine.config import resolve_device, resolve_dtype, short_name
 from seqgpt_lab.errors import CapacityError, OptionError
-from seqgpt_lab.files import write_json
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.display import Html, Prose, counted, plain
 from seqgpt_lab.studies.display import table as html_table
 from seqgpt_lab.studies.passes import Workload, about_budget
-from seqgpt_lab.studies.plan_check import Progress, about_times, check_times, endless_copy, grid
+from seqgpt_lab.studies.plan_cases import endless_copy, grid
+from seqgpt_lab.studies.plan_check import about_times, check_times
 from seqgpt_lab.studies.planner import SEQGPT_560M, Arrangement, about_counting, best, compare, table
 from seqgpt_lab.studies.rigs import Rig
 
-METRICS = "metrics.json"
 # What a page calls what was asked, and how it says that of all rows alike; then what it calls the figures.
 _ASKED = {
     "rig": ("machine", "machine {}"),
@@ -177,12 +178,12 @@ def _known(rig: Rig) -> str:
     return "measured" if len(rig.measured) == len(rig.basis) else "measured or published"
 
 
-def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = None) -> tuple[pandas.DataFrame, Prose]:
+def check_here(model: str, dtype: str = "auto", *, progress: TaskProgress | None = None) -> tuple[pandas.DataFrame, Prose]:
     """This machine calibrated and held to its own predictions on a small grid, in processor time; nothing for an empty model."""
     if not model:
         return pandas.DataFrame(), Prose("Nothing was checked.")
     device = resolve_device("auto")
-    kind = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}[str(resolve_dtype(dtype, device)).removeprefix("torch.")]
+    kind = short_name(resolve_dtype(dtype, device))
     rig = calibrate(dtypes=(kind,))
     clock = "processor" if rig.kind == "cpu" and torch.get_num_threads() == 1 else "wall"
     with TemporaryDirectory() as folder:
@@ -194,9 +195,8 @@ def check_here(model: str, dtype: str = "auto", *, progress: Progress | None = N
 
 def write_metrics(run_dir: str | Path, planned: pandas.DataFrame, machines: pandas.DataFrame, checked: pandas.DataFrame) -> None:
     """Write the tables as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        frames = {"planned": planned, "machines": machines, "checked_here": checked}
-        write_json(Path(run_dir) / METRICS, {name: _records(frame) for name, frame in frames.items()})
+    frames = {"planned": planned, "machines": machines, "checked_here": checked}
+    run_files.write_metrics(run_dir, {name: _records(frame) for name, frame in frames.items()})
 
 
 def _records(frame: pandas.DataFrame) -> list[dict[str, Any]]:

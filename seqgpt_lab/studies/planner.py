@@ -24,7 +24,7 @@ _TOLD = ("batch", "length", "output", "passes", "drafted", "cached", "max_new_to
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """ranks that share the weights, times replicas that each hold them all."""
+    """How many processes share the weights (ranks), and how many copies of them there are (replicas)."""
 
     ranks: int = 1
     replicas: int = 1
@@ -34,8 +34,9 @@ class Arrangement:
         return self.ranks * self.replicas
 
     def __str__(self) -> str:
-        parts = [f"{self.ranks} ranks" if self.ranks > 1 else "", f"{self.replicas} replicas" if self.replicas > 1 else ""]
-        return " x ".join(filter(None, parts)) or "one process"
+        """For people: `one process`, `2 ranks`, `2 replicas`, `2 replicas of 2 ranks`."""
+        parts = [f"{self.replicas} replicas" if self.replicas > 1 else "", f"{self.ranks} ranks" if self.ranks > 1 else ""]
+        return " of ".join(filter(None, parts)) or "one process"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import pandas
 import torch
 from torch import Tensor
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import fresh_geometry
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.display import Html, Prose, table
 from seqgpt_lab.studies.evaluate_kinds import evaluate_kinds
-from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.side_by_side import agreement, median_of, prompts_of, seconds_in_turns, weight_bytes
 from seqgpt_lab.studies.sources import Source
 
@@ -32,7 +32,7 @@ def compare_precisions(
     limit: int = 0,
     batch_size: int = 32,
     rounds: int = 3,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> pandas.DataFrame:
     """One row a dtype, the first being what the others are held against. All are held in memory at once.
 

@@ -27,7 +27,8 @@ from seqgpt_lab.extraction.cleaning import restored
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.preprocess import WHAT_STEPS_DO, check_steps, clean
-from seqgpt_lab.studies.asking import Progress, check_documents
+from seqgpt_lab.progress import TaskProgress
+from seqgpt_lab.studies.asking import check_documents
 from seqgpt_lab.studies.display import Prose, counted, plain
 
 Combination = tuple[str, ...]
@@ -147,7 +148,7 @@ def study_preprocessing(
     *,
     metric: Metric = "micro_f1",
     settings: Settings | None = None,
-    progress: Progress | None = None,
+    progress: TaskProgress | None = None,
 ) -> PreprocessingStudy:
     """Read every document as it is and after each combination of steps, all versions of a text together, and judge the differences.
 

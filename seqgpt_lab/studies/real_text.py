@@ -29,10 +29,10 @@ from seqgpt_lab.evaluation.resampling import Outcomes
 from seqgpt_lab.evaluation.significance import TIE, p_value
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
-from seqgpt_lab.files import write_json
+from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.display import Prose, counted, plain
-from seqgpt_lab.studies.evaluation_study import METRICS, Progress
 from seqgpt_lab.studies.sources import Source, first, record_inputs
 
 # Written by hand for the lab: of the second, whose texts hold many other numbers, only contacts are asked.
@@ -53,7 +53,7 @@ class Reader(Protocol):
     @property
     def name(self) -> str: ...
 
-    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]: ...
+    def read(self, texts: Sequence[Document], labels: Sequence[str]) -> list[Values]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ModelReader:
     extractor: Extractor
     name: str = "model"
 
-    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
+    def read(self, texts: Sequence[Document], labels: Sequence[str]) -> list[Values]:
         """Ask all labels of every text."""
         bare = [Document(text.id, text.text) for text in texts]
         found = self.extractor.extract(bare, LabelSet.of(list(labels)))
@@ -120,7 +120,7 @@ def _worded(document: Document, annotated: AnnotatedSet) -> Document:
     return Document(document.id, document.text, tuple(gold), {**document.meta, UNKNOWN: unknown})
 
 
-def score(reader: Reader, real: RealSet, progress: Progress | None = None) -> Outcomes:
+def score(reader: Reader, real: RealSet, progress: TaskProgress | None = None) -> Outcomes:
     """String-set counts of every text and label: shape (texts, labels, 3). A label not asked of a text counts nothing there."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for at, document in enumerate(real.documents):
@@ -189,7 +189,7 @@ def _f1(right: NDArray[np.float64], wrong: NDArray[np.float64], missed: NDArray[
     return share
 
 
-def compare_readers(readers: Sequence[Reader], sets: Sequence[RealSet], progress: Progress | None = None) -> pandas.DataFrame:
+def compare_readers(readers: Sequence[Reader], sets: Sequence[RealSet], progress: TaskProgress | None = None) -> pandas.DataFrame:
     """`label_rows` of every reader and set with labels; for readers after the first also p, of their F1 differing from its (paired)."""
     frames = []
     for real in (each for each in sets if each.labels):
@@ -238,5 +238,4 @@ def about_sets(sets: Sequence[RealSet], model: str | Path) -> Prose:
 
 def write_metrics(run_dir: str | Path, frame: pandas.DataFrame) -> None:
     """Write the table as `<run_dir>/metrics.json`, atomically; an empty `run_dir` means nowhere. Raises OSError."""
-    if run_dir:
-        write_json(Path(run_dir) / METRICS, {"labels": json.loads(frame.to_json(orient="records", force_ascii=False))})
+    run_files.write_metrics(run_dir, {"labels": json.loads(frame.to_json(orient="records", force_ascii=False))})

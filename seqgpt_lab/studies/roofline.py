@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -18,7 +17,7 @@ from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.studies.benchmark import Benchmark
 from seqgpt_lab.studies.display import Prose
-from seqgpt_lab.studies.speeds import scored
+from seqgpt_lab.studies.speeds import best_of, scored
 
 _READ_BYTES = 1 << 28  # many times any cache
 _PRODUCTS = ((2048, 2048, 2048), (1024, 1024, 4096))  # rows, inner, columns of the products timed
@@ -45,11 +44,11 @@ def measure_roofline(dtype: torch.dtype, device: torch.device, repeats: int = 5)
     vector = torch.ones(1, 4096, dtype=dtype, device=device)
     whole = matrix.view(torch.int64) if device.type == "cpu" else matrix
     reading = [lambda: torch.nn.functional.linear(vector, matrix), lambda: whole.sum()]
-    seconds = min(best_seconds(work, device, repeats) for work in reading)
+    seconds = min(best_of(work, device, repeats, elapsed=True) for work in reading)
     flops = 0.0
     for rows, inner, columns in _PRODUCTS:
         left, right = torch.randn(rows, inner, device=device).to(dtype), torch.randn(columns, inner, device=device).to(dtype)
-        product = best_seconds(lambda left=left, right=right: torch.nn.functional.linear(left, right), device, repeats)  # type: ignore[misc]
+        product = best_of(lambda left=left, right=right: torch.nn.functional.linear(left, right), device, repeats, elapsed=True)  # type: ignore[misc]
         flops = max(flops, 2 * rows * inner * columns / product)
     return Roofline(_READ_BYTES / seconds, flops)
 
@@ -74,10 +73,10 @@ def measure_phases(
             phases: list[tuple[str, int, Callable[[], object]]] = [("prompt", prompt, _prompt_pass(model, batch, prompt))]
             phases += [("decode", count, _decode_pass(model, config, batch, prompt, count)) for count in drafted]
             for phase, positions, work in phases:
-                seconds = best_seconds(work, engine.device, repeats)
+                seconds = best_of(work, engine.device, repeats, elapsed=True)
                 timed.append((phase, batch, positions, seconds, weights, 2 * linear * batch * positions))
             hidden = torch.ones(batch, config.hidden_size, dtype=head.dtype, device=engine.device)
-            seconds = best_seconds(lambda hidden=hidden: scored(model, hidden), engine.device, repeats)  # type: ignore[misc]
+            seconds = best_of(lambda hidden=hidden: scored(model, hidden), engine.device, repeats, elapsed=True)  # type: ignore[misc]
             timed.append(("head", batch, 1, seconds, head.nbytes, 2 * head.numel() * batch))
     after = measure_roofline(engine.dtype, engine.device, repeats)
     roofline = Roofline(max(before.bandwidth, after.bandwidth), max(before.flops, after.flops))
@@ -132,21 +131,3 @@ def _decode_pass(model: Bloom, config: ModelConfig, batch: int, filled: int, cou
     ids = torch.zeros(batch, count, dtype=torch.int64, device=device)
     geometry = Geometry(torch.full((batch,), filled, device=device), count, slots)
     return lambda: model(ids, geometry, cache)
-
-
-def best_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Seconds of the fastest of `repeats` calls, after one that does not count."""
-    work()
-    times = []
-    for _ in range(repeats):
-        _finish(device)
-        begun = time.perf_counter()
-        work()
-        _finish(device)
-        times.append(time.perf_counter() - begun)
-    return min(times)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
-from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import build_prompt, split_evenly
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.progress import TaskProgress
 from seqgpt_lab.studies.display import Prose, counted
-from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.sources import Source, first
 
 
@@ -54,7 +54,7 @@ def agreement(answers: Sequence[Completion], wanted: Sequence[Completion]) -> di
 
 
 def seconds_in_turns(
-    engines: Sequence[Engine], requests: Sequence[Request], rounds: int, progress: Progress | None = None
+    engines: Sequence[Engine], requests: Sequence[Request], rounds: int, progress: TaskProgress | None = None
 ) -> list[list[float]]:
     """Seconds of each engine for all requests, once a round. The engines take turns, so that a machine that slows down slows them all;
     the caller warms them up."""

@@ -18,12 +18,11 @@ from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.display import Prose, counted, plain
 from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.personal import record_personal
+from seqgpt_lab.studies.run_files import INPUTS
 
 if TYPE_CHECKING:
     from seqgpt_lab.documents.document import Document
     from seqgpt_lab.engine.engine import Engine
-
-INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True, slots=True)

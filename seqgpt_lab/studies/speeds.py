@@ -28,13 +28,14 @@ _SMALL_HEAD_ROWS = 1 << 12
 _VOCABULARY = 250880
 
 
-def best_of(work: Callable[[], object], where: torch.device, rounds: int = _ROUNDS, *, waits: bool = False) -> float:
+def best_of(work: Callable[[], object], where: torch.device, rounds: int = _ROUNDS, *, elapsed: bool = False) -> float:
     """Seconds of the quickest of several rounds on a device, after a first one that does not count.
 
-    On one thread of a CPU that is processor time, which other programs do not lengthen, unless the work waits for something.
+    On one thread of a CPU that is processor time, which other programs do not lengthen. elapsed: by the clock there too, as for work
+    that waits for something.
     """
     card = where.type == "cuda"
-    clock = time.process_time if torch.get_num_threads() == 1 and not card and not waits else time.perf_counter
+    clock = time.process_time if torch.get_num_threads() == 1 and not card and not elapsed else time.perf_counter
 
     def finish() -> None:
         work()

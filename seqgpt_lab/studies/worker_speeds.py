@@ -86,17 +86,17 @@ def _worker(rank: int, folder: str, kind: str, threads: int, before: int, answer
     for turn in range(2):
         dist.barrier()
         if turn == rank:
-            figures["alone"] = best_of(work, where, waits=True)
+            figures["alone"] = best_of(work, where, elapsed=True)
     torch.set_num_threads(max(1, threads // 2))
     dist.barrier()
-    figures["together"] = best_of(work, where, _ROUNDS, waits=True)
+    figures["together"] = best_of(work, where, _ROUNDS, elapsed=True)
     add_up: Callable[[Tensor], object] = dist.all_reduce
     if choose_reduction(where) == "memory":
         add_up = share_memory(dist.FileStore(f"{folder}/sums", 2), rank, 2).sum  # type: ignore[attr-defined]
     dist.barrier()
     for name, numbers in (("small", WIDTH), ("large", 512 * WIDTH)):
         summed = torch.zeros(numbers, dtype=dtype, device=where)
-        figures[name] = best_of(partial(add_up, summed), where, 30, waits=True)
+        figures[name] = best_of(partial(add_up, summed), where, 30, elapsed=True)
     figures["large_bytes"] = (512 - 1) * WIDTH * dtype.itemsize
     answer.send(figures)
     dist.barrier()

@@ -14,9 +14,11 @@ from typer.testing import CliRunner, Result
 
 from seqgpt_lab.apps.cli import app
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
-from seqgpt_lab.engine.decode import Completion, More, Request, Timing
+from seqgpt_lab.engine.decode import More
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.progress import Progress
 from tests.checkpoints import write_random_checkpoint
 
 KNOWN = {"姓名": ["张伟", "李娜"], "年龄": ["35", "28"], "公司": ["上海云智科技有限公司"]}
@@ -45,7 +47,7 @@ class ScriptedEngine:
     def __exit__(self, *_error: object) -> None:
         pass
 
-    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         self.batches.append(len(requests))
         tokenizer = load_tokenizer(self.checkpoint.tokenizer)
         completions = []

@@ -1,31 +1,16 @@
-"""Text that terminals, locales or readers of JSON lines would choke on."""
+"""Text that terminals or locales would choke on."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqgpt_lab.apps.console import display_width, emit, emit_path, json_line, note, pad, visible
+from seqgpt_lab.apps.console import display_width, emit, emit_path, note, pad, visible
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates included
-
-
-@given(st.dictionaries(ANY_TEXT, ANY_TEXT | st.none() | st.lists(ANY_TEXT)))
-def test_json_lines_are_one_line_of_utf8_that_reads_back(value: dict[str, object]) -> None:
-    line = json_line(value)
-    assert len(line.splitlines()) == 1
-    line.encode("utf-8")
-    assert json.loads(line) == json.loads(json.dumps(value))
-
-
-def test_json_keeps_chinese_and_refuses_nan() -> None:
-    assert json_line({"姓名": "张伟"}) == '{"姓名": "张伟"}'
-    with pytest.raises(ValueError):
-        json_line(float("nan"))
 
 
 @given(ANY_TEXT)

@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from seqgpt_lab import Engine, Extractor, LabelSet, load_documents
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
 from tests.apps.conftest import Invoke, ScriptedEngine
 
 TEXT = "张伟，35岁，现任上海云智科技有限公司工程师"
@@ -56,7 +56,7 @@ def test_grounded_values_are_parts_of_the_text(invoke: Invoke, random_model: Pat
 
 
 def test_a_long_text_shows_how_far_it_is(invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqgpt_lab.apps.commands.extract.Progress", partial(Progress, every=0))
+    monkeypatch.setattr("seqgpt_lab.apps.commands.extract.ShownProgress", partial(ShownProgress, every=0))
     shown = invoke(*WORDS, stdin="会议讨论了流程优化和成本控制的若干问题，" * 100).stderr.splitlines()
     assert [re.findall(r" (\d+%).*\| ([\d.]+/1) ", line) for line in shown[:3]] == [
         [("33%", "0.33/1")],

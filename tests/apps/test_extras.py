@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,6 @@ from tests.apps.test_run import WRITE, write_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-BROUGHT_ALONG = {"jinja2": "torch", "packaging": "huggingface-hub"}
 
 
 def run_without(packages: tuple[str, ...], *words: str) -> subprocess.CompletedProcess[str]:
@@ -66,9 +64,6 @@ def test_schedule_shows_which_packages_of_the_suite_are_missing(suite: str) -> N
 def test_every_package_that_is_not_always_there_has_an_extra_that_brings_it() -> None:
     assert EXTRAS.keys() <= PROJECT["optional-dependencies"].keys()
     always = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    for package, bringer in BROUGHT_ALONG.items():
-        assert bringer in always and package in {canonicalize_name(Requirement(text).name) for text in requires(bringer) or ()}
-    always |= BROUGHT_ALONG.keys()
     distributions = packages_distributions()
     known = sys.stdlib_module_names | {"seqgpt_lab"}
     unnamed = {

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 
 from seqgpt_lab.apps import progress as module
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
 
 
 class Terminal(StringIO):
@@ -16,7 +16,7 @@ class Terminal(StringIO):
 
 
 def work(stream: StringIO, every: float) -> str:
-    with Progress("extract", stream=stream, every=every) as progress:
+    with ShownProgress("extract", stream=stream, every=every) as progress:
         for done in range(1, 4):
             progress(done, 3)
             with progress.paused():
@@ -37,7 +37,7 @@ def test_short_work_shows_nothing() -> None:
 
 def test_the_last_line_is_written_once_there_was_one() -> None:
     stream = StringIO()
-    with Progress("extract", stream=stream, every=0) as progress:
+    with ShownProgress("extract", stream=stream, every=0) as progress:
         progress(1, 9)
         progress._every = 60
         progress(9, 9)
@@ -59,7 +59,7 @@ def test_parts_of_a_document_are_shown_as_they_were_given(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "_BAR_AFTER_SECONDS", 0.0)
     terminal, log = Terminal(), StringIO()
     for stream in (terminal, log):
-        with Progress("extract", stream=stream, every=0) as progress:
+        with ShownProgress("extract", stream=stream, every=0) as progress:
             for done in (0.1, 0.3, 0.7, 1.0):  # 0.1 and 0.2 are 0.30000000000000004
                 progress(done, 1)
                 with progress.paused():

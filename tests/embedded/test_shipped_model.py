@@ -11,9 +11,9 @@ import pytest
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.embedded.corpus.kinds import KINDS
 from seqgpt_lab.embedded.export import SEQ_LENGTH
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.evaluation.counts import Counts
 from seqgpt_lab.evaluation.evaluate import evaluate
 from seqgpt_lab.extraction.extractor import Extractor

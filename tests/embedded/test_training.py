@@ -37,10 +37,10 @@ from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.train import Trainer, train
 from seqgpt_lab.embedded.train_embedded import grow, train_embedded
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import CheckpointError, OptionError, WorkerError
 from seqgpt_lab.extraction.prompt import build_prompt
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer

@@ -14,13 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from seqgpt_lab.embedded.widen import Planned, Widening, widen, write_streamed
+from seqgpt_lab.embedded.streamed import Planned, write_streamed
+from seqgpt_lab.embedded.widen import Widening, widen
 from seqgpt_lab.engine.attention import alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import CheckpointError, OptionError
 from tests.checkpoints import write_random_checkpoint
 

@@ -14,9 +14,9 @@ from transformers import BloomConfig, BloomForCausalLM
 
 from seqgpt_lab.engine.attention import Attention, SdpaAttention
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.parallel import Shard
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.engine.weights import load_model
 
 HIDDEN = {4: 256, 12: 192, 16: 256}  # by head count: head_dim 64, 16 and 16

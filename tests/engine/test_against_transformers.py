@@ -13,11 +13,11 @@ from torch import Tensor
 
 from seqgpt_lab.engine.attention import Geometry
 from seqgpt_lab.engine.config import DTYPES
-from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
+from seqgpt_lab.engine.requests import Completion, Request
 from tests.engine.conftest import OracleMaker
 from tests.engine.oracles import Oracle, load, make_oracle, random_requests
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -12,7 +12,8 @@ import torch
 from seqgpt_lab.engine import worker_process
 from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.cuda import prepare_cuda
-from seqgpt_lab.engine.engine import Engine, _worker_spec
+from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.messages import ModelSpec, WorkerSpec
 
 
 def settings() -> dict[str, bool]:
@@ -47,8 +48,9 @@ def _in_this_process() -> None:
 
 
 def _in_a_worker() -> None:
-    spec = _worker_spec(find_checkpoint("tiny"), "fp16", "sdpa", 1)
-    worker_process._load(replace(spec, device="cuda:1", threads=torch.get_num_threads()))
+    checkpoint, threads, nowhere = find_checkpoint("tiny"), torch.get_num_threads(), Path()
+    model = ModelSpec(checkpoint.config, checkpoint.weights, "fp16", "sdpa", threads, rows=1, token_budget=1, cache="none", cache_bytes=0)
+    worker_process._load(WorkerSpec(model, 0, 0, 1, "cuda:1", nowhere, nowhere, nowhere))
 
 
 @pytest.mark.parametrize("load", (_in_this_process, _in_a_worker))

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seqgpt_lab.engine.decode import Request, decode
+from seqgpt_lab.engine.decode import decode
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.requests import Request
 from tests.engine.oracles import Oracle, load, random_requests
 
 ROWS, LONGEST = 8, 10

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import CapacityError, CheckpointError, OptionError, SeqGPTLabError
 from tests.engine.oracles import Oracle, random_requests
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqgpt_lab.engine import exchange as module
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.exchange import MemoryExchange, create_memory
 from seqgpt_lab.engine.rendezvous import REDUCTION, choose_reduction
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import OptionError, WorkerError
 from tests import shared_memory
 from tests.checkpoints import write_random_checkpoint
@@ -86,7 +86,7 @@ def test_a_tensor_larger_than_a_slot_and_one_that_is_not_contiguous_are_summed()
             assert torch.equal(large, whole * 3) and torch.equal(turned, square.t() * 3)
 
 
-def test_a_rank_that_waits_for_long_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_that_waits_for_long_sleeps() -> None:
     """Else the engine's process could not tell a deadlock from work."""
     with exchanges(2) as ends:
         late = threading.Timer(1.5, lambda: ends[1].sum(torch.ones(1)))

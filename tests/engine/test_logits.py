@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import LogitsError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.among import Among

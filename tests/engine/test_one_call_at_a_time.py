@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import _thread
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from seqgpt_lab.engine.decode import Numbered, Request
+from seqgpt_lab.engine.decode import Numbered
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import SeqGPTLabError
+from seqgpt_lab.progress import Progress
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests
 
@@ -39,7 +41,7 @@ def wanted(checkpoint: Path) -> dict[Request, tuple[int, ...]]:
         return dict(zip(MANY, answers(engine, MANY), strict=True))
 
 
-def answers(engine: Engine, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> Answers:
+def answers(engine: Engine, requests: Sequence[Request], progress: Progress | None = None) -> Answers:
     return [completion.token_ids for completion in engine.generate(requests, progress)]
 
 

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqgpt_lab.engine import workers
-from seqgpt_lab.engine.decode import Completion, Decoder, Numbered, Request
+from seqgpt_lab.engine.decode import Decoder, Numbered
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.replica import OutOfMemoryInWorkerError, Replica
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.worker import Worker
 from seqgpt_lab.errors import CapacityError, EngineWarning, OptionError
 from tests.checkpoints import write_random_checkpoint

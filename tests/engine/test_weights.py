@@ -240,7 +240,7 @@ def test_a_stored_dtype_that_cannot_be_run_is_named(oracle: Oracle, tmp_path: Pa
         load(tmp_path, config=oracle.config)
 
 
-def test_headers_tell_where_each_tensor_lies(oracle: Oracle, tmp_path: Path) -> None:
+def test_headers_tell_where_each_tensor_lies(tmp_path: Path) -> None:
     tensors = {"a": torch.arange(6.0).view(2, 3), "b": torch.arange(4.0).to(torch.bfloat16)}
     path = store(tensors, tmp_path / "x.safetensors")
     content, header = path.read_bytes(), read_headers([path])

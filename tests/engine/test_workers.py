@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.placement import threads_each
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests

@@ -12,9 +12,10 @@ from seqgpt_lab.documents import Document, Entity
 from seqgpt_lab.documents.quoting import QUOTED
 from seqgpt_lab.errors import DocumentError, LabelError
 from seqgpt_lab.evaluation.comparison import check_same
-from seqgpt_lab.evaluation.evaluate import Progress, evaluate
+from seqgpt_lab.evaluation.evaluate import evaluate
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.spans import Field, Span
+from seqgpt_lab.progress import Progress
 
 DOCUMENTS = [Document("1", "甲乙", (Entity("A", 0, 1, "甲"),)), Document("2", "丙丁", (Entity("A", 1, 2, "丁"),))]
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.documents import Document
 from seqgpt_lab.errors import DocumentError, OptionError
-from seqgpt_lab.evaluation.evaluate import Progress
 from seqgpt_lab.evaluation.journal import JournaledExtractor
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.spans import Field, Span
+from seqgpt_lab.progress import Progress
 from tests.full_disk import room_for
 
 LABELS = LabelSet.of("姓名")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from seqgpt_lab.documents import Document
 from seqgpt_lab.errors import DocumentError
 from seqgpt_lab.evaluation.metrics import Scores
-from seqgpt_lab.evaluation.mistakes import KINDS, Mistake, classify, count, count_by_label
+from seqgpt_lab.evaluation.mistakes import KINDS, Mistake, classify, count
 from seqgpt_lab.extraction.extraction import Extraction
 
 Pair = tuple[Document, Extraction]
@@ -104,10 +104,6 @@ def test_counts_show_every_kind_even_those_that_did_not_occur(make_pair: Make) -
     assert list(frame.loc["merged"]) == [1, 1, 2] and list(frame.loc["missed"]) == [1, 0, 1]
     assert frame["mistakes"].sum() == 2
     assert count([])["mistakes"].sum() == 0
-    table = count_by_label(mistakes)
-    assert list(table.index) == ["A", "B"] and list(table.columns) == list(KINDS)
-    assert table.loc["A", "merged"] == 1 and table.loc["B", "missed"] == 1 and table.to_numpy().sum() == 2
-    assert list(count_by_label([]).columns) == list(KINDS)
 
 
 @given(data=st.data())

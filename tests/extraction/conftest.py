@@ -51,6 +51,17 @@ def merging_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_directory(directory, trained_tokenizer(CORPUS))
 
 
+@pytest.fixture(scope="session", params=["of characters", "merging"])
+def file(request: pytest.FixtureRequest, tokenizer_file: Path, merging_file: Path) -> Path:
+    """Of each of the two tokenizers in turn."""
+    return tokenizer_file if request.param == "of characters" else merging_file
+
+
+@pytest.fixture(scope="session")
+def either(file: Path) -> TextTokenizer:
+    return TextTokenizer.load(file)
+
+
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_file: Path) -> TextTokenizer:
     return TextTokenizer.load(tokenizer_file)

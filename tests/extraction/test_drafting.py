@@ -57,13 +57,6 @@ def gold_answer(document: Document, phrases: Sequence[str]) -> str:
     return "".join(lines)
 
 
-@pytest.fixture(params=["tokenizer_file", "merging_file"])
-def file(request: pytest.FixtureRequest) -> Path:
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Path)
-    return found
-
-
 def test_a_form_is_drafted_whole_and_as_the_tokenizer_writes_it(file: Path) -> None:
     """Also where ids of the answer stand over the end of a value, such as `)` with the line break."""
     answer = "姓名: 张伟\n年龄: 35岁\n公司: 上海云智科技有限公司 (甲方)\n手机号: None\n"

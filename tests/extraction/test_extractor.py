@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.decode import Completion, Request, Timing
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.errors import LabelError, OptionError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.reading import Classification
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.progress import Progress
 from tests.checkpoints import write_random_checkpoint
 
 TEXT = "张伟，35岁，现任上海云智科技有限公司高级算法工程师"
-Progress = Callable[[int, int], None]
 Reply = str | Completion
 
 

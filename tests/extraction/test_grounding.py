@@ -65,13 +65,6 @@ def check_values(answer: str, text: str, labels: list[str]) -> None:
                 assert values.count(value) <= flat(text).count(value)
 
 
-@pytest.fixture(params=["tokenizer_file", "merging_file"])
-def file(request: pytest.FixtureRequest) -> Path:
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Path)
-    return found
-
-
 @MANY
 @given(text=TEXTS, labels=LABELS, seed=st.integers(0, 10**9), multiple=st.booleans())
 @example(text="", labels=["姓名"], seed=0, multiple=True)

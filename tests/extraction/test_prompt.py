@@ -22,11 +22,6 @@ PHRASES = ("姓名", "公司")
 ASKED = "\n抽取: 姓名，公司\n输出: "
 
 
-@pytest.fixture(scope="session", params=["of characters", "merging"])
-def either(request: pytest.FixtureRequest, tokenizer: TextTokenizer, merging: TextTokenizer) -> TextTokenizer:
-    return tokenizer if request.param == "of characters" else merging
-
-
 def written(tokenizer: TextTokenizer, prompt: Prompt) -> str:
     """The prompt as text, its last token checked to be the only [GEN]."""
     *ids, last = prompt.ids

@@ -24,19 +24,9 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 ORDINARY = TEXTS.filter(lambda text: not any(word in text for word in SPECIAL))
 
 
-@pytest.fixture(scope="module", params=["of characters", "merging"])
-def any_file(request: pytest.FixtureRequest, tokenizer_file: Path, merging_file: Path) -> Path:
-    return tokenizer_file if request.param == "of characters" else merging_file
-
-
 @pytest.fixture(scope="module")
-def either(any_file: Path) -> TextTokenizer:
-    return TextTokenizer.load(any_file)
-
-
-@pytest.fixture(scope="module")
-def peer(any_file: Path) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(tokenizer_file=str(any_file))  # type: ignore[no-untyped-call]
+def peer(file: Path) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(tokenizer_file=str(file))  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.extraction.cleaning import CleaningExtractor, restored
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
@@ -23,6 +23,7 @@ from seqgpt_lab.extraction.spans import Span
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
 from seqgpt_lab.extraction.told import Offset, Shortest, Told
 from seqgpt_lab.extraction.windows import Merged, Ruler, Window, merge_spans, plan_windows
+from seqgpt_lab.progress import Progress
 
 VALUE = re.compile("编号[0-9]{1,12}号")
 PROMPT = re.compile("输入: (.*)\n抽取: (.*)\n输出: ", re.DOTALL)
@@ -38,7 +39,7 @@ class LookupEngine:
         self.tokenizer, self.cut = tokenizer, cut
         self.asked: list[str] = []
 
-    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Request) -> Completion:

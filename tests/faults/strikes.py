@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import EngineWarning
 from tests.engine.oracles import random_requests
 

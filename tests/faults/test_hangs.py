@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.messages import Work
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.engine.worker import Worker
 from seqgpt_lab.errors import WorkerError
 from tests.faults.strikes import ALLOWED_SECONDS, REQUESTS, answers_after_restart, last, seconds_to_fail

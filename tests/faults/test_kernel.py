@@ -18,7 +18,7 @@ _SECONDS = 120.0
 
 LOAD = """
 import json, os
-from seqgpt_lab.engine.decode import Request
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.engine.engine import Engine
 from tests.faults.strikes import LONG, REQUESTS
 alone = Engine.load({path!r}, dtype="fp32", device="cpu")

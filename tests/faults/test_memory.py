@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import CapacityError, EngineWarning
 
 

@@ -17,7 +17,7 @@ from tests.faults.strikes import ALLOWED_SECONDS
 ROOT = Path(__file__).parents[2]
 
 PARENT = """
-from seqgpt_lab.engine.decode import Request
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.engine.engine import Engine
 
 engine = Engine.load({checkpoint!r}, dtype="fp32", device="cpu", batch_size=1, tensor_parallel=2)

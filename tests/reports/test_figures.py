@@ -9,7 +9,8 @@ import pandas
 import pytest
 from bs4 import BeautifulSoup
 
-from seqgpt_lab.reports.figures import Drawing, kind_scores, label_scores, mistake_counts, reliability, variant_scores
+from seqgpt_lab.reports.drawing import Drawing
+from seqgpt_lab.reports.figures import kind_scores, label_scores, mistake_counts, reliability, variant_scores
 
 LABELS = pandas.DataFrame(
     {"kind": ["简历", "a & b"], "label": pandas.Series(["姓名", "$x$ <b>\x07\ud800"], dtype=object), "f1": [0.987, 0.5], "support": [60, 7]}

@@ -198,7 +198,7 @@ def test_the_model_is_told_in_words(make_run: MakeRun) -> None:
     assert "null" not in foot.get_text() and "{" not in foot.get_text()
 
 
-def test_the_notebook_is_left_as_it_was_and_the_page_is_small(make_run: MakeRun, tmp_path: Path) -> None:
+def test_the_notebook_is_left_as_it_was_and_the_page_is_small(make_run: MakeRun) -> None:
     notebook = new_notebook(cells=[new_markdown_cell("# T"), shown(text_html="<b>x</b>")])
     before = nbformat.writes(notebook)
     assert len(render_page(notebook, make_run(), None).encode()) < 60_000

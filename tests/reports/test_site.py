@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,13 @@ def test_a_report_goes_with_its_run_and_files_of_others_stay(runs: Path, tmp_pat
     shutil.rmtree(runs / "20240315-1")
     build_site(runs, tmp_path / "site")
     assert sorted(path.name for path in reports.iterdir()) == ["20240101-0.html", "empty.html", "notes.html"]
+
+
+def test_every_module_that_masks_is_known_to_copies() -> None:
+    known = {module.__name__ for module in copies.MASKING}
+    for module in copies.MASKING:
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        assert set(re.findall(r"^from (seqgpt_lab\.(?:documents|reports)\.\w+) import", source, re.MULTILINE)) <= known, module
 
 
 def test_a_report_is_masked_anew_when_more_is_personal_or_the_masking_changes(

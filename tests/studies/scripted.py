@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.decode import Completion, Request, Timing
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.extraction.tokenizer import TextTokenizer
+from seqgpt_lab.progress import Progress
 
 PROMPT = re.compile("输入: (.*)\n抽取: (.*)\n输出: ", re.DOTALL)
 # The values that are given for a phrase, from the text and all phrases of the prompt.
@@ -25,7 +26,7 @@ class RuledEngine:
     dies_after: int | None = None
     tokenizer: TextTokenizer | None = None
 
-    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         tokenizer = self.tokenizer = self.tokenizer or TextTokenizer.load(self.checkpoint.tokenizer)
         completions = []
         for done, request in enumerate(requests, start=1):

@@ -39,7 +39,7 @@ def test_fp32_figures_of_this_machine_make_a_rig_without_estimates() -> None:
 
 def test_the_quickest_round_counts_and_the_first_does_not() -> None:
     waits = iter([0.0, 1.0, 0.1, 0.5])
-    assert 0.1 <= best_of(lambda: time.sleep(next(waits)), CPU, 3, waits=True) < 0.4
+    assert 0.1 <= best_of(lambda: time.sleep(next(waits)), CPU, 3, elapsed=True) < 0.4
 
 
 def test_a_device_that_is_not_here_is_refused() -> None:

@@ -14,8 +14,9 @@ import pytest
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError
 from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies.claim_metrics import Record
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
-from seqgpt_lab.studies.claim_records import Record, load_records, measure_determinism
+from seqgpt_lab.studies.claim_records import load_records, measure_determinism
 from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims, write_metrics
 from seqgpt_lab.studies.display import counted
 from seqgpt_lab.studies.models import model_record

@@ -12,12 +12,13 @@ from bs4 import BeautifulSoup
 from seqgpt_lab.documents import Document, Entity, write_jsonl
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import DocumentError, LabelError, OptionError
-from seqgpt_lab.evaluation.evaluate import Progress, evaluate, score
+from seqgpt_lab.evaluation.evaluate import evaluate, score
 from seqgpt_lab.evaluation.outcome_file import read_outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.spans import Field, Span
+from seqgpt_lab.progress import Progress
 from seqgpt_lab.studies.evaluate_kinds import evaluate_kinds, journaled
 from seqgpt_lab.studies.evaluation_study import EvaluationStudy
 from seqgpt_lab.studies.sources import Source
@@ -119,7 +120,7 @@ def test_the_sentences_follow_from_the_numbers(study: EvaluationStudy) -> None:
     )
 
 
-def test_what_was_neither_wanted_nor_given_and_what_is_alike_is_called_neither_good_nor_best(study: EvaluationStudy) -> None:
+def test_what_was_neither_wanted_nor_given_and_what_is_alike_is_called_neither_good_nor_best() -> None:
     right = evaluate(Scripted({"n1": {"日期": [(0, 2)]}}), [document("n1", "周五开会", ("日期", 0, 2))], LabelSet.of("日期,地点"))
     alike = EvaluationStudy({"a": right, "b": right}, 0.001)
     assert "It is the same for every kind." in str(alike.about_summary()) and "Best" not in str(alike.about_summary())

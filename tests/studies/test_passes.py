@@ -14,7 +14,7 @@ from seqgpt_lab.engine.packing import pack
 from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.studies.costs import interpolate
 from seqgpt_lab.studies.passes import GUESSED, Group, Workload, passes_of
-from seqgpt_lab.studies.plan_check import Replay
+from seqgpt_lab.studies.plan_cases import Replay
 
 
 def run(

@@ -14,19 +14,12 @@ from seqgpt_lab.embedded.widen import widen
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.passes import GUESSED
-from seqgpt_lab.studies.plan_check import (
-    Case,
-    about_times,
-    check_memory,
-    check_times,
-    endless_copy,
-    every_case,
-    grid,
-    worst_factor,
-)
+from seqgpt_lab.studies.plan_cases import Case, endless_copy, grid
+from seqgpt_lab.studies.plan_check import about_times, check_times
 from seqgpt_lab.studies.planner import Arrangement
 from seqgpt_lab.studies.rigs import Rig
 from tests.checkpoints import write_random_checkpoint
+from tests.studies.plan_grid import check_memory, every_case, worst_factor
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def test_a_card_that_was_calibrated_is_not_called_unmeasured(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("threads", "clock"), [(1, "processor"), (11, "wall")])
-def test_processor_time_is_the_clock_of_one_thread_only(threads: int, clock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processor_time_is_the_clock_of_one_thread_only(threads: int, clock: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = replace(Rig.load("dual-4090"), kind="cpu", about=f"a processor, {threads} thread(s) of 16 cores")
     clocks: list[str] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)

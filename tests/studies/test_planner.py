@@ -15,9 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqgpt_lab.engine.attention import Geometry, SdpaAttention
 from seqgpt_lab.engine.config import ModelConfig
-from seqgpt_lab.engine.decode import Decoder, Request, decode
+from seqgpt_lab.engine.decode import Decoder, decode
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.engine.reuse import CACHE_BYTES
 from seqgpt_lab.errors import CapacityError, OptionError
 from seqgpt_lab.studies.costs import OPS_A_LAYER, OPS_A_PASS, OPS_TIMED, Machine, Seconds, pass_seconds

@@ -11,10 +11,10 @@ from typing import Any
 import pandas
 import pytest
 
-from seqgpt_lab.engine.decode import Completion, Request, Timing
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.studies.arrangements import Arrangement, about_arrangements, about_memory, compare_arrangements, show_arrangements
+from seqgpt_lab.studies.arrangements import about_arrangements, about_memory, compare_arrangements, parse_arrangements, show_arrangements
 from seqgpt_lab.studies.precisions import about_precisions, compare_precisions, show_precisions
 from seqgpt_lab.studies.side_by_side import agreement, seconds_in_turns
 from seqgpt_lab.studies.sources import Source, find_sources
@@ -110,9 +110,9 @@ def test_answers_that_differ_are_not_called_the_same() -> None:
 
 
 @pytest.mark.parametrize("text", ("2", "x", "0x1", "2x-1", "axb"))
-def test_an_arrangement_that_is_none_is_named(text: str) -> None:
+def test_an_arrangement_that_is_none_is_named(text: str, model: Path) -> None:
     with pytest.raises(OptionError, match="RANKSxREPLICAS"):
-        Arrangement.parse(text)
+        parse_arrangements(model, [text])
 
 
 def test_nothing_to_compare_is_an_error(model: Path, sources: list[Source]) -> None:

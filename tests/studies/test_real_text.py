@@ -20,7 +20,6 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.resources import bundled
-from seqgpt_lab.studies.evaluation_study import Progress
 from seqgpt_lab.studies.lac_peer import LacReader, model_and_peer
 from seqgpt_lab.studies.real_scores import about_scores, of_first_reader, show_scores
 from seqgpt_lab.studies.real_text import (
@@ -48,7 +47,7 @@ class Scripted:
         self.name, self.found = name, found
         self.asked: list[tuple[str, ...]] = []
 
-    def read(self, texts: Sequence[Document], labels: Sequence[str], progress: Progress | None = None) -> list[Values]:
+    def read(self, texts: Sequence[Document], labels: Sequence[str]) -> list[Values]:
         self.asked += [tuple(labels)] * len(texts)
         return [self.found] * len(texts)
 

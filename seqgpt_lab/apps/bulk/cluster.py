@@ -14,8 +14,8 @@ from ray.data.block import BlockMetadata
 
 from seqgpt_lab.apps.bulk.job import Done, Plan, extract_chunk
 from seqgpt_lab.apps.bulk.sources import Item
-from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.options import ModelOptions
+from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.extraction.labels import LabelSet
 
 if TYPE_CHECKING:

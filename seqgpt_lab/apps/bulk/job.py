@@ -11,6 +11,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import CapacityError, LogitsError, WorkerError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.progress import Progress
 
 CHUNK_CHARACTERS = 100_000
 """A chunk ends where its texts are longer than this together: long documents do not pile up in memory, a kill costs minutes and not an
@@ -19,7 +20,6 @@ hour, and progress is told as often. That is hundreds of windows, which fill any
 _OF_A_DOCUMENT = (CapacityError, LogitsError, WorkerError)  # one document may be the cause
 
 Chunk = list[Item]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

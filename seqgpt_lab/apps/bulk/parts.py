@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from seqgpt_lab.apps.console import json_line
+from seqgpt_lab.documents.utf8 import json_line, without_halves
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 from seqgpt_lab.files import atomic_stream, write_atomically, write_json
 
@@ -23,7 +23,6 @@ Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".parquet")
 _PART = re.compile(r"part-(\d{12})-(\d{9})\.jsonl")
 _PARQUET_ROWS = 1000
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +228,7 @@ def _for_parquet(row: Row) -> Row:
 
 def _without_halves(value: Any) -> Any:
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return without_halves(value)
     if isinstance(value, list):
         return [_without_halves(one) for one in value]
     return {key: _without_halves(one) for key, one in value.items()} if isinstance(value, dict) else value

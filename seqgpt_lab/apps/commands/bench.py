@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, note
+from seqgpt_lab.apps.console import emit, note
 from seqgpt_lab.apps.options import Dtype, Json, Model
 from seqgpt_lab.apps.outputs import check_output, model_files
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
 from seqgpt_lab.apps.tables import frame_text
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     import pandas
@@ -79,12 +80,12 @@ class _Bars:
     """A bar or lines a workload."""
 
     def __init__(self) -> None:
-        self._workload, self._bar = "", Progress("")
+        self._workload, self._bar = "", ShownProgress("")
 
     def __call__(self, workload: str, done: int, total: int) -> None:
         if workload != self._workload:
             self.close()
-            self._workload, self._bar = workload, Progress(workload, "turns")
+            self._workload, self._bar = workload, ShownProgress(workload, "turns")
         self._bar(done, total)
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ def _extras(
         from seqgpt_lab.studies.contestants import MOST_TOKENS
         from seqgpt_lab.studies.sources import find_sources
 
-        with Progress("arrangements", "rounds") as progress:
+        with ShownProgress("arrangements", "rounds") as progress:
             found["arrangements"] = compare_arrangements(
                 model,
                 find_sources(),

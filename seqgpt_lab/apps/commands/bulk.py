@@ -18,6 +18,8 @@ from seqgpt_lab.apps.options import (
     Device,
     Dtype,
     Grounded,
+    LabelNames,
+    LabelSetFile,
     MaxLength,
     MaxNewTokens,
     Model,
@@ -27,7 +29,7 @@ from seqgpt_lab.apps.options import (
     TokenBudget,
 )
 from seqgpt_lab.apps.outputs import check_output, model_files
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
 from seqgpt_lab.errors import OptionError
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ _BATCHES_PER_CHUNK = 4
 def bulk(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder, or a .jsonl, .csv, .tsv, .parquet or .txt file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The .jsonl or .parquet file to make.")],
-    labels: Annotated[list[str] | None, typer.Option("--labels", metavar="A,B,…", help="Labels to ask for; may be repeated.")] = None,
-    label_set: Annotated[Path | None, typer.Option("--label-set", metavar="FILE.yaml", help="A label set to ask for instead.")] = None,
+    labels: LabelNames = None,
+    label_set: LabelSetFile = None,
     text_column: Annotated[str, typer.Option("--text-column", help="The column of a table that holds the texts.")] = "text",
     id_column: Annotated[str, typer.Option("--id-column", help="The column of a table that holds the ids, if there is one.")] = "id",
     encoding: Annotated[str, typer.Option("--encoding", help="Of .txt, .csv and .tsv; UTF-8, else GB18030, when left out.")] = "",
@@ -68,7 +70,8 @@ def bulk(
     from there when the same command is given again. The exit code is 1 when a row failed.
     """
     from seqgpt_lab.apps.bulk.parts import Parts
-    from seqgpt_lab.apps.bulk.sources import Columns, Source
+    from seqgpt_lab.apps.bulk.rows import Columns
+    from seqgpt_lab.apps.bulk.sources import Source
     from seqgpt_lab.apps.inputs import choose_labels
 
     chosen = choose_labels(labels or (), label_set)
@@ -104,7 +107,7 @@ def _run(source: Source, parts: Parts, labels: LabelSet, options: ModelOptions, 
     if parts.rows:
         note(f"going on after {parts.rows:,} rows that are in {parts.folder}")
     plan = Plan(source, parts.rows, _BATCHES_PER_CHUNK * options.batch_size)
-    with Progress("bulk") as progress:
+    with ShownProgress("bulk") as progress:
         if ray:
             from seqgpt_lab.apps.bulk.cluster import work_through_ray
 
@@ -117,12 +120,11 @@ def _run(source: Source, parts: Parts, labels: LabelSet, options: ModelOptions, 
 def _about(source: Source, labels: LabelSet, options: ModelOptions) -> dict[str, Any]:
     """What must be the same for parts to be of the same job; how many processes work on it may differ."""
     from seqgpt_lab.engine.checkpoint import find_checkpoint
-    from seqgpt_lab.files import sha256_of
+    from seqgpt_lab.studies.models import fingerprints
 
-    checkpoint = find_checkpoint(options.model)
     return {
         "input": {"path": str(source.path.resolve()), "sha256": source.fingerprint()},
         "labels": [asdict(label) for label in labels.labels],
-        "model": {path.name: sha256_of(path) for path in (checkpoint.config, *checkpoint.weights, checkpoint.tokenizer)},
+        "model": fingerprints(find_checkpoint(options.model)),
         "options": {key: value for key, value in asdict(options).items() if key not in ("model", "tensor_parallel", "replicas")},
     }

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line
+from seqgpt_lab.apps.console import emit
 from seqgpt_lab.apps.options import Json, Model
+from seqgpt_lab.documents.utf8 import json_line
 
 
 def doctor(

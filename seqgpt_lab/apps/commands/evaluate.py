@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, visible
+from seqgpt_lab.apps.console import emit, visible
 from seqgpt_lab.apps.options import (
     USUAL_TOKEN_BUDGET,
     Attention,
@@ -27,8 +27,9 @@ from seqgpt_lab.apps.options import (
     TokenBudget,
 )
 from seqgpt_lab.apps.outputs import check_output, model_files
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
 from seqgpt_lab.apps.tables import frame_text
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from seqgpt_lab.documents.reading import Reading
@@ -104,7 +105,7 @@ def _evaluate(reading: Reading, labels: LabelSet, options: ModelOptions, journal
     from seqgpt_lab.evaluation.evaluate import evaluate as evaluate_documents
     from seqgpt_lab.studies.evaluate_kinds import journaled
 
-    with options.load() as (engine, extractor), Progress("evaluate", "prompts") as progress:
+    with options.load() as (engine, extractor), ShownProgress("evaluate", "prompts") as progress:
         about = {"model": options.model, "dtype": str(engine.dtype).removeprefix("torch."), "device": str(engine.device)}
         chosen = extractor if journal is None else journaled(extractor, journal, labels)
         return evaluate_documents(chosen, reading.documents, labels, progress), about

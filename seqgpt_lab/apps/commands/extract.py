@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import display_width, emit, json_line, pad, visible
+from seqgpt_lab.apps.console import display_width, emit, pad, visible
 from seqgpt_lab.apps.options import (
     USUAL_TOKEN_BUDGET,
     Attention,
@@ -18,6 +17,8 @@ from seqgpt_lab.apps.options import (
     Dtype,
     Grounded,
     Json,
+    LabelNames,
+    LabelSetFile,
     MaxLength,
     MaxNewTokens,
     Model,
@@ -26,7 +27,8 @@ from seqgpt_lab.apps.options import (
     TensorParallel,
     TokenBudget,
 )
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from seqgpt_lab.documents.document import Document
@@ -36,13 +38,13 @@ if TYPE_CHECKING:
     from seqgpt_lab.extraction.reading import Classification
     from seqgpt_lab.extraction.spans import Span
 
-ABSENT = "-"
+_NO_VALUE = "-"
 
 
 def extract(
     source: Annotated[str, typer.Argument(metavar="FILE|FOLDER|-", help="Documents; `-` is standard input.")] = "-",
-    labels: Annotated[list[str] | None, typer.Option("--labels", metavar="A,B,…", help="Labels to ask for; may be repeated.")] = None,
-    label_set: Annotated[Path | None, typer.Option("--label-set", metavar="FILE.yaml", help="A label set to ask for instead.")] = None,
+    labels: LabelNames = None,
+    label_set: LabelSetFile = None,
     classify: Annotated[bool, typer.Option("--classify", help="Choose which of the labels fit each text instead of extracting.")] = False,
     model: Model = "tiny",
     dtype: Dtype = "auto",
@@ -80,7 +82,7 @@ def extract(
         model, dtype, device, attention, batch_size, max_length, max_new_tokens, tensor_parallel, replicas, grounded, token_budget
     )
     if reading.documents:
-        with options.load() as (_, extractor), Progress("classify" if classify else "extract") as progress:
+        with options.load() as (_, extractor), ShownProgress("classify" if classify else "extract") as progress:
             run = _classify if classify else _extract
             for results in run(extractor, reading.documents, chosen, batch_size, progress):
                 with progress.paused():
@@ -90,7 +92,7 @@ def extract(
 
 
 def _extract(
-    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, batch_size: int, progress: Progress
+    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, batch_size: int, progress: ShownProgress
 ) -> Iterator[list[Extraction]]:
     """A batch of documents at a time, so that results come out while later documents wait."""
     for start in range(0, len(documents), batch_size):
@@ -99,14 +101,14 @@ def _extract(
         progress(start + len(batch), len(documents))
 
 
-def _count(progress: Progress, before: int, batch: int, documents: int, done: int, total: int) -> None:
+def _count(progress: ShownProgress, before: int, batch: int, documents: int, done: int, total: int) -> None:
     """Documents done, from how many of the current batch's prompts are; with hundredths of few documents, for one may take minutes."""
     steps = 100 if documents < 100 else 1
     progress((before * steps + batch * steps * done // total) / steps, documents)
 
 
 def _classify(
-    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, _batch_size: int, progress: Progress
+    extractor: Extractor, documents: Sequence[Document], labels: LabelSet, _batch_size: int, progress: ShownProgress
 ) -> Iterator[list[Classification]]:
     """A document at a time."""
     for number, document in enumerate(documents, start=1):
@@ -124,14 +126,14 @@ def _in_words(result: Extraction | Classification) -> str:
         lines = [f"  {pad(visible(label), width)}  {value}" for label, value in rows]
     else:
         sure = "" if result.confidence is None else f"  {result.confidence:.2f}"
-        lines = [f"  {visible('、'.join(result.labels)) or ABSENT}{sure}"]
+        lines = [f"  {visible('、'.join(result.labels)) or _NO_VALUE}{sure}"]
     return "\n".join([visible(result.document_id), *lines, *(f"  ! {visible(problem)}" for problem in result.problems), ""])
 
 
 def _span_in_words(span: Span | None) -> str:
     """`张伟  [0, 2)  0.98`, and how well the text agrees where it does not read the same."""
     if span is None:
-        return ABSENT
+        return _NO_VALUE
     place = "" if span.start is None else f"  [{span.start}, {span.end})"
     sure = "" if span.confidence is None else f"  {span.confidence:.2f}"
     match = "" if span.match == "exact" else f"  {span.match}"

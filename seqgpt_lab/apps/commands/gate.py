@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, visible
-from seqgpt_lab.apps.options import Json
+from seqgpt_lab.apps.console import emit, visible
+from seqgpt_lab.apps.options import Json, RunsDir
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from seqgpt_lab.reports.gate import Change, Gate
     from seqgpt_lab.reports.masking import Masker
-
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")]
 
 
 def gate(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, note, visible
+from seqgpt_lab.apps.console import emit, note, visible
 from seqgpt_lab.apps.options import Json
 from seqgpt_lab.apps.outputs import check_output
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import typer
 
 from seqgpt_lab.apps.console import emit_path, note
 from seqgpt_lab.apps.exit_codes import INTERRUPTED
-from seqgpt_lab.apps.options import LARGEST_SEED
+from seqgpt_lab.apps.options import LARGEST_SEED, Device
 
 
 def convert(
@@ -47,7 +47,7 @@ def train_embedded(
         bool, typer.Option("--teach", help="Also learn the names that LAC marks in some of the annotated texts (extra `peers`).")
     ] = False,
     threads: Annotated[int | None, typer.Option("--threads", min=1, max=4096, help="CPU threads; PyTorch's choice when left out.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     large_batches: Annotated[
         bool | None,
         typer.Option("--large-batches/--small-batches", help="A GPU's recipe or a CPU's; by the device and its memory when left out."),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgpt_lab.apps.console import emit, emit_path, json_line
+from seqgpt_lab.apps.console import emit, emit_path
 from seqgpt_lab.apps.options import USUAL_TOKEN_BUDGET, Json, TokenBudget
 from seqgpt_lab.apps.outputs import check_output
-from seqgpt_lab.apps.progress import Progress
+from seqgpt_lab.apps.progress import ShownProgress
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from seqgpt_lab.engine.config import ModelConfig
@@ -76,7 +77,7 @@ def calibrate(
     check_output("the rig file", output)
     from seqgpt_lab.studies.calibrate import calibrate as measure
 
-    with Progress("calibrate", "measurements") as progress:
+    with ShownProgress("calibrate", "measurements") as progress:
         measure(output.stem, device=device, progress=progress).save(output)
     emit_path(output)
 

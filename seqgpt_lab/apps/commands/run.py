@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperCommand
 
-from seqgpt_lab.apps.console import emit, emit_path, json_line, note
+from seqgpt_lab.apps.console import emit, emit_path, note
 from seqgpt_lab.apps.options import Json
+from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 
 if TYPE_CHECKING:
@@ -96,8 +97,9 @@ def run(
 def _again(earlier: str, runs_dir: Path, timeout: float | None, unmasked: bool, progress: TextProgress, resume: bool) -> Run:
     """Repeat or resume a run; what differs is said, and kept in the new run's record. Raises OptionError where nothing can be resumed."""
     from seqgpt_lab.reports.repeat import differences, what_to_repeat
-    from seqgpt_lab.reports.runner import JOURNALS, kept_journals, run_notebook
+    from seqgpt_lab.reports.runner import kept_journals, run_notebook
     from seqgpt_lab.reports.runs import write_run
+    from seqgpt_lab.studies.run_files import JOURNALS
 
     record, given = what_to_repeat(earlier, runs_dir)
     if resume and record.status == "running" and record.owner.is_here():
@@ -173,7 +175,7 @@ def _parse(notebook: Path, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _show(result: Run, as_json: bool) -> None:
-    from seqgpt_lab.reports.runner import PAGE
+    from seqgpt_lab.studies.run_files import PAGE
 
     page = result.folder / PAGE
     if result.error is not None:

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from seqgpt_lab.apps.console import emit, emit_path, pad, visible
+from seqgpt_lab.apps.options import RunsDir
 from seqgpt_lab.apps.outputs import check_output
-from seqgpt_lab.apps.progress import Progress
-
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="The folder of runs.")]
+from seqgpt_lab.apps.progress import ShownProgress
 
 
 def site(
@@ -25,7 +24,7 @@ def site(
     """
     from seqgpt_lab.reports.site import build_site
 
-    with Progress("site", "runs") as progress:
+    with ShownProgress("site", "runs") as progress:
         index = build_site(runs_dir, output, progress)
     emit_path(index)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from seqgpt_lab.apps.console import emit, json_line, note, pad, visible
+from seqgpt_lab.apps.console import emit, note, pad, visible
 from seqgpt_lab.apps.options import Json
+from seqgpt_lab.documents.utf8 import json_line
 
 if TYPE_CHECKING:
     from seqgpt_lab.reports.schedule import Job, Schedule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,9 +15,8 @@ from seqgpt_lab.evaluation.significance import judge
 from seqgpt_lab.evaluation.verdict import Verdict
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.progress import Progress, TaskProgress
 
-# Called with what is being done, how much of it is done and how much there is; it may raise Stopped.
-Progress = Callable[[str, int, int], None]
 # Few enough for the bar to move and a stop to be heard, enough for a batch.
 _TOGETHER = 8
 
@@ -35,12 +34,12 @@ class Contest:
 
 
 def compare_on_documents(
-    extractor: Extracts[LabelSet], documents: Sequence[Document], first: LabelSet, second: LabelSet, progress: Progress
+    extractor: Extracts[LabelSet], documents: Sequence[Document], first: LabelSet, second: LabelSet, progress: TaskProgress
 ) -> Contest:
     """Ask every document with both label sets and judge micro F1 on the fields they share.
 
-    Raises LabelError when they share no field that the gold has, naming what the gold has and how to ask for it in other words,
-    and DocumentError for fewer than two documents.
+    progress: called with each label set's documents; what it raises, such as Stopped, ends the work. Raises LabelError when they share no
+    field that the gold has, naming what the gold has and how to ask for it in other words, and DocumentError for fewer than two documents.
     """
     gold = tuple(dict.fromkeys(entity.label for document in documents for entity in document.gold))
     fields = tuple(name for name in first.names if name in second.names and name in gold)
@@ -59,7 +58,7 @@ def compare_on_documents(
 
 
 def _extract(
-    extractor: Extracts[LabelSet], documents: Sequence[Document], labels: LabelSet, progress: Callable[[int, int], None]
+    extractor: Extracts[LabelSet], documents: Sequence[Document], labels: LabelSet, progress: Progress
 ) -> list[tuple[Document, Extraction]]:
     """A few documents at a time; progress is told, and a stop heard, between them and between the prompts of each few."""
     extractions: list[Extraction] = []
@@ -71,7 +70,7 @@ def _extract(
     return list(zip(documents, extractions, strict=True))
 
 
-def _count(progress: Callable[[int, int], None], before: int, some: int, documents: int, done: int, total: int) -> None:
+def _count(progress: Progress, before: int, some: int, documents: int, done: int, total: int) -> None:
     """Documents done, from how many prompts of some of them are."""
     progress(before + some * done // total, documents)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from seqgpt_lab.apps.designer.session import Trial
-from seqgpt_lab.engine.config import DTYPES
+from seqgpt_lab.engine.config import short_name
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.evaluation.evaluate import Extracts
@@ -35,13 +35,12 @@ def to_code(trial: Trial, extractor: Extracts[LabelSet]) -> str:
     engine = extractor.engine
     labels = trial.design.label_set()
     wordings = "".join(f"        Label({label.field!r}{_written(_details(label))}),\n" for label in labels.labels)
-    dtype = next(name for name, kind in DTYPES.items() if kind == engine.dtype)
     return (
         "from seqgpt_lab import Engine, Extractor, LabelSet\n"
         "from seqgpt_lab.extraction.labels import Label\n\n"
         f"text = {trial.design.text!r}\n"
         f"labels = LabelSet(\n    (\n{wordings}    ),\n    name={labels.name!r},\n)\n\n"
-        f"with Engine.load({engine.checkpoint.source!r}, dtype={dtype!r}) as engine:\n"
+        f"with Engine.load({engine.checkpoint.source!r}, dtype={short_name(engine.dtype)!r}) as engine:\n"
         f"    result = Extractor(engine{_written(_chosen(extractor))}).extract(text, labels)\n"
         "print(result.to_dict())\n"
     )

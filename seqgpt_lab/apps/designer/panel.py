@@ -10,12 +10,13 @@ from typing import Any
 import ipywidgets
 
 from seqgpt_lab.apps.designer import fragments
-from seqgpt_lab.apps.designer.contest import Contest, Progress
+from seqgpt_lab.apps.designer.contest import Contest
 from seqgpt_lab.apps.designer.export_box import ExportBox
 from seqgpt_lab.apps.designer.label_editor import LabelEditor
 from seqgpt_lab.apps.designer.session import Session, Stopped, Trial
 from seqgpt_lab.apps.designer.work import Worker
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.progress import TaskProgress
 
 # Not 100%: that leaves no room for the margins, and the right edge is cut.
 _WIDE = {"width": "auto"}
@@ -122,7 +123,7 @@ class Designer:
     def _start(self, work: Callable[..., Any], show: Callable[[Any], None]) -> None:
         """Do the work in its thread, on what the boxes say by then: whatever was typed before the click has come."""
 
-        def settled(progress: Progress) -> Any:
+        def settled(progress: TaskProgress) -> Any:
             time.sleep(_LETTERS_ARRIVE)
             return work(progress)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from seqgpt_lab.apps.designer.contest import Contest, Progress, compare_on_documents
+from seqgpt_lab.apps.designer.contest import Contest, compare_on_documents
 from seqgpt_lab.apps.designer.design import Design
 from seqgpt_lab.apps.designer.samples import Collection
 from seqgpt_lab.documents.document import Document
@@ -21,6 +21,7 @@ from seqgpt_lab.extraction.drafts import Draft
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.lint import Finding, lint
+from seqgpt_lab.progress import TaskProgress
 
 _KEPT_TRIALS = _KEPT_CHANGES = 50  # each may hold a whole text
 
@@ -142,7 +143,7 @@ class Session:
         """Take up the design of a trial again; an undo leads back."""
         self._change(trial.design)
 
-    def run(self, progress: Progress, with_rival: bool = False) -> Trial:
+    def run(self, progress: TaskProgress, with_rival: bool = False) -> Trial:
         """Ask the text with label set A, and with B too where wanted; the trial joins the history, newest first.
 
         progress: told how many of a label set's prompts are done, before the first and whenever some are; may raise Stopped. Raises
@@ -162,7 +163,7 @@ class Session:
         self.trials = (trial, *self.trials)[:_KEPT_TRIALS]
         return trial
 
-    def compare(self, collection: str, limit: int, progress: Progress) -> Contest:
+    def compare(self, collection: str, limit: int, progress: TaskProgress) -> Contest:
         """A against B on the first `limit` documents of a collection (0: all). Raises as `run`, `first` and `compare_on_documents` do."""
         from seqgpt_lab.studies.sources import first
 

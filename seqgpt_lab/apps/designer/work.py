@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from seqgpt_lab.apps.designer.contest import Progress
 from seqgpt_lab.apps.designer.session import Stopped
 from seqgpt_lab.errors import OptionError
+from seqgpt_lab.progress import TaskProgress
 
 Result = TypeVar("Result")
 
@@ -16,13 +16,13 @@ Result = TypeVar("Result")
 class Worker:
     """One thread at most. told: hears the progress, in the thread; at_work: whether work is under way."""
 
-    def __init__(self, told: Progress) -> None:
+    def __init__(self, told: TaskProgress) -> None:
         self._told = told
         self._stop = threading.Event()
         self.at_work = False
         self._thread: threading.Thread | None = None
 
-    def start(self, work: Callable[[Progress], Result], done: Callable[[Result], None], failed: Callable[[Exception], None]) -> None:
+    def start(self, work: Callable[[TaskProgress], Result], done: Callable[[Result], None], failed: Callable[[Exception], None]) -> None:
         """Run `work` with a progress callback, then `done` with what it gave or `failed` with what it raised (Stopped included).
 
         Raises OptionError while other work is under way.
@@ -44,7 +44,7 @@ class Worker:
             self._thread.join(seconds)
         return not self.at_work
 
-    def _run(self, work: Callable[[Progress], Result], done: Callable[[Result], None], failed: Callable[[Exception], None]) -> None:
+    def _run(self, work: Callable[[TaskProgress], Result], done: Callable[[Result], None], failed: Callable[[Exception], None]) -> None:
         """What is told comes after the work is over, so that whoever hears it may start the next."""
         try:
             result = work(self._progress)

@@ -30,8 +30,8 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One card; None where NVML does not say. generation, width: of the PCIe link now; most_*: that card and slot can reach together;
-    card_generation: that the card could reach elsewhere. nvlinks: active ones. graphics: processes that draw, such as a desktop."""
+    """One card; None where NVML does not say. generation, width: of the PCIe link now; most_*: that card and slot can reach together.
+    nvlinks: active ones. graphics: processes that draw, such as a desktop."""
 
     index: int
     name: str
@@ -40,7 +40,6 @@ class Card:
     capability: str | None
     generation: int | None
     most_generation: int | None
-    card_generation: int | None
     width: int | None
     most_width: int | None
     nvlinks: int | None
@@ -110,7 +109,6 @@ def _card(nvml: Any, index: int, handle: Any) -> Card:
         capability=capability and f"{capability[0]}.{capability[1]}",
         generation=_ask(nvml.nvmlDeviceGetCurrPcieLinkGeneration, handle),
         most_generation=_ask(nvml.nvmlDeviceGetMaxPcieLinkGeneration, handle),
-        card_generation=_ask(nvml.nvmlDeviceGetGpuMaxPcieLinkGeneration, handle),
         width=_ask(nvml.nvmlDeviceGetCurrPcieLinkWidth, handle),
         most_width=_ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle),
         nvlinks=_nvlinks(nvml, handle),

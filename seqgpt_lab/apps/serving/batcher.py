@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from seqgpt_lab.engine.decode import Completion, More, Request
+from seqgpt_lab.engine.decode import Finish, More, Numbered
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import SeqGPTLabError
 
 _LONGEST_ADVICE = 60
@@ -28,7 +29,7 @@ class Serves(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]: ...
 
-    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None: ...
+    def serve(self, more: More, finish: Finish) -> None: ...
 
     def wake(self) -> None: ...
 
@@ -170,9 +171,9 @@ class Batcher:
             self._changed.wait_for(lambda: self._closing or self._waiting())
             return self._waiting() > 0
 
-    def _next(self, places: int) -> list[tuple[int, Request]]:
+    def _next(self, places: int) -> list[Numbered]:
         """At most so many requests, of the callers in turn, so that a long document does not keep the others waiting."""
-        taken: list[tuple[int, Request]] = []
+        taken: list[Numbered] = []
         with self._changed:
             while self._jobs and len(taken) < places:
                 job = self._jobs.popleft()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
-import json
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.errors import OptionError
 
 _LOG = logging.getLogger("uvicorn.error")
@@ -131,6 +131,11 @@ class Guard:
         return hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {self.limits.token}".encode())
 
 
+def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON, Chinese readable."""
+    return Response(json_line(value), status, headers, "application/json")
+
+
 def log_fault(error: Exception, path: str) -> None:
     """Log what was raised and where, without its words: these may hold a text, and so may a path beyond its first part."""
     where = traceback.extract_tb(error.__traceback__)[-1]
@@ -189,4 +194,4 @@ def _too_large(largest: int) -> Response:
 
 
 def _refuse(status: int, detail: str, **headers: str) -> Response:
-    return Response(json.dumps({"detail": detail}), status, headers, "application/json")
+    return json_answer({"detail": detail}, status, headers)

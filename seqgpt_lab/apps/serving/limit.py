@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqgpt_lab.apps.serving.batcher import Batcher
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import SeqGPTLabError
-from seqgpt_lab.extraction.extractor import Prepared, Progress
+from seqgpt_lab.extraction.extractor import Prepared
+from seqgpt_lab.progress import Progress
 
 Prepare = Callable[[Progress], Prepared[Any]]
 """Prepares one text, telling its progress, as `Extractor.prepare` does."""

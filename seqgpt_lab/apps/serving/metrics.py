@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+CLIENT_LEFT = 499
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -31,7 +32,7 @@ class Metrics:
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count an answer; status 0: the client left before there was one."""
         name = path if path in self._paths else "other"
-        self._answers.labels(name, str(status or 499)).inc()
+        self._answers.labels(name, str(status or CLIENT_LEFT)).inc()
         self._seconds.labels(name).observe(seconds)
 
     def decoded(self, seconds: float, at_work: int) -> None:

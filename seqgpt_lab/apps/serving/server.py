@@ -12,11 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.serving.batcher import Batcher, BusyError, ClosedError, TooLargeError
-from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault, log_fault
+from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault, json_answer, log_fault
 from seqgpt_lab.apps.serving.limit import Limit, Prepare, TimeUpError
-from seqgpt_lab.apps.serving.metrics import CONTENT_TYPE, Metrics
+from seqgpt_lab.apps.serving.metrics import CLIENT_LEFT, CONTENT_TYPE, Metrics
 from seqgpt_lab.apps.serving.schemas import (
     Ask,
     ClassificationOut,
@@ -30,11 +29,11 @@ from seqgpt_lab.apps.serving.schemas import (
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, OptionError, SeqGPTLabError
 from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.extractor import Extractor, Prepared, Progress
+from seqgpt_lab.extraction.extractor import Extractor, Prepared
 from seqgpt_lab.extraction.reading import Classification
+from seqgpt_lab.progress import Progress
 
 PATHS = ("/extract", "/extract/batch", "/classify", "/health", "/metrics", "/openapi.json")
-CLIENT_LEFT = 499
 _THREADS = 4  # that prepare and read: more would take turns with these and with the engine, for Python runs one at a time
 
 _WHY = {
@@ -106,13 +105,13 @@ def create_app(service: Service, metrics: Metrics) -> FastAPI:
     @app.post("/extract", response_model=ExtractionOut, responses=_PROBLEMS)
     async def extract(request: Request, asked: One) -> Response:
         """Read the labelled fields out of one text."""
-        return _json((await service.answer(request, [fields(asked)], asked.timeout_seconds))[0].to_record())
+        return json_answer((await service.answer(request, [fields(asked)], asked.timeout_seconds))[0].to_record())
 
     @app.post("/extract/batch", response_model=ExtractionsOut, responses=_PROBLEMS)
     async def extract_batch(request: Request, asked: Many) -> Response:
         """Read fields out of several texts, each with labels of its own."""
         results = await service.answer(request, list(map(fields, asked.items)), asked.timeout_seconds)
-        return _json({"results": [result.to_record() for result in results]})
+        return json_answer({"results": [result.to_record() for result in results]})
 
     @app.post("/classify", response_model=ClassificationOut, responses=_PROBLEMS)
     async def classify(request: Request, asked: One) -> Response:
@@ -121,12 +120,12 @@ def create_app(service: Service, metrics: Metrics) -> FastAPI:
         def choice(progress: Progress) -> Prepared[Classification]:
             return service.extractor.prepare_classification(Document(asked.id, asked.text), asked.label_set(), progress=progress)
 
-        return _json((await service.answer(request, [choice], asked.timeout_seconds))[0].to_record())
+        return json_answer((await service.answer(request, [choice], asked.timeout_seconds))[0].to_record())
 
     @app.get("/health", response_model=HealthOut, responses={400: _PROBLEMS[400]})
     async def health() -> Response:
         """Whether the server answers; needs no token."""
-        return _json({"status": "ok", "waiting": service.batcher.waiting})
+        return json_answer({"status": "ok", "waiting": service.batcher.waiting})
 
     @app.get(
         "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **{at: _PROBLEMS[at] for at in (400, 401)}}
@@ -138,32 +137,28 @@ def create_app(service: Service, metrics: Metrics) -> FastAPI:
     return app
 
 
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(json_line(value), status, headers, "application/json")
-
-
 async def _explain_invalid(request: Request, error: Exception) -> Response:
     """What is wrong and where, without what was sent."""
     assert isinstance(error, RequestValidationError)
     as_json = "json" in request.headers.get("content-type", "").lower()
     if not as_json and any(one["loc"] == ("body",) for one in error.errors()):
         # FastAPI takes such a body for a string, and would blame its JSON however good that is.
-        return _json({"detail": "body: it is read as JSON only with the header content-type: application/json; send that"}, 422)
+        return json_answer({"detail": "body: it is read as JSON only with the header content-type: application/json; send that"}, 422)
     found = [f"{'.'.join(map(str, one['loc'][1:4])) or 'body'}: {one['msg']}"[:200] for one in error.errors()[:5]]
-    return _json({"detail": "; ".join(found)}, 422)
+    return json_answer({"detail": "; ".join(found)}, 422)
 
 
 async def _explain_http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _json({"detail": error.detail}, error.status_code, dict(error.headers or {}))
+    return json_answer({"detail": error.detail}, error.status_code, dict(error.headers or {}))
 
 
 async def _explain_error(request: Request, error: Exception) -> Response:
     """Errors of the library: those about labels and options are the client's, the rest are the server's state."""
     if isinstance(error, BusyError):
-        return _json({"detail": str(error)}, 429, {"retry-after": str(error.retry_after)})
+        return json_answer({"detail": str(error)}, 429, {"retry-after": str(error.retry_after)})
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
     if status is None:
         log_fault(error, request.url.path)
-        return _json({"detail": f"the engine failed ({type(error).__name__}); try again"}, 503)
-    return _json({"detail": str(error)[:500]}, status)
+        return json_answer({"detail": f"the engine failed ({type(error).__name__}); try again"}, 503)
+    return json_answer({"detail": str(error)[:500]}, status)

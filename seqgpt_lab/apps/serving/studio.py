@@ -17,20 +17,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from seqgpt_lab.apps.console import json_line
 from seqgpt_lab.apps.designer import fragments
 from seqgpt_lab.apps.designer.design import Design
 from seqgpt_lab.apps.designer.samples import Collection
 from seqgpt_lab.apps.designer.session import Session
 from seqgpt_lab.apps.serving.batcher import Batcher
-from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault
+from seqgpt_lab.apps.serving.guard import NO_TELEMETRY, explain_fault, json_answer
 from seqgpt_lab.apps.serving.limit import Limit, TimeUpError
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import LabelError, SeqGPTLabError
 from seqgpt_lab.evaluation.evaluate import Extracts
 from seqgpt_lab.extraction.extraction import Extraction
-from seqgpt_lab.extraction.extractor import Extractor, Prepared, Progress
+from seqgpt_lab.extraction.extractor import Extractor, Prepared
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.progress import Progress
 
 OPEN_PATHS = ("/", "/studio.js", "/health")
 """They hold nothing of a visitor: the page itself asks for the token."""
@@ -148,7 +148,7 @@ def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collectio
         nonlocal at_work
         if at_work >= _MOST_AT_WORK:
             words = f"{at_work} others are being answered, which is the most; try again in a moment"
-            return Response(json_line({"detail": words}), 429, {"retry-after": "5"}, "application/json")
+            return json_answer({"detail": words}, 429, {"retry-after": "5"})
         at_work += 1
         try:
             return await run_in_threadpool(_answer, visitors, x_visitor, done)
@@ -157,7 +157,7 @@ def create_studio(extractor: Extracts[LabelSet], collections: Sequence[Collectio
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Any, _error: Exception) -> Response:
-        return Response(json_line({"detail": "this cannot be read; load the page again"}), 422, media_type="application/json")
+        return json_answer({"detail": "this cannot be read; load the page again"}, 422)
 
     return app
 
@@ -171,7 +171,7 @@ def _answer(visitors: Visitors, visitor: str, done: Act) -> Response:
             _do(visit.session, done)
         except SeqGPTLabError as problem:
             error = fragments.failure(problem)
-        return Response(json_line({**_state(visit.session), "error": error}), media_type="application/json")
+        return json_answer({**_state(visit.session), "error": error})
 
 
 def _begin(visit: Visit, done: Act) -> None:

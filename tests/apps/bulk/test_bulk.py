@@ -22,8 +22,8 @@ import pytest
 
 from seqgpt_lab.apps.bulk.job import chunked
 from seqgpt_lab.apps.bulk.sources import Item
-from seqgpt_lab.apps.progress import Progress
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.apps.progress import ShownProgress
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from tests.apps.conftest import Invoke, ScriptedEngine
 from tests.full_disk import room_for
@@ -124,7 +124,7 @@ def test_what_is_done_is_not_done_again(invoke: Invoke, slow: SlowEngine) -> Non
 
 
 def test_a_job_that_goes_on_says_how_much_is_left(invoke: Invoke, slow: SlowEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqgpt_lab.apps.commands.bulk.Progress", partial(Progress, every=0))
+    monkeypatch.setattr("seqgpt_lab.apps.commands.bulk.ShownProgress", partial(ShownProgress, every=0))
     Path("in.jsonl").write_text("".join(json.dumps({"id": f"d{number:02}", "text": "张伟，35岁"}) + "\n" for number in range(64)))
     kill(lambda: invoke(*WORDS, "out.jsonl"), slow, 2, 0)
     after, *lines = invoke(*WORDS, "out.jsonl").stderr.splitlines()

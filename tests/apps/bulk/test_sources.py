@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas
 import pytest
 
-from seqgpt_lab.apps.bulk import sources
-from seqgpt_lab.apps.bulk.sources import Columns, Item, Source
+from seqgpt_lab.apps.bulk.rows import Columns
+from seqgpt_lab.apps.bulk.sources import Item, Source
 from seqgpt_lab.errors import DocumentError, OptionError
 
 
@@ -133,7 +133,7 @@ def test_the_mark_that_excel_puts_before_utf_8_is_no_part_of_a_text(tmp_path: Pa
 
 
 def test_a_line_that_is_too_long_is_a_failure_and_the_next_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LARGEST_ROW", 1000)
+    monkeypatch.setattr("seqgpt_lab.apps.bulk.rows.LARGEST_ROW", 1000)
     path = tmp_path / "in.jsonl"
     texts = ["a", "b" * 5000, "c", "d" * 5000]
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,6 +15,7 @@ from seqgpt_lab.extraction.drafts import drafts_of
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.spans import Field, Span
+from seqgpt_lab.progress import Progress
 
 KNOWN = {"姓名": "张伟", "年龄": "35岁", "公司": "云智科技"}
 TEXT = "张伟，35岁，现任云智科技工程师"
@@ -27,9 +28,7 @@ class KnownValues:
     asked: list[int] = field(default_factory=list)
     raises: Exception | None = None
 
-    def extract(
-        self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Callable[[int, int], None] | None = None
-    ) -> list[Extraction]:
+    def extract(self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Progress | None = None) -> list[Extraction]:
         if self.raises:
             raise self.raises
         self.asked.append(len(documents))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from seqgpt_lab.extraction.drafts import drafts_of
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
+from seqgpt_lab.progress import Progress
 from tests.apps.designer.conftest import TEXT, KnownValues
 
 HOSTILE = "<img src=x onerror=alert(1)>张伟</textarea><script>alert(2)</script>"
@@ -177,9 +178,7 @@ class Waiting(KnownValues):
         super().__init__()
         self.reached, self.go_on = threading.Event(), threading.Event()
 
-    def extract(
-        self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Callable[[int, int], None] | None = None
-    ) -> list[Extraction]:
+    def extract(self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Progress | None = None) -> list[Extraction]:
         self.reached.set()
         assert self.go_on.wait(60)
         return super().extract(documents, labels)

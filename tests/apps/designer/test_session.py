@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.errors import DocumentError, LabelError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import Label, LabelSet
+from seqgpt_lab.progress import Progress
 from tests.apps.designer.conftest import TEXT, KnownValues
 
 
@@ -192,9 +193,7 @@ class PromptByPrompt(KnownValues):
 
     done = 0
 
-    def extract(
-        self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Callable[[int, int], None] | None = None
-    ) -> list[Extraction]:
+    def extract(self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Progress | None = None) -> list[Extraction]:
         total = 4 * len(documents)
         for self.done in range(1, total + 1):
             if progress:

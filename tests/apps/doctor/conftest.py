@@ -58,7 +58,6 @@ class SimulatedNvml:
             "nvmlDeviceGetCudaComputeCapability": lambda card: card.capability,
             "nvmlDeviceGetCurrPcieLinkGeneration": lambda card: card.generation,
             "nvmlDeviceGetMaxPcieLinkGeneration": lambda card: card.most_generation,
-            "nvmlDeviceGetGpuMaxPcieLinkGeneration": lambda card: 4,
             "nvmlDeviceGetCurrPcieLinkWidth": lambda card: card.width,
             "nvmlDeviceGetMaxPcieLinkWidth": lambda card: card.most_width,
             "nvmlDeviceGetComputeRunningProcesses": lambda card: card.holders,

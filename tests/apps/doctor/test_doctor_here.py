@@ -48,7 +48,7 @@ def test_a_rig_that_this_is_not_fails_and_unknown_ones_are_bad_use(invoke: Invok
     assert unknown.exit_code == 2 and "dual-4090" in unknown.stderr and "auto" in unknown.stderr
 
 
-def test_the_disk_of_memory_is_memory_and_its_speed_is_not_guessed(tmp_path: Path) -> None:
+def test_the_disk_of_memory_is_memory_and_its_speed_is_not_guessed() -> None:
     weights = bundled("models", "seqgpt-tiny", "model.safetensors")
     assert disk_kind(weights) in {"nvme", "ssd", "hdd", "virtual", "network", "memory", "unknown"}
     assert read_speed((Path("/nowhere/model.safetensors"),)) is None

@@ -24,8 +24,9 @@ from seqgpt_lab.apps.serving.guard import Guard, Limits
 from seqgpt_lab.apps.serving.metrics import Metrics
 from seqgpt_lab.apps.serving.server import PATHS, Service, create_app
 from seqgpt_lab.engine.checkpoint import find_checkpoint
-from seqgpt_lab.engine.decode import Completion, Request
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.extraction.extractor import Extractor
+from seqgpt_lab.progress import Progress
 from tests.apps.conftest import ScriptedEngine
 
 
@@ -38,7 +39,7 @@ def free_port() -> int:
 class HeldEngine(ScriptedEngine):
     """Answers only while its gate is open."""
 
-    def generate(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Completion]:
         gate.wait(120)
         return super().generate(requests, progress)
 

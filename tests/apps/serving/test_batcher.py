@@ -7,8 +7,9 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from seqgpt_lab.apps.serving.batcher import Batcher
-from seqgpt_lab.engine.decode import Completion, More, Request, Timing
+from seqgpt_lab.engine.decode import More
 from seqgpt_lab.engine.protocols import Constraint
+from seqgpt_lab.engine.requests import Completion, Request, Timing
 
 SECONDS = 60.0
 

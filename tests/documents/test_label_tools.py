@@ -1,0 +1,127 @@
+"""Exports of doccano and Label Studio: what they mean, and that a record that cannot be used is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqgpt_lab.documents.document import Document, Entity
+from seqgpt_lab.documents.formats import load_documents, read_documents
+from seqgpt_lab.documents.label_studio import read_label_studio
+from tests.documents.files import NAME, TEXT, problems, written
+
+# --- doccano
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": 7, "text": TEXT, "label": [[1, 3, "姓名"]], "Comments": ["好"]},
+        {"id": 7, "text": TEXT, "labels": [[1, 3, "姓名"]], "Comments": ["好"]},
+        {"id": 7, "text": TEXT, "entities": [{"id": 1, "label": "姓名", "start_offset": 1, "end_offset": 3}], "Comments": ["好"]},
+    ],
+)
+def test_doccano_exports_are_recognised(tmp_path: Path, record: dict[str, object]) -> None:
+    wanted = [Document("7", TEXT, (NAME,), {"Comments": ["好"]})]
+    assert load_documents(written(tmp_path / "a.jsonl", record)) == wanted
+    assert load_documents(written(tmp_path / "a.json", [record])) == wanted
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ([[1, 99, "姓名"]], "[1, 99), the text has 7 characters"),
+        ([[1, 3]], "wanted [start, end, label]"),
+        ([["1", 3, "姓名"]], "whole number"),
+        ([[1, 3, 5]], "must be a text"),
+        (["x"], "must be a list"),
+    ],
+)
+def test_a_bad_doccano_record_is_named(tmp_path: Path, label: object, told: str) -> None:
+    lines = [{"text": "好", "label": []}, {"text": TEXT, "label": label}, {"text": "坏", "label": [], "id": "record-1"}]
+    path = written(tmp_path / "a.jsonl", "\n".join(json.dumps(line) for line in lines) + "\n{oops")
+    reading = read_documents(path)
+    assert [document.text for document in reading.documents] == ["好"]
+    bad, again, broken = problems(reading)
+    assert bad.startswith("line 2: ") and told in bad
+    assert "already used" in again and broken.startswith("line 4: not JSON")
+
+
+# --- Label Studio
+
+
+def task(start: int, end: int, marked: str | None = "张伟", **more: object) -> dict[str, object]:
+    value = {"start": start, "end": end, "labels": ["姓名"]} | ({"text": marked} if marked else {})
+    return {"id": 3, "data": {"text": TEXT}, "annotations": [{"result": [{"type": "labels", "value": value}], **more}]}
+
+
+@pytest.mark.parametrize("found", [task(2, 4), task(2, 4, None), task(1, 3)], ids=["utf-16", "utf-16 unmarked", "code points"])
+def test_label_studio_counts_utf_16_and_is_read_in_code_points(tmp_path: Path, found: dict[str, object]) -> None:
+    assert load_documents(written(tmp_path / "a.json", [found])) == [Document("3", TEXT, (NAME,))]
+
+
+def test_label_studio_counts_utf_16_where_code_points_would_fit_too(tmp_path: Path) -> None:
+    value = {"start": 2, "end": 3, "text": "哈", "labels": ["笑"]}
+    found = {"data": {"text": "😀哈哈哈好"}, "annotations": [{"result": [{"type": "labels", "value": value}]}]}
+    (document,) = load_documents(written(tmp_path / "a.json", [found]))
+    assert document.gold == (Entity("笑", 1, 2, "哈"),)
+
+
+def test_label_studio_min_and_other_text_keys(tmp_path: Path) -> None:
+    minimal = [{"id": 1, "text": TEXT, "label": [{"start": 2, "end": 4, "text": "张伟", "labels": ["姓名"]}]}]
+    assert read_label_studio(written(tmp_path / "min.json", minimal)).documents == (Document("1", TEXT, (NAME,)),)
+    other = task(2, 4) | {"data": {"正文": TEXT, "来源": "合同"}}
+    reading = read_label_studio(written(tmp_path / "a.json", [other]))
+    assert "⟪来源, 正文⟫: name one with text=" in problems(reading)[0]
+    assert read_label_studio(tmp_path / "a.json", text="正文").documents[0].gold == (NAME,)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (task(3, 5), "should read ⟪张伟⟫"),
+        (task(2, 99, None), "does not fit"),
+        ({"data": {"text": TEXT}, "annotations": [{"result": [{"value": {"start": 2}}]}]}, "has no 'end'"),
+        ({"data": {"text": TEXT}, "annotations": [{"result": []}, {"result": []}]}, "2 annotations; mark one as ground truth"),
+    ],
+)
+def test_a_task_that_cannot_be_used_is_named(tmp_path: Path, found: dict[str, object], told: str) -> None:
+    (problem,) = problems(read_label_studio(written(tmp_path / "a.json", [found])))
+    assert problem.startswith("line 1: ") and told in problem
+
+
+def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path) -> None:
+    found = task(2, 4)
+    found["annotations"] = [*task(0, 2, None, was_cancelled=True)["annotations"], *found["annotations"]]  # type: ignore[misc]
+    assert read_label_studio(written(tmp_path / "a.json", [found])).documents[0].gold == (NAME,)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"data": {"text": TEXT}, "annotations": []},
+        {"data": {"text": TEXT}, "annotations": [{"result": [], "was_cancelled": True}]},
+        {"data": {"text": TEXT}, "annotations": [], "predictions": [{"result": [{"value": {"start": 0, "end": 2, "labels": ["姓名"]}}]}]},
+        {"data": {"text": TEXT}},
+        {"text": TEXT, "annotator": {}, "annotation_id": None},
+    ],
+    ids=["none", "cancelled", "predicted", "imported", "min"],
+)
+def test_a_task_that_nobody_labelled_is_no_gold_but_may_be_read(tmp_path: Path, found: dict[str, object]) -> None:
+    path = written(tmp_path / "a.json", [task(2, 4), found])
+    assert [document.gold for document in load_documents(path)] == [(NAME,), ()]
+    reading = read_documents(path, gold=("姓名",))
+    assert [document.gold for document in reading.documents] == [(NAME,)]
+    assert problems(reading) == [
+        "line 1: record 2: nobody has labelled the task, or only with annotations that were cancelled; label it, or leave it out"
+    ]
+
+
+def test_an_annotation_that_marks_nothing_says_that_nothing_is_there(tmp_path: Path) -> None:
+    empty = {"data": {"text": TEXT}, "annotations": [{"result": [], "was_cancelled": False}]}
+    minimal = {"text": TEXT, "annotation_id": 7}
+    for found in (empty, minimal):
+        path = written(tmp_path / "a.json", [task(2, 4), found])
+        assert [document.gold for document in load_documents(path, gold=("姓名",))] == [(NAME,), ()]

@@ -22,7 +22,7 @@ def examine(rig: str = "auto", model: str = "tiny") -> tuple[Rig | None, list[Li
     chosen = choose_rig(cards) if rig == "auto" else named
     host, torch = read_host(model), read_torch()
     return chosen, [
-        *check_cards(cards, chosen, torch.cuda),
+        *check_cards(cards, chosen, torch.cuda, torch.visible, torch.order),
         *check_torch(torch, cards, chosen),
         *check_host(host, chosen),
         *check_software(read_software()),

@@ -10,6 +10,7 @@ import torch
 
 from seqgpt_lab.apps.doctor import torch_checks
 from seqgpt_lab.apps.doctor.card_checks import check_cards
+from seqgpt_lab.apps.doctor.examine import choose_rig
 from seqgpt_lab.apps.doctor.in_use import in_use
 from seqgpt_lab.apps.doctor.line import Line, exit_code
 from seqgpt_lab.apps.doctor.nvml import Instance, read_cards
@@ -109,6 +110,12 @@ def test_cards_are_named_as_cuda_reads_it(healthy: SimulatedNvml, tmp_path: Path
 def test_numbers_of_unlike_cards_are_cudas_own_unless_they_follow_the_bus(tmp_path: Path) -> None:
     cards = read_cards(SimulatedNvml(SimulatedCard(), WHOLE), tmp_path)
     assert list(in_use(cards, "0")) == [0, 1] and list(in_use(cards, "0", "PCI_BUS_ID")) == [0]
+
+
+def test_a_part_of_a_card_is_compared_with_no_rig(tmp_path: Path) -> None:
+    h100 = Rig.load("h100")
+    assert choose_rig(read_cards(SimulatedNvml(replace(WHOLE, name=h100.device)), tmp_path)) == h100
+    assert choose_rig(read_cards(SimulatedNvml(replace(split_card(SMALL), name=h100.device)), tmp_path)) is None
 
 
 def test_an_instance_is_read_with_its_profile(tmp_path: Path) -> None:

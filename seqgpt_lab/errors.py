@@ -42,7 +42,7 @@ class WorkerError(SeqGPTLabError):
 
 
 class CapacityError(SeqGPTLabError):
-    """A single request that does not fit into memory, so that splitting its batch cannot help; or weights that do not."""
+    """A single request that does not fit into memory, so that splitting its batch cannot help; or weights, or a step of training."""
 
 
 class EngineClosedError(SeqGPTLabError):

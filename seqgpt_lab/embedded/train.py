@@ -26,7 +26,9 @@ from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.resuming import check_made_alike, made_with, read_state
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
+from seqgpt_lab.engine.memory import is_out_of_memory
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
+from seqgpt_lab.errors import CapacityError
 from seqgpt_lab.files import atomic_stream
 
 Report = Callable[[str], None]
@@ -198,7 +200,7 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
     evaluate_every: steps between looks at held-out questions. save_seconds: between saves, so that a fast device does not mostly save.
     Interrupting (Ctrl-C) saves first, but amid an update: then the last save stays. Progress goes to `report`, a line at a time.
     Raises CheckpointError for a checkpoint that is none, OptionError for one of another run, OSError for one that cannot be written (the
-    last one then stays).
+    last one then stays), CapacityError where a step does not fit into memory.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "checkpoint.pt"
@@ -208,6 +210,14 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
     try:
         try:
             _run(trainer, path, report, evaluate_every, save_seconds)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CapacityError(
+                f"step {trainer.step + 1}, of at most {trainer.recipe.tokens:,} tokens, does not fit into the memory of {trainer.device}: "
+                f"{error}; end what else is there (`seqgpt-lab doctor` names it) and go on with the same command, or start in another OUT "
+                "with --small-batches"
+            ) from error
         finally:
             trainer.save(path)
     finally:

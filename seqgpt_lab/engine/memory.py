@@ -18,8 +18,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST_FROM_HEAP = 32 << 20  # bytes; glibc takes no larger threshold on 64 bits
 _KEPT = 1 << 30
 # In the words of a plain RuntimeError: torch on the CPU, cuBLAS without room for its workspace, CUDA itself where the caching allocator
-# was not asked.
-_OUT_OF_MEMORY = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+# was not asked, NCCL (older ones without the number).
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+    "Cuda failure 2 'out of memory'",
+    "Cuda failure 'out of memory'",
+)
 
 
 def keep_freed_memory() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from seqgpt_lab.engine.batching import longest_first
 from seqgpt_lab.engine.decode import Decoder, Finish, More
-from seqgpt_lab.engine.memory import decode_within_memory
+from seqgpt_lab.engine.memory import decode_within_memory, give_back_memory
 from seqgpt_lab.engine.replica import Job
 from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.errors import EngineClosedError
@@ -74,5 +75,9 @@ class LocalRunner:
             self.decoder.closed = True
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Let go of the weights, and of what torch keeps of a card for what it allocates next: others may need it, workers among them."""
+        on_card = self.decoder is not None and self.decoder.device.type == "cuda"
         self.decoder = None
+        if on_card:
+            with suppress(RuntimeError):  # a card that takes no call any more, of which an error has told
+                give_back_memory()

@@ -117,7 +117,7 @@ class Server:
         except Exception as error:
             message = _failure(batch.number, error)
             print(message.traceback, file=sys.stderr, flush=True)
-        if isinstance(message, Failure):
+        if isinstance(message, Failure) and message.out_of_memory:  # after other errors a card may take no call, and this would hide them
             from seqgpt_lab.engine.memory import give_back_memory
 
             give_back_memory()  # outside the handler: the error's traceback keeps the failed batch's memory

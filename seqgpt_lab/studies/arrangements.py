@@ -19,7 +19,7 @@ from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom
-from seqgpt_lab.engine.placement import check_counts, check_world_size, place
+from seqgpt_lab.engine.placement import MOST_WORKERS, check_counts, check_world_size, place
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.progress import TaskProgress
@@ -45,6 +45,12 @@ def parse_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[A
     return parsed
 
 
+def fitting_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[Arrangement]:
+    """As parse_arrangements, without those for which this machine, having cards, has too few; where it has too few for all it raises."""
+    cards = torch.cuda.device_count() if resolve_device("auto").type == "cuda" else MOST_WORKERS
+    return parse_arrangements(model, [text for text in arrangements if _parse(text).workers <= cards] or arrangements)
+
+
 def _parse(text: str) -> Arrangement:
     """`2x1` is two ranks, one replica. Raises OptionError for anything else."""
     ranks, _, replicas = text.partition("x")
@@ -65,15 +71,16 @@ def compare_arrangements(
     max_new_tokens: int = MAX_NEW_TOKENS,
     progress: TaskProgress | None = None,
 ) -> pandas.DataFrame:
-    """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against.
+    """One row an arrangement (`1x1`, `2x1`, `1x2`: ranks x replicas), the first being what the others are held against; none for one that
+    needs more cards than this machine has.
 
     Columns: arrangement; processes; same_answers; rounds; seconds (median of `rounds`); prompts_a_second; ratio (throughput over the
     first's); weight_bytes_a_process (the largest); weight_share (of the whole model). Raises OptionError for arrangements that cannot work
-    (see `parse_arrangements`), and for less than one round.
+    (see `fitting_arrangements`), and for less than one round.
     """
     if rounds < 1 or not arrangements:
         raise OptionError(f"rounds is {rounds} and there are {len(arrangements)} arrangements; both must be at least 1")
-    parsed = parse_arrangements(model, arrangements)
+    parsed = fitting_arrangements(model, arrangements)
     requests = [replace(request, max_new_tokens=max_new_tokens) for request in prompts_of(model, sources, limit)]
     with ExitStack() as open_engines:
         engines = [
@@ -122,13 +129,17 @@ def show_arrangements(frame: pandas.DataFrame) -> Html:
     return table(frame.assign(**shares, weight_bytes_a_process=megabytes).rename(columns=heads), 2)
 
 
-def about_arrangements(frame: pandas.DataFrame) -> Prose:
-    """What the comparison of arrangements says, in sentences, and what it does not say about other machines."""
+def about_arrangements(frame: pandas.DataFrame, asked: Sequence[str] = ()) -> Prose:
+    """What the comparison of arrangements says, in sentences, and what it does not say about other machines. asked: those that were to be
+    compared, of which some may have needed more cards than there are."""
     first, *others = frame.to_dict("records")
     text = f"{first['arrangement'].capitalize()}: {short(first['prompts_a_second'])} prompts/s ({median_of(first['rounds'])})."
     for row in others:
         equal = "with the same answers" if row["same_answers"] == 1 else f"with only {row['same_answers']:.1%} of the answers the same"
         text += f" {row['arrangement'].capitalize()}: **{row['ratio']:.2f}x** that, {equal}."
+    left_out = [name for name in (str(_parse(each)) for each in asked) if name not in set(frame["arrangement"])]
+    if left_out:
+        text += f" Left out, for each process needs a card of its own and there are too few: {', '.join(left_out)}."
     return Prose(text + " Measured on this machine and no other: a GPU's ratios have to be measured on that GPU.")
 
 

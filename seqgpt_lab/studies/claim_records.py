@@ -119,7 +119,8 @@ def measure_determinism(model: str, sources: Sequence[Source], *, limit: int, ki
         kind, device = str(engine.dtype).removeprefix("torch."), str(engine.device)
     same = agreement(second, first)["same_answers"]
     given = {"model": model, **({"kinds": list(kinds)} if kinds else {}), "limit": limit}
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    # Cards whose CUDA does not start are counted too, and cannot be asked for their names; then the CPU has answered.
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]
     return Record(
         claim="determinism",
         found=f"{same:.1%} of {len(requests)} answers the same twice ({kind} on {device})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,8 +25,25 @@ _WIDTHS = {256: 6, 1024: 8}  # layers: of a small model in the last cache, of a 
 _TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 512, 2048)
 _MANY = 128  # tokens from which multiplying hides where the weights lie: a layer is enough, and fewer rounds
 _HEAD_ROWS = 1 << 16  # of the head that is timed: larger than any cache
-_SMALL_HEAD_ROWS = 1 << 12
 _VOCABULARY = 250880
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """How much is timed at once: so much that it takes longer than starting it does.
+
+    cached: rows of a head that the last cache holds. product: hidden vectors that the large head multiplies. rows, slots: of the cache that
+    attention looks at. tokens: whose vectors are moved.
+    """
+
+    cached: int
+    product: int
+    rows: int
+    slots: int
+    tokens: int
+
+
+_SIZES = {"cpu": _Sizes(1 << 12, 64, 8, 256, 512), "cuda": _Sizes(1 << 16, 2048, 32, 1024, 1 << 14)}
 
 
 def best_of(work: Callable[[], object], where: torch.device, rounds: int = _ROUNDS, *, elapsed: bool = False) -> float:
@@ -65,25 +83,31 @@ def scored(model: Bloom, hidden: Tensor) -> None:
 @torch.inference_mode()
 def speeds_of(dtype: str, where: torch.device) -> dict[str, Any]:
     """Layers, the head, attention and GELU in one dtype, by the engine's own model, laid out as it runs."""
-    kind = DTYPES[dtype]
+    kind, sizes, apart = DTYPES[dtype], _SIZES[where.type], _read_apart(where)
     figures: dict[str, Any] = {"layer_seconds": {dtype: {}}}
     for width, count in _WIDTHS.items():
         large = width == WIDTH
-        model = Bloom(ModelConfig(_HEAD_ROWS if large else _SMALL_HEAD_ROWS, width, count, width // _DIM)).to(where, kind).eval()
+        model = Bloom(ModelConfig(_HEAD_ROWS if large else sizes.cached, width, count, width // _DIM)).to(where, kind).eval()
         model.pack()
         figures["layer_seconds"][dtype][width] = _layers(model, kind, where)
-        one, many = drawn((1, width), kind, where), drawn((64, width), kind, where)
+        one, many = drawn((1, width), kind, where), drawn((sizes.product, width), kind, where)
         reading = best_of(lambda model=model, one=one: scored(model, one), where, 10)  # type: ignore[misc]
         if large:
-            multiplying = best_of(lambda model=model, many=many: scored(model, many), where, 3) - reading  # type: ignore[misc]
-            figures["flops"] = {dtype: 2 * (64 - 1) * _HEAD_ROWS * width / max(1e-9, multiplying)}
+            multiplying = best_of(lambda model=model, many=many: scored(model, many), where, 3) - apart * reading  # type: ignore[misc]
+            figures["flops"] = {dtype: 2 * (sizes.product - apart) * _HEAD_ROWS * width / max(1e-9, multiplying)}
         if dtype in ("fp32", "bf16"):  # memory is memory; the dtype the CPU runs in is measured last and stays
             figures["bandwidth" if large else "cache_bandwidth"] = model.word_embeddings.weight.nbytes / reading
     if where.type != "cpu":
         del figures["layer_seconds"]  # a card reads and multiplies at once, which its two speeds tell well enough
-    wide = drawn((512, 4 * WIDTH), kind, where)
+    wide = drawn((sizes.tokens, 4 * WIDTH), kind, where)
     figures["map_rate"] = {dtype: wide.numel() / best_of(lambda: functional.gelu(wide, approximate="tanh"), where)}
     return figures | _attention(dtype, kind, where)
+
+
+def _read_apart(where: torch.device) -> int:
+    """Of some vectors that are multiplied, or some queries, how many are needed to read what they look at: to a CPU the first one is that,
+    and what the others take is multiplying. A card reads meanwhile: there two times, alike but for noise, would be subtracted."""
+    return 1 if where.type == "cpu" else 0
 
 
 def _layers(model: Bloom, kind: torch.dtype, where: torch.device) -> dict[int, float]:
@@ -107,10 +131,10 @@ def _layers(model: Bloom, kind: torch.dtype, where: torch.device) -> dict[int, f
 def _attention(dtype: str, kind: torch.dtype, where: torch.device) -> dict[str, Any]:
     """The engine's own attention: of a lone query a row, and of each further one."""
     attention, slopes = SdpaAttention(), alibi_slopes(_HEADS).to(where)
-    rows, slots, many = 8, 256, 128
+    rows, slots, many, apart = _SIZES[where.type].rows, _SIZES[where.type].slots, 128, _read_apart(where)
     stored_bytes = 2 * rows * slots * _HEADS * _DIM * kind.itemsize
-    # Several layers' keys and values, so that they come from memory as they do in a pass.
-    layers = [drawn((2, rows, slots + 32, _HEADS, _DIM), kind, where)[:, :, :slots] for _ in range(4)]
+    # Several layers' keys and values, so that they come from memory as they do in a pass. Not by brackets, which ask for a real device.
+    layers = [drawn((2, rows, slots + 32, _HEADS, _DIM), kind, where).narrow(2, 0, slots) for _ in range(4)]
 
     def seconds(fed: int) -> float:
         query = drawn((rows, fed, _HEADS, _DIM), kind, where)
@@ -119,9 +143,9 @@ def _attention(dtype: str, kind: torch.dtype, where: torch.device) -> dict[str, 
         return best_of(lambda: [attention.attend(query, keys, values, prepared) for keys, values in layers], where, 3) / len(layers)
 
     lone = seconds(1)
-    further = max(1e-9, seconds(many) - lone)
+    further = max(1e-9, seconds(many) - apart * lone)
     return {
-        "attention_flops": {dtype: 4 * rows * (many - 1) * slots * _HEADS * _DIM / further},
+        "attention_flops": {dtype: 4 * rows * (many - apart) * slots * _HEADS * _DIM / further},
         "single_query_bandwidth": {dtype: stored_bytes / lone},
     }
 
@@ -129,7 +153,7 @@ def _attention(dtype: str, kind: torch.dtype, where: torch.device) -> dict[str, 
 @torch.inference_mode()
 def moves(where: torch.device) -> dict[str, Any]:
     """What a layer does to hidden vectors beside products, attention and GELU, in the dtype that the machine would run; and the choice."""
-    kind, tokens = (torch.bfloat16 if where.type == "cpu" else torch.float16), 512
+    kind, tokens = (torch.bfloat16 if where.type == "cpu" else torch.float16), _SIZES[where.type].tokens
     hidden, scale = drawn((tokens, WIDTH), kind, where), drawn((WIDTH,), kind, where)
     fused = drawn((tokens, _HEADS, 3, _DIM), kind, where)
     cache, places = drawn((2 * tokens, _HEADS, _DIM), kind, where), torch.arange(tokens, device=where)
@@ -138,7 +162,7 @@ def moves(where: torch.device) -> dict[str, Any]:
     def work() -> None:
         for part in (1, 2):
             functional.layer_norm(hidden + hidden, (WIDTH,), scale, scale)
-            cache.index_copy_(0, places, fused[:, :, part])
+            cache.index_copy_(0, places, fused.select(2, part))
         mixed.reshape(tokens, WIDTH)
 
     logits = drawn((16, _VOCABULARY), kind, where)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
+from multiprocessing.connection import Connection, wait
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -15,9 +17,11 @@ from torch import Tensor
 from seqgpt_lab.engine.cuda import prepare_cuda
 from seqgpt_lab.engine.linear import Linear
 from seqgpt_lab.engine.rendezvous import choose_reduction, prepare_nccl, share_memory
+from seqgpt_lab.errors import WorkerError
 from seqgpt_lab.studies.speeds import WIDTH, best_of, drawn
 
 _ROUNDS = 10
+_PATIENCE = 120.0  # seconds until both have answered
 
 
 def worker_speeds(where: torch.device) -> dict[str, Any]:
@@ -25,6 +29,7 @@ def worker_speeds(where: torch.device) -> dict[str, Any]:
 
     runtime_bytes: what a process holds beside its weights. On a card that is what it adds to what was in use there before: CUDA's context,
     kernels, workspaces and NCCL's buffers. Other processes' memory on the card does not count as long as it stays the same.
+    Raises WorkerError when one of them dies or hangs.
     """
     if where.type == "cuda" and torch.cuda.device_count() < 2:
         return {"share_of_speed": 1.0, "reduce_seconds": 24e-6, "link_bandwidth": 10e9, "runtime_bytes": 0.6e9}
@@ -40,11 +45,15 @@ def worker_speeds(where: torch.device) -> dict[str, Any]:
         ]
         for process in processes:
             process.start()
-        found = [answer.recv() if answer.poll(120) else {} for answer, _ in answers]
-        for process in processes:
-            process.join(10)
-    if not all(found):
-        raise RuntimeError("a worker of the calibration did not answer within 120 s")
+        for _, theirs in answers:
+            theirs.close()  # now only the worker holds it, so its end is heard
+        try:
+            found = _answers([ours for ours, _ in answers])
+            for process in processes:
+                process.join(10)
+        finally:
+            for process in processes:
+                process.kill()  # one whose peer is gone waits for it on its card
     slowest = {name: max(one[name] for one in found) for name in found[0]}
     link = slowest["large_bytes"] / max(1e-9, slowest["large"] - slowest["small"])
     return {
@@ -53,6 +62,23 @@ def worker_speeds(where: torch.device) -> dict[str, Any]:
         "link_bandwidth": link,
         "runtime_bytes": slowest["runtime"],
     }
+
+
+def _answers(pipes: Sequence[Connection]) -> list[dict[str, float]]:
+    """What each has found, in the order of the pipes. Raises WorkerError."""
+    found: dict[Connection, dict[str, float]] = {}
+    latest = time.monotonic() + _PATIENCE
+    mend = "what it said stands above; `seqgpt-lab doctor` looks at what two processes need, and two cards may need NCCL_P2P_DISABLE=1"
+    while len(found) < len(pipes):
+        ready = wait([pipe for pipe in pipes if pipe not in found], max(0.0, latest - time.monotonic()))
+        if not ready:
+            raise WorkerError(f"a process of the calibration has not answered for {_PATIENCE:g} s; {mend}")
+        for pipe in (pipe for pipe in pipes if pipe in ready):
+            try:
+                found[pipe] = pipe.recv()
+            except (EOFError, OSError):
+                raise WorkerError(f"a process of the calibration has died; {mend}") from None
+    return [found[pipe] for pipe in pipes]
 
 
 @torch.inference_mode()

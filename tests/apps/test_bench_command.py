@@ -43,7 +43,7 @@ def test_another_call_measures_what_is_new_and_keeps_the_rest_of_the_record(tmp_
 
 def test_json_holds_the_roofline_and_the_arrangements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "_READ_BYTES", 1 << 24)
-    monkeypatch.setattr(roofline, "_PRODUCTS", ((256, 256, 256),))
+    monkeypatch.setattr(roofline, "_PRODUCTS", {"cpu": ((256, 256, 256),)})
     model = str(write_random_checkpoint(tmp_path / "model", layers=1))
     ended = CliRunner().invoke(app, ["bench", "--model", model, *QUICK, "--arrangements", "1x1,2x1", "--json"])
     assert ended.exit_code == 0, ended.output

@@ -41,7 +41,7 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.engine.reference import ReferenceEngine
 from seqgpt_lab.engine.requests import Request
-from seqgpt_lab.errors import CheckpointError, OptionError, WorkerError
+from seqgpt_lab.errors import CapacityError, CheckpointError, OptionError, WorkerError
 from seqgpt_lab.extraction.prompt import build_prompt
 from seqgpt_lab.extraction.tokenizer import GENERATE_TOKEN, TextTokenizer
 from tests.full_disk import room_for
@@ -302,6 +302,17 @@ def test_an_interrupted_training_saves_first(tokenizer: Tokenizer, tmp_path: Pat
         train(trainer, tmp_path, lambda line: None)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_step_that_does_not_fit_is_told_with_what_helps_and_saved_before(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(SMALL, tokenizer, KINDS)
+    step, full = trainer.train_step, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    monkeypatch.setattr(trainer, "train_step", lambda: step() if trainer.step < 2 else (_ for _ in ()).throw(full))
+    with pytest.raises(CapacityError, match=r"step 3, of at most 600 tokens, does not fit .* of cpu: CUDA out .*; end .* --small-batches"):
+        train(trainer, tmp_path, lambda line: None)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
 
 
 def test_a_full_disk_is_told_as_one_and_leaves_the_last_checkpoint_and_no_worker(

@@ -66,11 +66,13 @@ OUT_OF_MEMORY = (
     MemoryError(),
     RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 2 'out of memory'"),
+    RuntimeError("ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 'out of memory'"),
     torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
 )
 
 
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=("torch", "Python", "CPU", "cuBLAS", "CUDA"))
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=("torch", "Python", "CPU", "cuBLAS", "NCCL", "older NCCL", "CUDA"))
 def test_weights_that_do_not_fit_are_told_in_words(oracle: Oracle, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def load_model(*_arguments: object, **_options: object) -> None:
         raise error

@@ -1,5 +1,5 @@
 """For the first machine with GPUs (`make test-gpu`): the same tokens as the CPU in fp32, on one card and on two, half dtypes close, memory
-a card, faults noticed, flash-attn like SDPA."""
+a card, what does not fit, faults noticed, flash-attn like SDPA."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ import torch
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.embedded.widen import widen
 from seqgpt_lab.engine.attention import Attention, FlashAttention, Geometry, ReferenceAttention, SdpaAttention, alibi_slopes
+from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import WorkerError
+from seqgpt_lab.errors import EngineWarning, WorkerError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.resources import bundled
 from tests.checkpoints import write_random_checkpoint
+from tests.engine.among import Among
 from tests.engine.oracles import random_requests
 from tests.faults.strikes import ALLOWED_SECONDS, VOCABULARY, answers, answers_after_restart, last, seconds_to_fail
 
@@ -58,6 +60,32 @@ def test_memory_of_the_weights_is_what_they_weigh() -> None:
     with Engine.load("tiny", dtype="fp16", device="cuda") as engine:
         weight = sum(parameter.nbytes for parameter in engine.model.parameters())
         assert torch.cuda.max_memory_allocated() - before <= 1.15 * weight + (1 << 20)
+
+
+def test_a_closed_engine_leaves_the_card_to_others(tmp_path: Path) -> None:
+    wide = widen("tiny", tmp_path / "wide")
+    with Engine.load(wide, dtype="fp16", device="cuda") as engine:
+        engine.generate(random_requests(1, vocabulary=1000, longest=8, most=2))
+        held = _used(torch.cuda.current_device())
+    assert held - _used(torch.cuda.current_device()) > 0.9 * (wide / "model.safetensors").stat().st_size
+
+
+def test_a_batch_that_does_not_fit_a_card_is_split_and_answered(tmp_path: Path) -> None:
+    """A cache for 16 rows takes 246 MB, keys and values a half each, of which this process may have 100; one for 4 rows fits."""
+    checkpoint = write_random_checkpoint(tmp_path, heads=12, hidden=48, vocabulary=VOCABULARY)
+    requests = [Request((5, 6, 7 + row), 20_000, constraint=Among((2,))) for row in range(16)]
+    with Engine.load(checkpoint, dtype="fp32", device="cuda", batch_size=16) as engine:
+        engine.generate(requests[:1])  # what cuBLAS takes for itself
+        torch.cuda.empty_cache()
+        card = torch.cuda.current_device()
+        most = torch.cuda.memory_reserved(card) + (100 << 20)
+        torch.cuda.set_per_process_memory_fraction(most / torch.cuda.get_device_properties(card).total_memory, card)
+        try:
+            with pytest.warns(EngineWarning, match=f"ran out of memory on cuda:{card} and was decoded as 8"):
+                found = engine.generate(requests)
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0, card)
+    assert [one.finish_reason for one in found] == ["stop"] * 16
 
 
 @two_cards

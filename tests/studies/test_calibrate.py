@@ -7,17 +7,18 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any, ClassVar
 
 import pytest
 import torch
 import torch.distributed
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.errors import OptionError, WorkerError
 from seqgpt_lab.studies import calibrate as module
 from seqgpt_lab.studies.calibrate import calibrate
 from seqgpt_lab.studies.speeds import best_of
-from seqgpt_lab.studies.worker_speeds import worker_speeds
+from seqgpt_lab.studies.worker_speeds import _answers, worker_speeds
 
 CPU = torch.device("cpu")
 
@@ -64,6 +65,9 @@ class InThisProcess:
 
         def join(self, seconds: float) -> None:
             """It has ended."""
+
+        def kill(self) -> None:
+            """Nor is there any to kill."""
 
 
 @pytest.fixture
@@ -114,3 +118,44 @@ def test_what_a_rank_holds_beside_its_weights_is_counted_on_its_card_without_oth
     with FakeTensorMode():
         found = worker_speeds(torch.device("cuda"))
     assert found["runtime_bytes"] == 7 * 10**8 - 12 * 4 * 1024 * 1024 * 2
+
+
+class Dies:
+    """In place of a process: one that ends without an answer, or one that never gives any. Notes whether it was ended."""
+
+    ended: ClassVar[list[int]] = []
+    Pipe = staticmethod(multiprocessing.Pipe)
+    hanging: ClassVar[list[Any]] = []
+
+    class Process:
+        def __init__(self, target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> None:
+            self.rank, self.pipe = args[0], args[-1]
+
+        def start(self) -> None:
+            """Rank 0 hangs: its end of the pipe stays open. Rank 1 dies: nobody holds its end but who started it."""
+            if self.rank == 0:
+                Dies.hanging.append(os.dup(self.pipe.fileno()))
+
+        def join(self, seconds: float) -> None:
+            raise AssertionError("one of two that hangs is not waited for")
+
+        def kill(self) -> None:
+            Dies.ended.append(self.rank)
+
+
+def test_a_process_that_dies_is_told_at_once_and_the_other_one_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing, "get_context", lambda name: Dies)
+    try:
+        with pytest.raises(WorkerError, match=r"has died; .*NCCL_P2P_DISABLE=1"):
+            worker_speeds(CPU)
+    finally:
+        for descriptor in Dies.hanging:
+            os.close(descriptor)
+    assert Dies.ended == [0, 1]
+
+
+def test_processes_that_hang_are_told_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    monkeypatch.setattr("seqgpt_lab.studies.worker_speeds._PATIENCE", 0.01)
+    with theirs, ours, pytest.raises(WorkerError, match=r"has not answered for 0\.01 s"):
+        _answers([ours])

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from seqgpt_lab.engine.engine import Engine
-from seqgpt_lab.errors import ClaimError
+from seqgpt_lab.errors import ClaimError, EngineWarning
 from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.claim_metrics import Record
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
@@ -367,6 +368,17 @@ def test_a_machines_cores_are_not_the_threads_it_runs_with(tmp_path: Path, monke
     model = str(write_random_checkpoint(tmp_path / "model", layers=1))
     found = measure_determinism(model, find_sources(kinds=["resume"], split="dev"), limit=1)
     assert "(12 cores), model" in found.machine and "-p kinds" not in found.command
+
+
+def test_cards_whose_cuda_does_not_start_are_no_gpu_that_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a driver too old for this torch they are counted, and a question for their names is an error."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: torch.cuda.init())
+    model = str(write_random_checkpoint(tmp_path / "model", layers=1))
+    with pytest.warns(EngineWarning, match="this runs on the CPU"):
+        found = measure_determinism(model, find_sources(kinds=["resume"], split="dev"), limit=1)
+    assert found.machine.startswith("no GPU, ")
 
 
 def test_committed_records_are_of_machines_without_a_gpu() -> None:

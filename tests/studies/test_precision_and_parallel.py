@@ -10,11 +10,19 @@ from typing import Any
 
 import pandas
 import pytest
+import torch
 
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.requests import Completion, Request, Timing
 from seqgpt_lab.errors import OptionError
-from seqgpt_lab.studies.arrangements import about_arrangements, about_memory, compare_arrangements, parse_arrangements, show_arrangements
+from seqgpt_lab.studies.arrangements import (
+    about_arrangements,
+    about_memory,
+    compare_arrangements,
+    fitting_arrangements,
+    parse_arrangements,
+    show_arrangements,
+)
 from seqgpt_lab.studies.precisions import about_precisions, compare_precisions, show_precisions
 from seqgpt_lab.studies.side_by_side import agreement, seconds_in_turns
 from seqgpt_lab.studies.sources import Source, find_sources
@@ -107,6 +115,24 @@ def test_answers_that_differ_are_not_called_the_same() -> None:
     ]
     assert "with only 25.0% of the answers the same" in str(about_arrangements(pandas.DataFrame(rows)))
     assert "One process: 2 prompts/s (median of 3 rounds)." in str(about_arrangements(pandas.DataFrame(rows)))
+
+
+def test_arrangements_are_left_out_for_which_there_are_too_few_cards(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with one card runs the notebook's usual three; who asks for nothing that it can run is told."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("seqgpt_lab.studies.arrangements.resolve_device", lambda name: torch.device("cuda"))
+    usual, names = ["1x1", "2x1", "1x2"], ["one process", "2 ranks", "2 replicas"]
+    assert list(map(str, fitting_arrangements(model, usual))) == ["one process"]
+    with pytest.raises(OptionError, match="needs 2 CUDA devices, this machine shows 1"):
+        fitting_arrangements(model, ["2x1", "1x2"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert list(map(str, fitting_arrangements(model, [*usual, "2x2"]))) == names
+    monkeypatch.setattr("seqgpt_lab.studies.arrangements.resolve_device", lambda name: torch.device("cpu"))
+    assert list(map(str, fitting_arrangements(model, [*usual, "2x2"]))) == [*names, "2 replicas of 2 ranks"]
+    row = {"arrangement": "one process", "prompts_a_second": 2.0, "ratio": 1.0, "same_answers": 1.0, "rounds": 3}
+    told = str(about_arrangements(pandas.DataFrame([row]), usual))
+    assert "needs a card of its own and there are too few: 2 ranks, 2 replicas." in told
+    assert "Left out" not in str(about_arrangements(pandas.DataFrame([row]), ["1x1"]))
 
 
 @pytest.mark.parametrize("text", ("2", "x", "0x1", "2x-1", "axb"))

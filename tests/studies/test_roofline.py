@@ -21,7 +21,7 @@ def test_the_slower_of_reading_and_computing_is_the_floor() -> None:
 
 def test_speeds_and_phases_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_READ_BYTES", 1 << 24)
-    monkeypatch.setattr(module, "_PRODUCTS", ((256, 256, 256),))
+    monkeypatch.setattr(module, "_PRODUCTS", {"cpu": ((256, 256, 256),)})
     checkpoint = write_random_checkpoint(tmp_path, vocabulary=1000)
     with Engine.load(checkpoint, dtype="fp32", device="cpu") as engine:
         speeds = measure_roofline(engine.dtype, engine.device, repeats=2)

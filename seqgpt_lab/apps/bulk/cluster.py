@@ -58,7 +58,7 @@ class _Worker:
 def work_through_ray(labels: LabelSet, options: ModelOptions, plan: Plan) -> Iterator[Done]:
     """The chunks of a plan by as many actors as `options.replicas`, on the cluster that RAY_ADDRESS names, or on this machine.
 
-    All machines must see the input and the model under the same paths. An actor on a GPU takes one card to itself.
+    All machines must see the input and the model under the same paths. Each rank of an actor takes a card to itself, or a core.
     """
     import ray
     from ray.data import DataContext, read_datasource
@@ -69,7 +69,8 @@ def work_through_ray(labels: LabelSet, options: ModelOptions, plan: Plan) -> Ite
         context = DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
-        resources = {"num_gpus": 1} if ray.cluster_resources().get("GPU") and options.device != "cpu" else {"num_cpus": 1}
+        cards = ray.cluster_resources().get("GPU") and options.device != "cpu"
+        resources = {"num_gpus" if cards else "num_cpus": options.tensor_parallel}  # an actor sees no other cards
         chunks = read_datasource(_Chunks(plan), override_num_blocks=1, num_cpus=0)
         done = chunks.map_batches(
             _Worker, batch_size=1, concurrency=actors, fn_constructor_args=(labels, each), batch_format="numpy", **resources

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 
+from seqgpt_lab.apps.doctor.in_use import in_use, used_cards
 from seqgpt_lab.apps.doctor.line import Line
-from seqgpt_lab.apps.doctor.nvml import Card, Cards, Holder
+from seqgpt_lab.apps.doctor.nvml import Card, Cards
+from seqgpt_lab.apps.doctor.room_checks import check_holders, check_memory
+from seqgpt_lab.apps.doctor.visible_checks import check_split
 from seqgpt_lab.studies.rigs import Rig
 
-_GIB = 2**30
-# SeqGPT-560M in half precision with a batch of 16 texts of 512 tokens, what is kept of texts and a CUDA context included, as the planner
-# has it (a test compares), and half a GiB or less beyond.
-NEEDED_BYTES = 7 * _GIB // 2
 _MENDS = {
     "LibraryNotFound": "install the NVIDIA driver; in a container, start it with the NVIDIA container toolkit (`docker run --gpus all …`)",
     "DriverNotLoaded": "load it: `sudo modprobe nvidia` (`dmesg` says why it fails); after a kernel update, reinstall the driver",
@@ -23,19 +21,23 @@ _MENDS = {
 }
 
 
-def check_cards(found: Cards, rig: Rig | None, built: str = "") -> list[Line]:
+def check_cards(found: Cards, rig: Rig | None, built: str = "", visible: str | None = None, order: str = "") -> list[Line]:
     """All lines on cards. Without any card and without a rig that wants some: one note.
 
     built: the CUDA version that the PyTorch here is built for, which the driver has to run; empty for none, and then the rig says which
-    driver is wanted.
+    driver is wanted. visible, order: CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER; whether a card that is left out has room is no matter.
     """
     wants = rig is not None and rig.kind == "cuda"
     if found.trouble or not found.cards:
         return [_no_cards(found, rig if wants else None)]
-    lines = [_count(found, rig), _driver(found, rig, built), *map(_memory, found.cards), *_capability(found, rig)]
-    lines += [_link(card, rig) for card in found.cards]
-    lines += [_nvlink(found, rig), *_peer(found, rig), *(_holders(card) for card in found.cards)]
-    return lines
+    used = in_use(found, visible, order)
+    lines = [_count(found, rig), _driver(found, rig, built), *(check_split(card, used) for card in found.cards if card.split)]
+    lines += [
+        *(check_memory(*each) for each in used.items()),
+        *_capability(used_cards(found, used), rig),
+        *(_link(card, rig) for card in found.cards),
+    ]
+    return [*lines, _nvlink(found, rig), *_peer(found, rig), *(check_holders(*each) for each in used.items())]
 
 
 def _no_cards(found: Cards, rig: Rig | None) -> Line:
@@ -102,27 +104,10 @@ def _major(cuda: str) -> str:
     return cuda.split(".")[0]
 
 
-def _memory(card: Card) -> Line:
-    if card.memory_bytes is None or card.used_bytes is None:
-        return Line(
-            f"memory {card.index}",
-            "note",
-            "the driver does not say",
-            why="shared memory, as on integrated devices, has no figure of its own",
-        )
-    free = card.memory_bytes - card.used_bytes
-    shown = f"{free / _GIB:.1f} of {card.memory_bytes / _GIB:.1f} GiB free"
-    if free < NEEDED_BYTES:
-        why = "SeqGPT-560M with a batch of 16 needs about that; less ends in batches that are split, or in CapacityError"
-        fix = f"free the card: see the line `holders {card.index}`"
-        return Line(f"memory {card.index}", "failed", shown, f"{NEEDED_BYTES / _GIB:.1f} GiB free", why, fix)
-    return Line(f"memory {card.index}", "ok", shown, f"{NEEDED_BYTES / _GIB:.1f} GiB free")
-
-
-def _capability(found: Cards, rig: Rig | None) -> Iterator[Line]:
-    shown = ", ".join(sorted({card.capability or "unknown" for card in found.cards}))
+def _capability(cards: Sequence[Card], rig: Rig | None) -> Iterator[Line]:
+    shown = ", ".join(sorted({card.capability or "unknown" for card in cards}))
     wanted = str(rig.expects.get("compute_capability", "")) if rig else ""
-    low = any(card.capability and version(card.capability) < (8, 0) for card in found.cards)
+    low = any(card.capability and version(card.capability) < (8, 0) for card in cards)
     if low:
         yield Line(
             "capability",
@@ -208,37 +193,6 @@ def _peer(found: Cards, rig: Rig | None) -> Iterator[Line]:
         yield Line("peer-to-peer", "note", shown, "no" if rig else "", why)
     else:
         yield Line("peer-to-peer", "ok", shown)
-
-
-def _holders(card: Card) -> Line:
-    """Who has memory on the card; nothing is ended here, the command is only shown."""
-    name, shown = f"holders {card.index}", "; ".join(map(_describe, card.holders))
-    if card.holders:
-        why = "a process that was left behind keeps its memory and takes turns on the card, so runs are slower or do not fit"
-        return Line(name, "warning", shown, "no other process", why, "; ".join(_let_go(card.holders)))
-    drawing = sum(holder.memory_bytes or 0 for holder in card.graphics)
-    unseen = (card.used_bytes or 0) - drawing
-    if unseen > _GIB:
-        why = f"{unseen / _GIB:.1f} GiB are taken by processes that this one cannot see: another container, another user, or a leftover"
-        return Line(
-            name, "warning", "none that can be seen", "no other process", why, "list who has the device open: sudo fuser -v /dev/nvidia*"
-        )
-    return Line(name, "ok", f"no computing process{f', {len(card.graphics)} that draw' if card.graphics else ''}", "no other process")
-
-
-def _let_go(holders: Sequence[Holder]) -> Iterator[str]:
-    """What to type. An id that names no process here is never put behind `kill`: it may be another container's numbering."""
-    if pids := " ".join(str(holder.pid) for holder in holders if holder.command):
-        yield f"if it is yours and not needed: kill {pids} (then kill -9 {pids} if it stays); nobody did that for you"
-    if unseen := " ".join(str(holder.pid) for holder in holders if not holder.command):
-        yield f"{unseen} cannot be seen from here: look on the host or as another user, sudo fuser -v /dev/nvidia*"
-
-
-def _describe(holder: Holder) -> str:
-    memory = f"{holder.memory_bytes / _GIB:.1f} GiB" if holder.memory_bytes is not None else "memory unknown"
-    command = holder.command[:80] or "not visible from here (ended, or in another container)"
-    age = f", for {(time.time() - holder.started) / 3600:.1f} h" if holder.started else ""
-    return f"pid {holder.pid} ({command}{age}): {memory}"
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ def examine(rig: str = "auto", model: str = "tiny") -> tuple[Rig | None, list[Li
     chosen = choose_rig(cards) if rig == "auto" else named
     host, torch = read_host(model), read_torch()
     return chosen, [
-        *check_cards(cards, chosen, torch.cuda),
+        *check_cards(cards, chosen, torch.cuda, torch.visible, torch.order),
         *check_torch(torch, cards, chosen),
         *check_host(host, chosen),
         *check_software(read_software()),
@@ -30,9 +30,9 @@ def examine(rig: str = "auto", model: str = "tiny") -> tuple[Rig | None, list[Li
 
 
 def choose_rig(cards: Cards) -> Rig | None:
-    """The bundled rig of the cards that are here; dual-4090 where NVIDIA cards are on the bus that say nothing; else none."""
+    """The bundled rig of the cards that are here, whole ones; dual-4090 where NVIDIA cards are on the bus that say nothing; else none."""
     rigs = [Rig.load(name) for name in rig_names()]
-    names = {card.name for card in cards.cards}
+    names = {card.name for card in cards.cards if not card.split}
     found = next((rig for rig in rigs if rig.kind == "cuda" and rig.device in names), None)
     return Rig.load("dual-4090") if found is None and cards.on_bus and not cards.cards else found
 

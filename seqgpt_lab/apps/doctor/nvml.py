@@ -29,9 +29,21 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """A part of a card in MIG mode that CUDA takes for a device; name: its profile, such as '1g.18gb'. None where NVML does not say."""
+
+    name: str
+    uuid: str
+    memory_bytes: int | None
+    used_bytes: int | None
+    holders: tuple[Holder, ...] = ()
+    graphics: tuple[Holder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One card; None where NVML does not say. generation, width: of the PCIe link now; most_*: that card and slot can reach together.
-    nvlinks: active ones. graphics: processes that draw, such as a desktop."""
+    nvlinks: active ones. graphics: processes that draw, such as a desktop. split: in MIG mode, into the instances."""
 
     index: int
     name: str
@@ -45,6 +57,9 @@ class Card:
     nvlinks: int | None
     holders: tuple[Holder, ...] = ()
     graphics: tuple[Holder, ...] = ()
+    uuid: str = ""
+    split: bool = False
+    instances: tuple[Instance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,7 @@ def count_on_bus(bus: Path) -> int:
 def _card(nvml: Any, index: int, handle: Any) -> Card:
     memory = _ask(nvml.nvmlDeviceGetMemoryInfo, handle)
     capability = _ask(nvml.nvmlDeviceGetCudaComputeCapability, handle)
+    split = bool((_ask(nvml.nvmlDeviceGetMigMode, handle) or (0, 0))[0])  # as it is now, and after the next reset
     return Card(
         index=index,
         name=_text(_ask(nvml.nvmlDeviceGetName, handle)) or "unnamed",
@@ -112,6 +128,28 @@ def _card(nvml: Any, index: int, handle: Any) -> Card:
         width=_ask(nvml.nvmlDeviceGetCurrPcieLinkWidth, handle),
         most_width=_ask(nvml.nvmlDeviceGetMaxPcieLinkWidth, handle),
         nvlinks=_nvlinks(nvml, handle),
+        holders=tuple(map(_holder, _ask(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or ())),
+        graphics=tuple(map(_holder, _ask(nvml.nvmlDeviceGetGraphicsRunningProcesses, handle) or ())),
+        uuid=_text(_ask(nvml.nvmlDeviceGetUUID, handle)),
+        split=split,
+        instances=_instances(nvml, handle) if split else (),
+    )
+
+
+def _instances(nvml: Any, handle: Any) -> tuple[Instance, ...]:
+    """Those that were made, in order; NVML has a number for each that there could be."""
+    places = range(_ask(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0)
+    found = [_ask(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place) for place in places]
+    return tuple(_instance(nvml, part) for part in found if part is not None)
+
+
+def _instance(nvml: Any, handle: Any) -> Instance:
+    memory = _ask(nvml.nvmlDeviceGetMemoryInfo, handle)
+    return Instance(
+        name=_text(_ask(nvml.nvmlDeviceGetName, handle)).rpartition("MIG ")[2] or "unnamed",
+        uuid=_text(_ask(nvml.nvmlDeviceGetUUID, handle)),
+        memory_bytes=memory and int(memory.total),
+        used_bytes=memory and int(memory.used),
         holders=tuple(map(_holder, _ask(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or ())),
         graphics=tuple(map(_holder, _ask(nvml.nvmlDeviceGetGraphicsRunningProcesses, handle) or ())),
     )

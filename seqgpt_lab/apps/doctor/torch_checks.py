@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 
 from seqgpt_lab.apps.doctor.card_checks import version
+from seqgpt_lab.apps.doctor.in_use import in_use, used_cards
 from seqgpt_lab.apps.doctor.line import Line
-from seqgpt_lab.apps.doctor.nvml import Cards
+from seqgpt_lab.apps.doctor.nvml import Card, Cards
+from seqgpt_lab.apps.doctor.visible_checks import check_visible
 from seqgpt_lab.studies.rigs import Rig
 
 _FLASH_LEAST = (2, 5, 8)
@@ -23,7 +25,8 @@ class Torch:
 
     cudnn: its version as PyTorch counts it (91002 is 9.10.2), None when it does not load; cudnn_trouble: how that ended. kernels: the
     architectures compiled in, such as 'sm_89'. products: by device, the dtype of an FP16 product. flash: flash-attn's version;
-    flash_trouble: why it does not import. visible, library_path: CUDA_VISIBLE_DEVICES (None where unset) and LD_LIBRARY_PATH.
+    flash_trouble: why it does not import. visible, order, library_path: CUDA_VISIBLE_DEVICES (None where unset), CUDA_DEVICE_ORDER and
+    LD_LIBRARY_PATH.
     """
 
     version: str
@@ -37,6 +40,7 @@ class Torch:
     flash: str = ""
     flash_trouble: str = ""
     visible: str | None = None
+    order: str = ""
     library_path: str = ""
 
 
@@ -44,12 +48,13 @@ def read_torch() -> Torch:
     """Ask PyTorch. Starts CUDA where there is a card, so read the cards' memory before."""
     import torch
 
-    built, count, trouble = torch.version.cuda or "", torch.cuda.device_count(), ""
+    built, count, trouble = torch.version.cuda or "", 0, ""
     if built:
         try:
             torch.cuda.init()  # type: ignore[no-untyped-call]
+            count = torch.cuda.device_count()  # before, it tells NVML's cards, of which CUDA may give this process fewer
         except (RuntimeError, AssertionError) as error:
-            trouble, count = " ".join(str(error).split()), 0
+            trouble = " ".join(str(error).split())
     cudnn, cudnn_trouble = _cudnn() if built else (None, "")
     flash, flash_trouble = _flash()
     names = ["cpu", *(f"cuda:{index}" for index in range(count))]
@@ -65,16 +70,18 @@ def read_torch() -> Torch:
         flash=flash,
         flash_trouble=flash_trouble,
         visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        order=os.environ.get("CUDA_DEVICE_ORDER", ""),
         library_path=os.environ.get("LD_LIBRARY_PATH", ""),
     )
 
 
 def check_torch(found: Torch, cards: Cards, rig: Rig | None) -> list[Line]:
     """All lines on PyTorch; those on CUDA only where there are cards, or a rig that has some."""
-    lines = [_products(found)]
+    lines, used = [_products(found)], used_cards(cards, in_use(cards, found.visible, found.order))
     if found.cuda or cards.cards or cards.on_bus or (rig is not None and rig.kind == "cuda"):
-        lines = [_build(found, cards), *_visible(found, cards), *_kernels(found, cards), _cudnn_line(found, rig), *lines]
-    return [*lines, _flash_line(found, cards), *_library_path(found)]
+        visible = check_visible(cards, rig, found.devices, found.visible, found.order) if found.cuda else ()
+        lines = [_build(found, cards), *visible, *_kernels(found, used), _cudnn_line(found, rig), *lines]
+    return [*lines, _flash_line(found, used), *_library_path(found)]
 
 
 def _cudnn() -> tuple[int | None, str]:
@@ -134,25 +141,9 @@ def _build(found: Torch, cards: Cards) -> Line:
     return Line("torch-cuda", "ok", shown)
 
 
-def _visible(found: Torch, cards: Cards) -> Iterator[Line]:
-    """Whether PyTorch sees every card that the driver has."""
-    if not cards.cards or not found.cuda:
-        return
-    shown, expected = f"PyTorch sees {found.devices} of {len(cards.cards)}", f"all {len(cards.cards)}"
-    if found.devices >= len(cards.cards):
-        yield Line("visible-cards", "ok", shown, expected)
-        return
-    why = "what is hidden is not used: replicas=2 and tensor_parallel=2 then end in an OptionError"
-    if found.visible is not None:
-        fix = f"CUDA_VISIBLE_DEVICES is {found.visible!r}: unset CUDA_VISIBLE_DEVICES, or name all cards"
-    else:
-        fix = "look at `dmesg | grep -i xid` for a card that failed, and at the container's --gpus option"
-    yield Line("visible-cards", "failed", shown, expected, why, fix)
-
-
-def _kernels(found: Torch, cards: Cards) -> Iterator[Line]:
+def _kernels(found: Torch, cards: Sequence[Card]) -> Iterator[Line]:
     """A build holds code for some architectures; a card runs that of its own or a lower minor version of the same major."""
-    wanted = sorted({card.capability for card in cards.cards if card.capability})
+    wanted = sorted({card.capability for card in cards if card.capability})
     if not found.kernels or not wanted:
         return
     have = [version(kernel.split("_")[-1]) for kernel in found.kernels if kernel.startswith("sm_")]
@@ -203,9 +194,9 @@ def _products(found: Torch) -> Line:
     )
 
 
-def _flash_line(found: Torch, cards: Cards) -> Line:
+def _flash_line(found: Torch, cards: Sequence[Card]) -> Line:
     why = "without it attention runs through SDPA with an ALiBi bias: the same values, more memory on long texts"
-    if not cards.cards:
+    if not cards:
         return Line("flash-attn", "note", "not usable: there is no card to run it on", why="attention runs through SDPA on the CPU")
     if found.flash_trouble:
         fix = (
@@ -218,7 +209,7 @@ def _flash_line(found: Torch, cards: Cards) -> Line:
         return Line(
             "flash-attn", "warning", found.flash, "2.5.8 or newer", "older ones have no ALiBi with a cache", "pip install -U flash-attn"
         )
-    old = [card.name for card in cards.cards if card.capability and version(card.capability) < (8, 0)]
+    old = [card.name for card in cards if card.capability and version(card.capability) < (8, 0)]
     if old:
         return Line(
             "flash-attn",

@@ -16,8 +16,20 @@ GIB = 2**30
 
 
 @dataclass
+class SimulatedInstance:
+    """What one MIG instance answers: to what a card does too, but its name."""
+
+    name: str
+    uuid: str
+    total: int = 18 * GIB
+    used: int = 50 * 2**20
+    holders: list[Any] = field(default_factory=list)
+    graphics: list[Any] = field(default_factory=list)
+
+
+@dataclass
 class SimulatedCard:
-    """What one card answers."""
+    """What one card answers. parts: of one in MIG mode, None where an instance could be and is not; without the list it knows no MIG."""
 
     name: str = "NVIDIA GeForce RTX 4090"
     total: int = 25757220864  # as the driver reports 24 GiB less what it keeps
@@ -29,10 +41,13 @@ class SimulatedCard:
     most_width: int = 16
     holders: list[Any] = field(default_factory=list)
     graphics: list[Any] = field(default_factory=list)
+    uuid: str = "GPU-11111111-2222"
+    parts: list[SimulatedInstance | None] | None = None
 
 
 class SimulatedNvml:
-    """Answers as pynvml does, with its errors: a card without NVLink says NotSupported, peers say why not."""
+    """Answers as pynvml does, with its errors: a card without NVLink says NotSupported, peers say why not, and in MIG mode a card tells
+    its memory to nobody but root."""
 
     def __init__(self, *cards: SimulatedCard, driver: str = "580.95.05", cuda: int = 13000, trouble: int | None = None) -> None:
         self.cards, self.driver, self.cuda, self.trouble, self.open = list(cards), driver, cuda, trouble, False
@@ -54,7 +69,11 @@ class SimulatedNvml:
             "nvmlSystemGetDriverVersion": lambda: self.driver,
             "nvmlSystemGetCudaDriverVersion": lambda: self.cuda,
             "nvmlDeviceGetName": lambda card: card.name,
-            "nvmlDeviceGetMemoryInfo": lambda card: SimpleNamespace(total=card.total, used=card.used, free=card.total - card.used),
+            "nvmlDeviceGetMemoryInfo": self._memory,
+            "nvmlDeviceGetUUID": lambda card: card.uuid,
+            "nvmlDeviceGetMigMode": self._mig_mode,
+            "nvmlDeviceGetMaxMigDeviceCount": lambda card: len(card.parts),
+            "nvmlDeviceGetMigDeviceHandleByIndex": self._part,
             "nvmlDeviceGetCudaComputeCapability": lambda card: card.capability,
             "nvmlDeviceGetCurrPcieLinkGeneration": lambda card: card.generation,
             "nvmlDeviceGetMaxPcieLinkGeneration": lambda card: card.most_generation,
@@ -71,6 +90,25 @@ class SimulatedNvml:
         return answers[name]
 
     @staticmethod
+    def _memory(card: SimulatedCard | SimulatedInstance) -> SimpleNamespace:
+        if isinstance(card, SimulatedCard) and card.parts is not None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+        return SimpleNamespace(total=card.total, used=card.used, free=card.total - card.used)
+
+    @staticmethod
+    def _mig_mode(card: SimulatedCard) -> list[int]:
+        if card.parts is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return [pynvml.NVML_DEVICE_MIG_ENABLE, pynvml.NVML_DEVICE_MIG_ENABLE]
+
+    @staticmethod
+    def _part(card: SimulatedCard, place: int) -> SimulatedInstance:
+        found = (card.parts or [])[place]
+        if found is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return found
+
+    @staticmethod
     def _no_nvlink(card: SimulatedCard, link: int) -> int:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
@@ -80,9 +118,14 @@ def process(pid: int, memory: int | None) -> SimpleNamespace:
     return SimpleNamespace(pid=pid, usedGpuMemory=memory)
 
 
+def split_card(*parts: SimulatedInstance | None) -> SimulatedCard:
+    """An H200 in MIG mode."""
+    return SimulatedCard(name="NVIDIA H200", capability=(9, 0), uuid="GPU-99999999-8888", parts=list(parts))
+
+
 @pytest.fixture
 def healthy() -> SimulatedNvml:
-    return SimulatedNvml(SimulatedCard(), SimulatedCard(generation=1, width=16))  # the second one is at rest
+    return SimulatedNvml(SimulatedCard(), SimulatedCard(generation=1, width=16, uuid="GPU-33333333-4444"))  # the second one is at rest
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from seqgpt_lab.apps.doctor.card_checks import NEEDED_BYTES, check_cards
+from seqgpt_lab.apps.doctor.card_checks import check_cards
 from seqgpt_lab.apps.doctor.examine import choose_rig
 from seqgpt_lab.apps.doctor.host_checks import Host, check_host
 from seqgpt_lab.apps.doctor.line import Line, as_text, exit_code
 from seqgpt_lab.apps.doctor.nvml import read_cards
+from seqgpt_lab.apps.doctor.room_checks import NEEDED_BYTES
 from seqgpt_lab.apps.doctor.software_checks import Software, check_software
 from seqgpt_lab.apps.doctor.torch_checks import Torch, check_torch
 from seqgpt_lab.studies.costs import Machine

@@ -11,7 +11,7 @@ from seqgpt_lab.apps.doctor.nvml import read_cards
 from seqgpt_lab.apps.doctor.software_checks import check_software, read_software
 from seqgpt_lab.apps.doctor.torch_checks import Torch, check_torch
 from seqgpt_lab.studies.rigs import Rig
-from tests.apps.doctor.conftest import SimulatedNvml
+from tests.apps.doctor.conftest import SimulatedNvml, split_card
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "troubleshooting.md"
 
@@ -20,7 +20,8 @@ def test_each_row_leads_to_a_line_and_each_line_has_a_row(healthy: SimulatedNvml
     rig, cards = Rig.load("dual-4090"), read_cards(healthy, tmp_path)
     (tmp_path / "libcudnn.so.8").touch()
     hidden = Torch(**{name: getattr(rig_torch, name) for name in Torch.__slots__} | {"library_path": str(tmp_path)})
-    lines = [*check_cards(cards, rig), *check_torch(hidden, cards, rig), *check_host(rig_host, rig), *check_software(read_software())]
+    lines = [*check_cards(read_cards(SimulatedNvml(split_card()), tmp_path), None)]
+    lines += [*check_cards(cards, rig), *check_torch(hidden, cards, rig), *check_host(rig_host, rig), *check_software(read_software())]
     written = {re.sub(r" \d+$", "", line.name) for line in lines}
     rows = [
         line

@@ -16,8 +16,8 @@ import torch
 from seqgpt_lab.documents.formats import load_documents
 from seqgpt_lab.embedded.widen import widen
 from seqgpt_lab.engine.attention import Attention, FlashAttention, Geometry, ReferenceAttention, SdpaAttention, alibi_slopes
-from seqgpt_lab.engine.decode import Request
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import EngineWarning, WorkerError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqgpt_lab.engine.decode import Completion, Request
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.kv_cache import KVCache
+from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.errors import EngineWarning
 from seqgpt_lab.studies.precisions import first_logits
 from seqgpt_lab.studies.roofline import measure_phases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -9,8 +10,7 @@ import pytest
 import torch
 
 from seqgpt_lab.engine.checkpoint import find_checkpoint
-from seqgpt_lab.engine.engine import _worker_spec
-from seqgpt_lab.engine.messages import Failure, Work
+from seqgpt_lab.engine.messages import Failure, ModelSpec, Work, WorkerSpec
 from seqgpt_lab.engine.worker_process import Server
 from seqgpt_lab.engine.worker_shard import WorkerShard
 
@@ -27,7 +27,9 @@ def test_a_card_that_takes_no_call_any_more_does_not_keep_its_worker_from_tellin
     model: Any = SimpleNamespace(slopes=torch.zeros(1), h=[])
     mouth: Any = SimpleNamespace(say=told.append)
     connection: Any = None
-    server = Server(_worker_spec(find_checkpoint("tiny"), "fp32", "sdpa", 1), model, WorkerShard(), connection, mouth)
+    found, nowhere = find_checkpoint("tiny"), Path()
+    shared = ModelSpec(found.config, found.weights, "fp32", "sdpa", 1, rows=1, token_budget=1, cache="none", cache_bytes=0)
+    server = Server(WorkerSpec(shared, 0, 0, 1, "cpu", nowhere, nowhere, nowhere), model, WorkerShard(), connection, mouth)
 
     def run(*_: object) -> NoReturn:
         raise error

@@ -43,7 +43,7 @@ def test_reading_is_as_quick_as_the_cards_memory(rig: Rig) -> None:
 
 
 def test_the_roofline_of_a_card_is_the_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roofline_module, "best_seconds", seconds_of)
+    monkeypatch.setattr(roofline_module, "best_of", seconds_of)
     with simulated_card(monkeypatch):
         found = measure_roofline(torch.float16, torch.device("cuda:0"))
     assert 0.9 * FLOPS < found.flops <= FLOPS and 0.8 * BANDWIDTH < found.bandwidth <= BANDWIDTH

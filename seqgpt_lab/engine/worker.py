@@ -191,9 +191,9 @@ def _limit_blocking(connection: Connection, seconds: float) -> None:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """The child inherits the mask, so that no stop button and no SIGTERM to the whole service hits it before it can ignore one."""
-    resource_tracker.ensure_running()  # it would be started with the child, and unblocks both signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    """The child inherits the mask, so that no stop button, SIGTERM or SIGHUP to the whole service hits it before it can ignore one."""
+    resource_tracker.ensure_running()  # it would be started with the child, and unblocks SIGINT and SIGTERM
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield
     finally:

@@ -30,8 +30,10 @@ _LEAVING_SECONDS = 2.0  # a parent that ends closes its pipes first, and is gone
 
 
 def work(spec: WorkerSpec, connection: Connection) -> None:
-    """A worker's whole life; returns never. The parent's stop button (SIGINT to the process group) is not for workers."""
+    """A worker's whole life; returns never. The parent's stop button and its terminal's end (SIGINT and SIGHUP to the process group) are
+    not for workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in this thread and those to come: one of them waits for it
     threading.Thread(target=_leave_at_parents_word, daemon=True).start()
     _redirect_output(spec)

@@ -5,6 +5,7 @@ Times are medians of rounds in which the arrangements take turns, so that a mach
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,7 +20,7 @@ from seqgpt_lab.engine.checkpoint import find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig, resolve_device
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.model import Bloom
-from seqgpt_lab.engine.placement import MOST_WORKERS, check_counts, check_world_size, place
+from seqgpt_lab.engine.placement import check_counts, check_world_size, place
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.progress import TaskProgress
@@ -47,7 +48,7 @@ def parse_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[A
 
 def fitting_arrangements(model: str | Path, arrangements: Sequence[str]) -> list[Arrangement]:
     """As parse_arrangements, without those for which this machine, having cards, has too few; where it has too few for all it raises."""
-    cards = torch.cuda.device_count() if resolve_device("auto").type == "cuda" else MOST_WORKERS
+    cards = torch.cuda.device_count() if resolve_device("auto").type == "cuda" else math.inf
     return parse_arrangements(model, [text for text in arrangements if _parse(text).workers <= cards] or arrangements)
 
 

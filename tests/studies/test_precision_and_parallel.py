@@ -129,6 +129,8 @@ def test_arrangements_are_left_out_for_which_there_are_too_few_cards(model: Path
     assert list(map(str, fitting_arrangements(model, [*usual, "2x2"]))) == names
     monkeypatch.setattr("seqgpt_lab.studies.arrangements.resolve_device", lambda name: torch.device("cpu"))
     assert list(map(str, fitting_arrangements(model, [*usual, "2x2"]))) == [*names, "2 replicas of 2 ranks"]
+    with pytest.raises(OptionError, match="makes 65 worker processes; give at most 64"):
+        fitting_arrangements(model, [*usual, "1x65"])  # not for want of cards
     row = {"arrangement": "one process", "prompts_a_second": 2.0, "ratio": 1.0, "same_answers": 1.0, "rounds": 3}
     told = str(about_arrangements(pandas.DataFrame([row]), usual))
     assert "needs a card of its own and there are too few: 2 ranks, 2 replicas." in told

@@ -16,6 +16,7 @@ from seqgpt_lab.apps.bulk.job import Done, Plan, extract_chunk
 from seqgpt_lab.apps.bulk.sources import Item
 from seqgpt_lab.apps.options import ModelOptions
 from seqgpt_lab.documents.utf8 import json_line
+from seqgpt_lab.errors import OptionError
 from seqgpt_lab.extraction.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -55,10 +56,22 @@ class _Worker:
         return {"done": [json_line(asdict(extract_chunk(self._extractor, self._labels, chunk))) for chunk in chunks]}
 
 
+def _of_an_actor(kind: str, ranks: int, machines: list[dict[str, Any]]) -> dict[str, int]:
+    """The cards (GPU), of which an actor sees no others, or cores (CPU) to ask for; for more than any machine has, Ray waits for ever."""
+    most = max((int(machine["Resources"].get(kind, 0)) for machine in machines), default=0)
+    if kind == "GPU" and ranks > most:
+        raise OptionError(
+            f"tensor_parallel={ranks} needs {ranks} cards in one machine, those of this Ray cluster have {most} at most; give at most "
+            f"--tensor-parallel {most}, or --device cpu"
+        )
+    return {f"num_{kind.lower()}s": min(ranks, max(1, most))}
+
+
 def work_through_ray(labels: LabelSet, options: ModelOptions, plan: Plan) -> Iterator[Done]:
     """The chunks of a plan by as many actors as `options.replicas`, on the cluster that RAY_ADDRESS names, or on this machine.
 
-    All machines must see the input and the model under the same paths. Each rank of an actor takes a card to itself, or a core.
+    All machines must see the input and the model under the same paths. Each rank of an actor takes a card to itself, or a core where its
+    machine has as many. Raises OptionError where no machine has a card for each rank.
     """
     import ray
     from ray.data import DataContext, read_datasource
@@ -70,7 +83,7 @@ def work_through_ray(labels: LabelSet, options: ModelOptions, plan: Plan) -> Ite
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         cards = ray.cluster_resources().get("GPU") and options.device != "cpu"
-        resources = {"num_gpus" if cards else "num_cpus": options.tensor_parallel}  # an actor sees no other cards
+        resources = _of_an_actor("GPU" if cards else "CPU", options.tensor_parallel, ray.nodes())
         chunks = read_datasource(_Chunks(plan), override_num_blocks=1, num_cpus=0)
         done = chunks.map_batches(
             _Worker, batch_size=1, concurrency=actors, fn_constructor_args=(labels, each), batch_format="numpy", **resources

@@ -72,7 +72,7 @@ def serve(
 
     curl -H 'content-type: application/json' -d '{"text": "张伟，35岁", "labels": "姓名,年龄"}' http://127.0.0.1:8000/extract
 
-    Requests that come together are decoded together. SIGTERM ends it when all that was accepted is answered. No text is logged.
+    Requests that come together are decoded together. SIGTERM and SIGHUP end it when all that was accepted is answered. No text is logged.
     """
     from seqgpt_lab.apps.serving.batcher import Batcher
     from seqgpt_lab.apps.serving.guard import Guard, Limits, check_address, local_names

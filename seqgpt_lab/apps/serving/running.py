@@ -1,9 +1,10 @@
-"""Runs an application under uvicorn until SIGTERM or Ctrl-C, answering all that was accepted; knows no endpoint."""
+"""Runs an application under uvicorn until SIGTERM, SIGHUP or Ctrl-C, answering all that was accepted; knows no endpoint."""
 
 from __future__ import annotations
 
 import signal
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -41,11 +42,19 @@ def run_server(app: ASGIApp, host: str, port: int, most_seconds: float) -> None:
         server_header=False,
         timeout_graceful_shutdown=int(most_seconds) + _SECONDS_TO_END,
     )
+    server = uvicorn.Server(config)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
     # uvicorn raises the signal that ended it once more when all is answered; then there is nothing left to be ended.
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_IGN)}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it; uvicorn does not know this one
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, end)
     try:
-        uvicorn.Server(config).run()
+        server.run()
     except SystemExit as error:
         raise OptionError(f"cannot listen on {host}:{port}; is another server there? Give another --port") from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

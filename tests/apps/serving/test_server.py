@@ -294,14 +294,18 @@ def test_sigkill_leaves_the_port_free_and_sigterm_answers_what_was_accepted(proc
     assert server.wait(60) == 0
 
 
-def test_sigterm_to_the_whole_service_leaves_the_workers_to_answer_what_was_accepted(process: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGHUP), ids=lambda number: number.name)
+def test_a_signal_to_the_whole_service_leaves_the_workers_to_answer_what_was_accepted(
+    process: Callable[..., Any], tmp_path: Path, number: signal.Signals
+) -> None:
+    """SIGTERM from whoever runs the service, SIGHUP where its terminal is closed."""
     model = write_random_checkpoint(tmp_path / "model", hidden=64, heads=2, layers=1)
     ranks = ("--model", str(model), "--tensor-parallel", "2")
     server, url = process(free_port(), *ranks, "--batch-size", "1", "--max-new-tokens", "40", "--timeout", "600")
     workers = psutil.Process(server.pid).children(recursive=True)
     with ThreadPoolExecutor(24) as pool:
         replies = accepted(pool, url)
-        os.killpg(server.pid, signal.SIGTERM)
+        os.killpg(server.pid, number)
         assert [reply.result().status_code for reply in replies] == [200] * 24
     assert server.wait(60) == 0
     assert "started again" not in (tmp_path / "serve.log").read_text(encoding="utf-8")

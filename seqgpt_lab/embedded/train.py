@@ -26,9 +26,8 @@ from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.resuming import check_made_alike, made_with, read_state
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
-from seqgpt_lab.engine.memory import is_out_of_memory
+from seqgpt_lab.engine.memory import within_memory
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
-from seqgpt_lab.errors import CapacityError
 from seqgpt_lab.files import atomic_stream
 
 Report = Callable[[str], None]
@@ -207,17 +206,15 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
     if path.exists():
         trainer.load(read_state(path))
         report(f"resumed at step {trainer.step}")
+    fits = within_memory(
+        lambda: f"step {trainer.step + 1}, of at most {trainer.recipe.tokens:,} tokens, does not fit into the memory of {trainer.device}",
+        "end what else is there (`seqgpt-lab doctor` names it) and go on with the same command, or start in another OUT with "
+        "--small-batches",
+    )
     try:
         try:
-            _run(trainer, path, report, evaluate_every, save_seconds)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise CapacityError(
-                f"step {trainer.step + 1}, of at most {trainer.recipe.tokens:,} tokens, does not fit into the memory of {trainer.device}: "
-                f"{error}; end what else is there (`seqgpt-lab doctor` names it) and go on with the same command, or start in another OUT "
-                "with --small-batches"
-            ) from error
+            with fits:
+                _run(trainer, path, report, evaluate_every, save_seconds)
         finally:
             trainer.save(path)
     finally:

@@ -6,7 +6,7 @@ import ctypes
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -61,18 +61,26 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def weights_within_memory(stored_bytes: int, dtype: torch.dtype, device: torch.device) -> Iterator[None]:
-    """Around the loading of weights. Raises CapacityError where they do not fit; stored_bytes: of their files."""
+def within_memory(what: Callable[[], str], mend: str) -> Iterator[None]:
+    """Around what takes memory. Raises CapacityError where there is too little; what: says what does not fit where, asked only then; mend:
+    what helps."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise CapacityError(
+        raise CapacityError(f"{what()}: {error}; {mend}") from error
+
+
+def weights_within_memory(stored_bytes: int, dtype: torch.dtype, device: torch.device) -> AbstractContextManager[None]:
+    """Around the loading of weights. Raises CapacityError where they do not fit; stored_bytes: of their files."""
+    return within_memory(
+        lambda: (
             f"the weights ({stored_bytes / 1e9:.1f} GB in their files) do not fit into the memory of {device} in "
-            f"{str(dtype).removeprefix('torch.')}: {error}; use a smaller dtype, a device with more memory, or share them out with "
-            "tensor_parallel"
-        ) from error
+            f"{str(dtype).removeprefix('torch.')}"
+        ),
+        "use a smaller dtype, a device with more memory, or share them out with tensor_parallel",
+    )
 
 
 def fewer_rows(rows: int, left: Sequence[Request], where: str) -> int:

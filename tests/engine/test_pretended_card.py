@@ -102,9 +102,8 @@ def test_what_cuda_refuses_is_refused(card: PretendedCard) -> None:
     with pytest.raises(TypeError, match="numpy"):
         there.numpy()
     assert not card.waits
-    assert (there + torch.tensor(1.0)).tolist() == [1, 2, 3, 4, 5, 6] and there[
-        here
-    ].device == CARD  # a number, and indices, may be a CPU's
+    assert (there + torch.tensor(1.0)).tolist() == [1, 2, 3, 4, 5, 6]  # a number may be a CPU's
+    assert there[here].device == CARD  # and so may indices
     assert there.to("cpu").device.type == "cpu" and here.to(CARD).device == CARD and here.device.type == "cpu"
     assert there[there > 2].sum().item() == 12
     assert card.waits == {"tolist": 1, "__getitem__": 2, "to the CPU": 1, "item": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from seqgpt_lab.documents.quoting import quoted
+from seqgpt_lab.documents.settings import read_yaml
 from seqgpt_lab.errors import LabelError
 
 _SEPARATORS = re.compile(r"[,，、\n]")
@@ -69,13 +70,11 @@ def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:
     Raises LabelError for a file that is missing or not YAML, for unknown keys and for wrong types; what the labels say is not judged.
     """
     try:
-        # From a stream, so that an error names the place and quotes nothing: what is no label set may be a file of documents.
-        with open(path, encoding="utf-8") as stream:
-            found = yaml.load(stream, _LabelFileLoader)
+        found = read_yaml(path)
     except OSError as error:
         hint = "" if Path(path).suffix in {".yaml", ".yml"} else "; give the path of a .yaml file: `fields: [姓名, 年龄]` is enough for one"
         raise LabelError(f"the label set {path} cannot be read: {error.strerror}{hint}") from error
-    except (yaml.YAMLError, ValueError) as error:  # bad UTF-8, and dates such as 2024-13-45, are plain ValueErrors
+    except (yaml.YAMLError, ValueError) as error:
         raise LabelError(f"the label set {path} is not YAML in UTF-8: {error}") from error
     if not isinstance(found, dict) or not isinstance(found.get("fields"), list):
         raise LabelError(f"{path}: a label set is a mapping with a list called 'fields'")
@@ -87,18 +86,6 @@ def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:
     if name is None or isinstance(name, (dict, list)):
         raise LabelError(f"{path}: 'name' is {quoted(name, longest=60)}; give the label set's name, or leave the line out")
     return str(name), tuple(drafts)
-
-
-class _LabelFileLoader(yaml.SafeLoader):
-    """Refuses a key that occurs twice, of which yaml would keep the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        met = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in met:
-                raise yaml.constructor.ConstructorError(None, None, "this key stands there already; keep one of the two", key.start_mark)
-            met.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def label_yaml(name: str, drafts: Sequence[Draft]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from seqgpt_lab.documents.settings import read_yaml
 from seqgpt_lab.errors import OptionError, RigError
 from seqgpt_lab.files import write_atomically
 from seqgpt_lab.resources import bundled
@@ -92,10 +93,10 @@ class Rig:
         """A bundled rig by its name, or a YAML file. Raises OptionError for an unknown name, RigError for figures that cannot be."""
         path = _find(source)
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+            found = read_yaml(path)
         except (OSError, UnicodeDecodeError) as error:
             raise RigError(f"{path} cannot be read ({error}); give a YAML file of a machine") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise RigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(found, dict):
             raise RigError(

@@ -68,7 +68,7 @@ def test_a_missing_figure_is_named(figures: dict[str, Any]) -> None:
         Rig.from_dict(figures, "here.yaml")
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", ""])
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", "", "a: 2024-13-45"])
 def test_what_is_no_machine_at_all(tmp_path: Path, text: str) -> None:
     path = tmp_path / "machine.yaml"
     path.write_text(text, encoding="utf-8")
@@ -76,6 +76,14 @@ def test_what_is_no_machine_at_all(tmp_path: Path, text: str) -> None:
         Rig.load(path)
     with pytest.raises(RigError, match="cannot be read"):
         Rig.load(tmp_path / "absent.yaml")
+
+
+def test_a_figure_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "machine.yaml"
+    Rig.load("dual-4090").save(path)
+    path.write_text(path.read_text(encoding="utf-8") + "bandwidth: 1.0e+9\n", encoding="utf-8")
+    with pytest.raises(RigError, match="this key stands there already"):
+        Rig.load(path)
 
 
 def test_more_than_its_maker_publishes_is_refused(figures: dict[str, Any]) -> None:

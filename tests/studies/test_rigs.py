@@ -49,7 +49,15 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         ({"overlap": "yes"}, "overlap 'yes'"),
         ({"speed": 3}, r"unknown \['speed'\]"),
         ({"basis": {"bandwidth": "somebody said so"}}, "basis of attention_flops, bandwidth"),
-        ({"expects": 3}, "must be mappings"),
+        ({"basis": 3}, "basis is 3; it must be a mapping"),
+        ({"expects": 3}, "expects is 3; it must be a mapping"),
+        ({"expects": {"cards": 2}}, r"expects has unknown \['cards'\].*known are \['compute_capability'"),
+        ({"expects": {"ram_bytes": "64 GB"}}, "expects.ram_bytes is '64 GB'; a number of bytes"),
+        ({"expects": {"ram_bytes": True}}, "expects.ram_bytes is True"),
+        ({"expects": {"pcie_width": "x16"}}, "expects.pcie_width is 'x16'; a whole number"),
+        ({"expects": {"nvlink": "no"}}, "expects.nvlink is 'no'; true or false"),
+        ({"expects": {"driver": "newest"}}, "expects.driver is 'newest'; a version"),
+        ({"expects": {"disk": None}}, "expects.disk is None; text"),
         ({"layer_seconds": {"fp8": {256: {1: 0.1}}}}, "layer_seconds is .*wanted seconds by dtype, width and tokens"),
         ({"layer_seconds": {"bf16": {256: {}}}}, "layer_seconds is"),
         ({"layer_seconds": {"bf16": {256: {1: -0.1}}}}, "layer_seconds is"),
@@ -89,3 +97,13 @@ def test_a_figure_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
 def test_more_than_its_maker_publishes_is_refused(figures: dict[str, Any]) -> None:
     with pytest.raises(RigError, match=r"fp16 is 9\.9e\+14, more than the 3\.303e\+14 that its maker publishes"):
         Rig.from_dict(figures | {"flops": {**figures["flops"], "fp16": 9.9e14}}, "here.yaml")
+
+
+def test_a_misspelt_basis_is_named(figures: dict[str, Any]) -> None:
+    with pytest.raises(RigError, match=r"basis has unknown \['bandwith'\]"):
+        Rig.from_dict(figures | {"basis": figures["basis"] | {"bandwith": "measured: here"}}, "here.yaml")
+
+
+def test_expectations_may_be_written_as_people_write_numbers(figures: dict[str, Any]) -> None:
+    rig = Rig.from_dict(figures | {"expects": {"ram_bytes": "64e9", "cuda": 13.0, "driver": 580}}, "here.yaml")
+    assert rig.expects == {"ram_bytes": 64e9, "cuda": "13.0", "driver": "580"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,27 @@ def drafts_of(labels: str | Sequence[str] | Sequence[Draft]) -> tuple[Draft, ...
 
     In a string, commas (ASCII or full-width), `、` and line ends separate; blanks around labels and empty pieces are typing. Where none
     of these separates, blanks beside a Chinese character do (`姓名 年龄`); any other blank belongs to its label (`job title`).
+    Raises LabelError for what has no order or more than names (a set, a mapping), and for what is in a list and no label.
     """
     if isinstance(labels, str):
         pieces = _SEPARATORS.split(_ARROW.sub("→", labels.strip()))
         if len(pieces) == 1:
             pieces = _BLANKS_BY_HAN.split(pieces[0])
         labels = [piece.strip() for piece in pieces if piece.strip()]
-    return tuple(Draft.parse(label) if isinstance(label, str) else label for label in labels)
+    return tuple(map(_draft_of, _in_order(labels)))
+
+
+def _in_order(labels: object) -> Iterable[object]:
+    """Python holds nobody to the types of labels: of a mapping only the names would be asked, and a set has no order."""
+    if not isinstance(labels, Iterable) or isinstance(labels, Mapping | set | frozenset):
+        raise LabelError(f"the labels are a {type(labels).__name__}; give a string with commas, or a list such as ['姓名', '邮箱->email']")
+    return labels
+
+
+def _draft_of(label: object) -> Draft:
+    if not isinstance(label, str | Draft):
+        raise LabelError(f"the label {label!r} is a {type(label).__name__}; a name, or a name and a phrase as '邮箱->email', is needed")
+    return Draft.parse(label) if isinstance(label, str) else label
 
 
 def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar, overload
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.utf8 import without_halves
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.config import ModelConfig, check_whole
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS, Completion, Request
 from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.extraction import Extraction
@@ -72,13 +72,6 @@ class Extractor:
         drafts: bool = True,
         learn: bool = False,
     ) -> None:
-        if max_length < 16 or max_new_tokens < 1 or labels_per_prompt < 1 or overlap < 0:
-            raise OptionError(
-                f"max_length {max_length}, max_new_tokens {max_new_tokens}, labels_per_prompt {labels_per_prompt} and overlap {overlap} "
-                "must be at least 16, 1, 1 and 0"
-            )
-        if window_length is not None and window_length < 16:
-            raise OptionError(f"window_length {window_length} must be at least 16 tokens, or None for the length the model was trained on")
         self.options: dict[str, int | None] = {
             "max_length": max_length,
             "max_new_tokens": max_new_tokens,
@@ -89,6 +82,14 @@ class Extractor:
             "drafts": drafts,
             "learn": learn,
         }
+        _check_types(self.options)
+        if max_length < 16 or max_new_tokens < 1 or labels_per_prompt < 1 or overlap < 0:
+            raise OptionError(
+                f"max_length {max_length}, max_new_tokens {max_new_tokens}, labels_per_prompt {labels_per_prompt} and overlap {overlap} "
+                "must be at least 16, 1, 1 and 0"
+            )
+        if window_length is not None and window_length < 16:
+            raise OptionError(f"window_length {window_length} must be at least 16 tokens, or None for the length the model was trained on")
         self.engine = engine
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
         self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt
@@ -211,6 +212,15 @@ class Extractor:
             prompts = (build_prompt(self.tokenizer, readable, label_set.phrases, task="分类", max_length=self.max_length),)
         requests = tuple(self._steering.choice(prompt) for prompt in prompts)
         return Prepared(requests, partial(read_choice, self.tokenizer, document, readable, label_set, prompts))
+
+
+def _check_types(options: Mapping[str, object]) -> None:
+    """Raises OptionError for an option of another type: a text such as "no" would count as yes."""
+    flags = ("grounded", "drafts", "learn")
+    check_whole({name: value for name, value in options.items() if name not in flags and (name != "window_length" or value is not None)})
+    for name in flags:
+        if not isinstance(options[name], bool):
+            raise OptionError(f"{name} is {options[name]!r}; True or False is needed")
 
 
 def _part(text: str, window: Window, prompts: PromptBuilder, limit: int) -> Part:

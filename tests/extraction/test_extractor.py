@@ -269,6 +269,22 @@ def test_options_that_cannot_work_are_refused(scripted: Callable[..., Extractor]
         scripted(max_length=16).extract("张伟", "姓名,年龄")
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"grounded": "no"}, "grounded is 'no'; True or False is needed"),
+        ({"drafts": 0}, "drafts is 0"),
+        ({"max_length": "512"}, "max_length is '512'; a whole number is needed"),
+        ({"window_length": 160.5}, r"window_length is 160\.5"),
+        ({"max_new_tokens": None}, "max_new_tokens is None"),
+        ({"overlap": True}, "overlap is True"),
+    ],
+)
+def test_options_of_another_type_are_refused(scripted: Callable[..., Extractor], options: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        Extractor(scripted().engine, **options)
+
+
 def test_classification_asks_once_and_answers_in_the_models_order(scripted: Callable[..., Extractor], tokenizer: TextTokenizer) -> None:
     extractor = scripted(completion(tokenizer, "差评\t物流", each=0.5, end=0.25))
     labels = LabelSet((Label("正面", "好评"), Label("负面", "差评"), Label("物流"), *(Label(f"其他{n}") for n in range(6))))

@@ -1,7 +1,8 @@
 """The command line `seqgpt-lab`: its commands, its exit codes, how errors end it; knows nothing of what a command does.
 
 Exit codes: 0 done; 1 a check failed (a line that holds no document, a run that did not complete); 2 wrong use or unusable input;
-130 Ctrl-C, SIGTERM or SIGHUP; 141 whoever read the output has closed it.
+130 Ctrl-C, SIGTERM or SIGHUP (but `run` records that and exits with 1, and the two signals end `serve` and `studio` with 0);
+141 whoever read the output has closed it.
 """
 
 from __future__ import annotations

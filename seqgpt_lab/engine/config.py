@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,13 @@ class ModelConfig:
             "use_cache": True,
             **({} if self.seq_length is None else {"seq_length": self.seq_length}),
         }
+
+
+def check_whole(counts: Mapping[str, object]) -> None:
+    """Python holds nobody to the types of options. Raises OptionError, naming it, for one that is no whole number."""
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise OptionError(f"{name} is {value!r}; a whole number is needed")
 
 
 def resolve_device(name: str) -> torch.device:

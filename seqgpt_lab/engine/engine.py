@@ -13,7 +13,7 @@ import torch
 from seqgpt_lab.engine.attention import choose_attention
 from seqgpt_lab.engine.batching import plan_parts
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
-from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
+from seqgpt_lab.engine.config import ModelConfig, check_whole, resolve_device, resolve_dtype
 from seqgpt_lab.engine.cuda import prepare_cuda
 from seqgpt_lab.engine.decode import TOKEN_BUDGET, Decoder, Finish, More, Numbered
 from seqgpt_lab.engine.memory import keep_freed_memory, weights_within_memory
@@ -74,6 +74,8 @@ class Engine:
         """
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where)
+        check_whole({"batch_size": batch_size, "token_budget": token_budget, "cache_bytes": cache_bytes})
+        check_whole({"tensor_parallel": tensor_parallel, "replicas": replicas})
         if batch_size < 1 or token_budget < 1:
             raise OptionError(f"batch_size {batch_size} and token_budget {token_budget} must both be at least 1")
         check_counts(tensor_parallel, replicas)

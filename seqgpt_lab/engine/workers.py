@@ -24,7 +24,7 @@ from seqgpt_lab.engine.messages import ModelSpec, WorkerSpec
 from seqgpt_lab.engine.replica import Job, OutOfMemoryInWorkerError, Replica
 from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS, WorkerInfo
-from seqgpt_lab.errors import EngineClosedError, EngineWarning, WorkerError
+from seqgpt_lab.errors import CapacityError, EngineClosedError, EngineWarning
 
 _START_SECONDS = 600.0
 _SETTLE_SECONDS = 5.0
@@ -205,7 +205,10 @@ class WorkerPool:
         warnings.warn(f"the workers of {names} were started again after a failure or an interrupted batch", EngineWarning, stacklevel=7)
 
     def _start(self, replicas: list[Replica]) -> None:
-        """All together, then wait for each. Raises WorkerError naming the rank, with its log; none of them is left half started."""
+        """All together, then wait for each; none of them is left half started.
+
+        Raises WorkerError naming the rank, with its log, CapacityError where the weights do not fit into memory.
+        """
         deadline = time.monotonic() + _START_SECONDS
         try:
             for replica in replicas:
@@ -217,7 +220,7 @@ class WorkerPool:
             for replica in replicas:
                 replica.stop(at_once=True)
             if isinstance(error, OutOfMemoryInWorkerError):
-                raise WorkerError(f"the weights do not fit into memory: {error}; use a lower dtype or more ranks") from error
+                raise CapacityError(f"the weights do not fit into memory: {error}; use a lower dtype or more ranks") from error
             raise
 
     def _specs(self, replica: int) -> list[WorkerSpec]:

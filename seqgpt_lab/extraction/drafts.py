@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from seqgpt_lab.documents.quoting import quoted
+from seqgpt_lab.documents.settings import read_yaml
 from seqgpt_lab.errors import LabelError
 
 _SEPARATORS = re.compile(r"[,，、\n]")
@@ -54,13 +55,27 @@ def drafts_of(labels: str | Sequence[str] | Sequence[Draft]) -> tuple[Draft, ...
 
     In a string, commas (ASCII or full-width), `、` and line ends separate; blanks around labels and empty pieces are typing. Where none
     of these separates, blanks beside a Chinese character do (`姓名 年龄`); any other blank belongs to its label (`job title`).
+    Raises LabelError for what has no order or more than names (a set, a mapping), and for what is in a list and no label.
     """
     if isinstance(labels, str):
         pieces = _SEPARATORS.split(_ARROW.sub("→", labels.strip()))
         if len(pieces) == 1:
             pieces = _BLANKS_BY_HAN.split(pieces[0])
         labels = [piece.strip() for piece in pieces if piece.strip()]
-    return tuple(Draft.parse(label) if isinstance(label, str) else label for label in labels)
+    return tuple(map(_draft_of, _in_order(labels)))
+
+
+def _in_order(labels: object) -> Iterable[object]:
+    """Python holds nobody to the types of labels: of a mapping only the names would be asked, and a set has no order."""
+    if not isinstance(labels, Iterable) or isinstance(labels, Mapping | set | frozenset):
+        raise LabelError(f"the labels are a {type(labels).__name__}; give a string with commas, or a list such as ['姓名', '邮箱->email']")
+    return labels
+
+
+def _draft_of(label: object) -> Draft:
+    if not isinstance(label, str | Draft):
+        raise LabelError(f"the label {label!r} is a {type(label).__name__}; a name, or a name and a phrase as '邮箱->email', is needed")
+    return Draft.parse(label) if isinstance(label, str) else label
 
 
 def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:
@@ -69,13 +84,11 @@ def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:
     Raises LabelError for a file that is missing or not YAML, for unknown keys and for wrong types; what the labels say is not judged.
     """
     try:
-        # From a stream, so that an error names the place and quotes nothing: what is no label set may be a file of documents.
-        with open(path, encoding="utf-8") as stream:
-            found = yaml.load(stream, _LabelFileLoader)
+        found = read_yaml(path)
     except OSError as error:
         hint = "" if Path(path).suffix in {".yaml", ".yml"} else "; give the path of a .yaml file: `fields: [姓名, 年龄]` is enough for one"
         raise LabelError(f"the label set {path} cannot be read: {error.strerror}{hint}") from error
-    except (yaml.YAMLError, ValueError) as error:  # bad UTF-8, and dates such as 2024-13-45, are plain ValueErrors
+    except (yaml.YAMLError, ValueError) as error:
         raise LabelError(f"the label set {path} is not YAML in UTF-8: {error}") from error
     if not isinstance(found, dict) or not isinstance(found.get("fields"), list):
         raise LabelError(f"{path}: a label set is a mapping with a list called 'fields'")
@@ -87,18 +100,6 @@ def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:
     if name is None or isinstance(name, (dict, list)):
         raise LabelError(f"{path}: 'name' is {quoted(name, longest=60)}; give the label set's name, or leave the line out")
     return str(name), tuple(drafts)
-
-
-class _LabelFileLoader(yaml.SafeLoader):
-    """Refuses a key that occurs twice, of which yaml would keep the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        met = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in met:
-                raise yaml.constructor.ConstructorError(None, None, "this key stands there already; keep one of the two", key.start_mark)
-            met.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def label_yaml(name: str, drafts: Sequence[Draft]) -> str:

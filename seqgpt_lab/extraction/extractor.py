@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Generic, Protocol, TypeVar, overload
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.utf8 import without_halves
 from seqgpt_lab.engine.checkpoint import Checkpoint
-from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.config import ModelConfig, check_whole
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS, Completion, Request
-from seqgpt_lab.errors import OptionError
+from seqgpt_lab.errors import DocumentError, OptionError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, Prompt, PromptBuilder, build_prompt, split_evenly
@@ -72,13 +72,6 @@ class Extractor:
         drafts: bool = True,
         learn: bool = False,
     ) -> None:
-        if max_length < 16 or max_new_tokens < 1 or labels_per_prompt < 1 or overlap < 0:
-            raise OptionError(
-                f"max_length {max_length}, max_new_tokens {max_new_tokens}, labels_per_prompt {labels_per_prompt} and overlap {overlap} "
-                "must be at least 16, 1, 1 and 0"
-            )
-        if window_length is not None and window_length < 16:
-            raise OptionError(f"window_length {window_length} must be at least 16 tokens, or None for the length the model was trained on")
         self.options: dict[str, int | None] = {
             "max_length": max_length,
             "max_new_tokens": max_new_tokens,
@@ -89,6 +82,14 @@ class Extractor:
             "drafts": drafts,
             "learn": learn,
         }
+        _check_types(self.options)
+        if max_length < 16 or max_new_tokens < 1 or labels_per_prompt < 1 or overlap < 0:
+            raise OptionError(
+                f"max_length {max_length}, max_new_tokens {max_new_tokens}, labels_per_prompt {labels_per_prompt} and overlap {overlap} "
+                "must be at least 16, 1, 1 and 0"
+            )
+        if window_length is not None and window_length < 16:
+            raise OptionError(f"window_length {window_length} must be at least 16 tokens, or None for the length the model was trained on")
         self.engine = engine
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
         self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt
@@ -117,8 +118,8 @@ class Extractor:
         labels: a LabelSet, a list of names, or a string with commas. progress: called with (prompts done, prompts in all).
         A long text is read in overlapping windows (`windows.py`), whose values are merged by place.
         What happened to a text is told in its `problems`, never raised: empty text, half characters, text read in windows, an
-        answer that was cut or cannot be read. Raises LabelError for labels that cannot be asked, OptionError when max_length
-        leaves no room for a text beside them.
+        answer that was cut or cannot be read. Raises LabelError for labels that cannot be asked, DocumentError for what is no text,
+        OptionError when max_length leaves no room for a text beside them.
         """
         label_set = LabelSet.of(labels)
         documents = _documents([texts] if isinstance(texts, (str, Document)) else texts)
@@ -213,15 +214,29 @@ class Extractor:
         return Prepared(requests, partial(read_choice, self.tokenizer, document, readable, label_set, prompts))
 
 
+def _check_types(options: Mapping[str, object]) -> None:
+    """Raises OptionError for an option of another type: a text such as "no" would count as yes."""
+    flags = ("grounded", "drafts", "learn")
+    check_whole({name: value for name, value in options.items() if name not in flags and (name != "window_length" or value is not None)})
+    for name in flags:
+        if not isinstance(options[name], bool):
+            raise OptionError(f"{name} is {options[name]!r}; True or False is needed")
+
+
 def _part(text: str, window: Window, prompts: PromptBuilder, limit: int) -> Part:
     piece = text[window.start : window.end]
     return Part(window, prompts.build(piece, limit) if piece.strip() else ())
 
 
-def _documents(texts: Sequence[Text]) -> list[Document]:
-    """Bare texts get the ids text-1, text-2, …"""
+def _documents(texts: object) -> list[Document]:
+    """Bare texts get the ids text-1, text-2, … Raises DocumentError as `_document`, and for a mapping, of which only keys would be read."""
+    if not isinstance(texts, Iterable) or isinstance(texts, Mapping | set | frozenset):
+        raise DocumentError(f"the texts are a {type(texts).__name__}; give a text, a Document, or a list of these")
     return [_document(text, number) for number, text in enumerate(texts, 1)]
 
 
-def _document(text: Text, number: int = 1) -> Document:
+def _document(text: object, number: int = 1) -> Document:
+    """Raises DocumentError for what is no text, as pandas' sign for an empty cell."""
+    if not isinstance(text, str | Document):
+        raise DocumentError(f"text {number} is a {type(text).__name__}; a str or a Document is needed")
     return text if isinstance(text, Document) else Document(f"text-{number}", text)

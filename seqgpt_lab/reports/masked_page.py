@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import count, takewhile
 from operator import attrgetter
 from pathlib import Path
 
@@ -70,17 +71,31 @@ def bundled_personal_fields() -> tuple[str, ...]:
 
 def personal_values(soup: BeautifulSoup, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(label, value) of what the page shows as values of these labels: marked texts, and columns and rows of tables."""
-    for mark in soup.select("mark[title]"):
+    for tag in soup.select("[data-label-1]"):
+        yield from ((label, value) for label, value in _told(tag) if label in labels)
+    yield from _told_in_words(soup, labels)
+    for table in soup.find_all("table"):
+        yield from _tabled(table, labels)
+
+
+def _told(tag: Tag) -> Iterator[tuple[str, str]]:
+    """(label, value) of a marked text, or of a value without a mark, as `highlight` writes them; two where the text has it differently."""
+    for number in takewhile(lambda number: f"data-label-{number}" in tag.attrs, count(1)):
+        ways = (tag.attrs.get(f"data-{way}-{number}") for way in ("value", "found"))
+        yield from ((str(tag[f"data-label-{number}"]), str(value)) for value in ways if value is not None)
+
+
+def _told_in_words(soup: BeautifulSoup, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The same from pages of earlier versions, where only what people read tells them."""
+    for mark in soup.select("mark[title]:not([data-label-1])"):
         for title in str(mark["title"]).split(" · "):
             label, _, value = title.partition(": ")
             if label in labels:
                 yield label, re.sub(r" \((?:confidence|approximate)[^()]*\)$", "", value)
-    for flag in soup.select(".seqgpt-unaligned"):
+    for flag in soup.select(".seqgpt-unaligned:not([data-label-1])"):
         label, _, value = flag.get_text().lstrip("⚠ ").partition(": ")
         if label in labels:
-            yield label, re.sub(r" \(not (?:in|placed in) the text\)$", "", value)
-    for table in soup.find_all("table"):
-        yield from _tabled(table, labels)
+            yield label, re.sub(r" \(not (?:in|placed in) the text\)(?: × \d+)?$", "", value)
 
 
 def _tabled(table: Tag, labels: Sequence[str]) -> Iterator[tuple[str, str]]:

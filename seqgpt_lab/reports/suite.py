@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from seqgpt_lab.documents.settings import read_yaml
 from seqgpt_lab.errors import OptionError, RunError
 from seqgpt_lab.files import sha256_of
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
@@ -69,7 +70,7 @@ def load_suite(path: str | Path) -> Suite:
     """
     where = Path(path)
     try:
-        found = yaml.safe_load(where.read_text(encoding="utf-8"))
+        found = read_yaml(where)
     except OSError as error:
         raise OptionError(f"the suite {path} cannot be read: {error.strerror}; give the path of a YAML file") from error
     except (yaml.YAMLError, ValueError) as error:
@@ -118,6 +119,8 @@ def _parts(entry: Any, folder: Path, where: str) -> Iterator[Part]:
     given, grid = entry.get("parameters") or {}, entry.get("grid") or {}
     if not isinstance(given, dict) or not isinstance(grid, dict) or not all(isinstance(one, list) and one for one in grid.values()):
         raise OptionError(f"{where}: `parameters` maps names to values, `grid` maps names to lists of values that are not empty")
+    if both := sorted(map(str, given.keys() & grid.keys())):
+        raise OptionError(f"{where}: {', '.join(both)} stands both in `parameters` and in `grid`; keep one of the two")
     path = _notebook(entry["notebook"], folder)
     declared = declared_parameters(read_notebook(path), path.name)
     for values in itertools.product(*grid.values()):

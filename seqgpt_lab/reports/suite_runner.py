@@ -24,6 +24,10 @@ from seqgpt_lab.reports.suite import SUITES, Part, Session, Suite, last_session,
 _LOCK = ".suite.lock"
 
 
+class SuiteInterruptedError(RunError):
+    """A suite that an interrupt ended in the middle of a part; the next call goes on from there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A session, and the run of each part in the suite's order; taken_over: how many of them had been done before this call."""
@@ -51,7 +55,7 @@ def run_suite(
     A part that ended by itself, well or badly, is done; one that was interrupted, or whose runner was killed, is run again and goes on
     from the journals it kept, if any. A changed suite begins a new session, and so does a call of a later time (see `is_over`): tonight
     is not done by what was read last night. part_started: called with number, count and part.
-    Raises RunError at once while another suite runs on this folder, and when an interrupt ends a part.
+    Raises RunError at once while another suite runs on this folder, SuiteInterruptedError when an interrupt ends a part.
     """
     with locked(runs_dir, suite.name):
         earlier = list_runs(runs_dir)
@@ -138,7 +142,7 @@ def _run(suite: Suite, session: Session, part: Part, runs_dir: str | Path, earli
     origin = {"suite": suite.name, "session": session.id, "part": part.key}
     run = run_notebook(part.notebook, part.parameters, runs_dir, timeout=suite.timeout, progress=progress, resume=earlier, origin=origin)
     if run.status == "interrupted":
-        raise RunError(f"the suite {suite.name} was interrupted at {part}; call it again to go on from there")
+        raise SuiteInterruptedError(f"the suite {suite.name} was interrupted at {part}; call it again to go on from there")
     return run
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import yaml
 
+from seqgpt_lab.documents.settings import read_yaml
 from seqgpt_lab.errors import OptionError, RigError
 from seqgpt_lab.files import write_atomically
 from seqgpt_lab.resources import bundled
+from seqgpt_lab.studies.expectations import checked_expectations
 
 DTYPES = ("fp16", "bf16", "fp32")
 BASES = ("datasheet", "estimate", "measured")
@@ -92,10 +94,10 @@ class Rig:
         """A bundled rig by its name, or a YAML file. Raises OptionError for an unknown name, RigError for figures that cannot be."""
         path = _find(source)
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+            found = read_yaml(path)
         except (OSError, UnicodeDecodeError) as error:
             raise RigError(f"{path} cannot be read ({error}); give a YAML file of a machine") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise RigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(found, dict):
             raise RigError(
@@ -116,13 +118,14 @@ class Rig:
         texts = {name: given[name] for name in ("name", "about", "device") if not isinstance(given[name], str)}
         if texts:
             raise RigError(f"{where}: {texts} must be text; put it in quotation marks")
-        if not isinstance(given["expects"], dict) or not isinstance(given["basis"], dict):
-            raise RigError(f"{where}: expects and basis must be mappings of names to values")
+        if not isinstance(given["basis"], dict):
+            raise RigError(f"{where}: basis is {given['basis']!r}; it must be a mapping of figures to where they come from")
+        expects = checked_expectations(given["expects"], where)
         checked = {name: _figure(given[name], name, where) for name in _LIMITS}
         _check_published(given | checked, where)
         curves = _curves(given["layer_seconds"], where)
         _check_basis(given["basis"], [*_LIMITS, *(["layer_seconds"] if curves else [])], where)
-        return cls(**{**given, **checked, "devices": int(checked["devices"]), "layer_seconds": curves})
+        return cls(**{**given, **checked, "devices": int(checked["devices"]), "expects": expects, "layer_seconds": curves})
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, plain, as `from_dict` reads them."""
@@ -200,7 +203,10 @@ def _curves(found: object, where: str) -> Curves:
 
 
 def _check_basis(basis: Mapping[str, Any], figures: Sequence[str], where: str) -> None:
-    """Every figure says where it comes from."""
+    """Every figure says where it comes from, and nothing else does: the name of a figure that is misspelt says nothing of it."""
+    unknown = sorted(map(str, basis.keys() - {*_LIMITS, "layer_seconds"}))
+    if unknown:
+        raise RigError(f"{where}: basis has unknown {unknown}; known are {sorted([*_LIMITS, 'layer_seconds'])}")
     wrong = sorted(name for name in figures if not str(basis.get(name, "")).startswith(BASES))
     if wrong:
         raise RigError(

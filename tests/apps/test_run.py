@@ -154,12 +154,16 @@ def test_a_run_needs_one_thing_to_run(invoke: Invoke, words: tuple[str, ...]) ->
         (("-f", "none.yaml"), "none.yaml cannot be read (No such file or directory); name a YAML file after -f"),
         (("-f", "list.yaml"), "list.yaml holds list; a mapping"),
         (("-f", "broken.yaml"), "broken.yaml is not YAML"),
+        (("-f", "twice.yaml"), "this key stands there already"),
+        (("-f", "no-date.yaml"), "no-date.yaml is not YAML"),
         (("--timeout", "0"), "timeout is 0.0"),
     ],
 )
 def test_parameters_that_do_not_fit_start_nothing(invoke: Invoke, words: tuple[str, ...], message: str) -> None:
     Path("list.yaml").write_text("[a]")
     Path("broken.yaml").write_text("{")
+    Path("twice.yaml").write_text("limit: 1\nlimit: 2")
+    Path("no-date.yaml").write_text("limit: 2024-13-45")
     result = invoke("run", write_notebook(WRITE), *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("error: ") and message in result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ from seqgpt_lab.evaluation.outcome_file import write_outcomes
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.files import write_json
-from seqgpt_lab.reports.runs import Run, finish_run, start_run, write_run
+from seqgpt_lab.reports import suite_runner
+from seqgpt_lab.reports.runs import Failure, Run, finish_run, start_run, write_run
 from tests.apps.conftest import Invoke
 from tests.apps.test_run import write_notebook
 
@@ -92,6 +94,19 @@ def test_a_suite_lists_its_runs_and_is_scheduled(invoke: Invoke) -> None:
     assert ", 2 parts: 1 completed, 1 failed\n" in invoke("schedule", "nightly.yaml", "--manager", "cron").stdout
     assert invoke("suite", "nightly.yaml", "--if-due", "daily 00:00").stdout == ""
     assert invoke("suite", "nightly.yaml", "--if-due", "noon").exit_code == 2
+
+
+def test_a_suite_that_is_interrupted_exits_as_a_command_that_is(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(notebook: str, parameters: dict[str, Any], runs_dir: Path, **options: Any) -> Run:
+        run = start_run(runs_dir, Path(notebook), "0" * 64, parameters, origin=options["origin"])
+        return write_run(finish_run(run, "interrupted", Failure("interrupt", "the run was interrupted (SIGTERM)"), 1.0))
+
+    monkeypatch.setattr(suite_runner, "run_notebook", interrupted)
+    write_notebook("1")
+    Path("nightly.yaml").write_text("parts:\n- notebook: toy.ipynb\n")
+    result = invoke("suite", "nightly.yaml")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert "the suite nightly was interrupted at toy.ipynb; call it again to go on from there" in result.stderr
 
 
 @pytest.mark.parametrize("words", [("--install", "--remove"), ("--install", "--output", "units"), ("--remove", "--output", "units")])

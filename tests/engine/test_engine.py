@@ -118,9 +118,11 @@ def test_a_closed_engine_says_so_and_closes_twice(oracle: Oracle) -> None:
         ({"attention": "flash"}, "needs a CUDA device"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"token_budget": 0}, "token_budget 0"),
+        ({"batch_size": "8"}, "batch_size is '8'; a whole number is needed"),
+        ({"replicas": 1.5}, r"replicas is 1\.5"),
     ),
 )
-def test_an_option_that_cannot_work_is_refused_before_any_file_is_read(options: dict[str, str | int], message: str) -> None:
+def test_an_option_that_cannot_work_is_refused_before_any_file_is_read(options: dict[str, str | float], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         Engine.load("/nowhere", **({"device": "cpu"} | options))  # type: ignore[arg-type]
 

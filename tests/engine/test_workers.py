@@ -11,8 +11,9 @@ import torch
 
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.placement import threads_each
+from seqgpt_lab.engine.replica import OutOfMemoryInWorkerError, Replica
 from seqgpt_lab.engine.requests import Request
-from seqgpt_lab.errors import OptionError, SeqGPTLabError
+from seqgpt_lab.errors import CapacityError, OptionError, SeqGPTLabError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests
 
@@ -129,6 +130,16 @@ def test_weights_in_workers_cannot_be_reached_from_here(two_ranks: Engine, alone
 def test_counts_that_cannot_work_are_refused_with_those_that_do(checkpoint: Path, counts: tuple[int, int], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         load(checkpoint, *counts)
+
+
+def test_weights_that_do_not_fit_are_the_same_error_as_without_workers(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_replica: Replica, *_waiting: object) -> None:
+        raise OutOfMemoryInWorkerError("CUDA out of memory. Tried to allocate 1.00 GiB")
+
+    monkeypatch.setattr(Replica, "start", lambda *_: None)
+    monkeypatch.setattr(Replica, "await_ready", full)
+    with pytest.raises(CapacityError, match=r"the weights do not fit into memory: CUDA out of memory.*more ranks"):
+        load(checkpoint, replicas=2)
 
 
 def test_a_vocabulary_too_small_for_every_rank_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +15,7 @@ from seqgpt_lab.documents.document import Document
 from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.requests import Completion, Request, Timing
-from seqgpt_lab.errors import LabelError, OptionError
+from seqgpt_lab.errors import DocumentError, LabelError, OptionError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import Label, LabelSet
 from seqgpt_lab.extraction.reading import Classification
@@ -115,6 +115,23 @@ def test_one_text_and_one_document_give_one_extraction(scripted: Callable[..., E
     assert extractor.extract("张伟", "姓名").document_id == "text-1"
     assert extractor.extract(Document("d", "张伟"), "姓名").document_id == "d"
     assert extractor.extract([], "姓名") == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ({"id": "1", "text": "张伟"}, "the texts are a dict; give a text"),
+        ({"张伟", "李娜"}, "the texts are a set"),
+        (None, "the texts are a NoneType"),
+        (["张伟", float("nan")], "text 2 is a float; a str or a Document is needed"),
+        (b"text", "text 1 is a int"),
+    ],
+)
+def test_what_is_no_text_is_refused_before_anything_runs(scripted: Callable[..., Extractor], texts: Any, told: str) -> None:
+    extractor = scripted()
+    with pytest.raises(DocumentError, match=told):
+        extractor.extract(texts, "姓名")
+    assert script(extractor).asked == []
 
 
 def test_progress_counts_prompts(scripted: Callable[..., Extractor]) -> None:
@@ -250,6 +267,22 @@ def test_options_that_cannot_work_are_refused(scripted: Callable[..., Extractor]
         Extractor(engine, window_length=0)
     with pytest.raises(OptionError, match="leaves no room for text"):
         scripted(max_length=16).extract("张伟", "姓名,年龄")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"grounded": "no"}, "grounded is 'no'; True or False is needed"),
+        ({"drafts": 0}, "drafts is 0"),
+        ({"max_length": "512"}, "max_length is '512'; a whole number is needed"),
+        ({"window_length": 160.5}, r"window_length is 160\.5"),
+        ({"max_new_tokens": None}, "max_new_tokens is None"),
+        ({"overlap": True}, "overlap is True"),
+    ],
+)
+def test_options_of_another_type_are_refused(scripted: Callable[..., Extractor], options: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        Extractor(scripted().engine, **options)
 
 
 def test_classification_asks_once_and_answers_in_the_models_order(scripted: Callable[..., Extractor], tokenizer: TextTokenizer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -38,6 +39,21 @@ def written(directory: Path, text: str) -> Path:
 )
 def test_labels_may_be_typed_in_many_ways(typed: str | list[str]) -> None:
     assert LabelSet.of(typed).names == ("姓名", "公司", "手机号")
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"姓名": "name"}, "the labels are a dict; give a string with commas, or a list"),
+        ({"姓名", "年龄"}, "the labels are a set"),
+        (None, "the labels are a NoneType"),
+        (["姓名", 5], "the label 5 is a int"),
+        ([("姓名", "name")], "the label .* is a tuple"),
+    ],
+)
+def test_what_would_lose_phrases_or_their_order_is_refused(labels: Any, told: str) -> None:
+    with pytest.raises(LabelError, match=told):
+        LabelSet.of(labels)
 
 
 @settings(deadline=None, max_examples=50)

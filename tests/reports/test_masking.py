@@ -255,6 +255,34 @@ def test_what_the_page_itself_shows_of_a_personal_field_is_masked_everywhere() -
     assert said.count("云智") >= 4
 
 
+@pytest.mark.parametrize(
+    ("text", "spans", "elsewhere"),
+    [
+        ("致欧阳\n锋先生", [Span("欧阳锋", 1, 5, 0.9, "approximate")], "欧阳\n锋"),  # written otherwise than the text has it
+        ("致玛丽 · 居里女士", [Span("玛丽 · 居里", 1, 8, 0.9)], "玛丽 · 居里"),  # holds what separates labels in a title
+        ("致某人", [Span("洪七公", None, None, 0.9, "unaligned")] * 2, "洪七公"),  # counted where it is flagged
+        ("致欧阳锋 (not in the text)", [Span("欧阳锋 (not in the text)", 1, 22, 0.9)], "欧阳锋 (not in the text)"),
+    ],
+)
+def test_a_marked_value_is_masked_whatever_it_is_made_of(text: str, spans: list[Span], elsewhere: str) -> None:
+    masked, _ = mask_page(page(f"{highlight(text, [Field('姓名', tuple(spans))])}<p>{elsewhere}到了</p>"), {"姓名": []})
+    said = everything_in(masked)
+    assert not [part for part in re.findall(r"[欧阳锋玛丽居里洪七公]", said) if part]
+    assert "到了" in said and "致" in said
+
+
+def test_a_label_with_a_colon_in_its_name_is_masked_too() -> None:
+    marked = highlight("致欧阳锋", [Field("甲方: 姓名", (Span("欧阳锋", 1, 4),))])
+    assert "欧阳锋" not in everything_in(mask_page(page(marked), {"甲方: 姓名": []})[0])
+
+
+def test_marked_texts_of_pages_that_earlier_versions_made_are_masked_by_what_people_read() -> None:
+    marked = highlight("欧阳锋在云智", [Field("姓名", (Span("欧阳锋", 0, 3, 0.9), *[Span("洪七公", None, None, match="unaligned")] * 2))])
+    old = re.sub(r' data-(?:label|value|found)-\d+="[^"]*"', "", marked)
+    said = everything_in(mask_page(page(f"{old}<p>欧阳锋、洪七公</p>"), {"姓名": []})[0])
+    assert old != marked and not [name for name in ("欧阳锋", "洪七公") if name in said]
+
+
 def test_a_page_that_has_masks_gives_another_value_another_mask() -> None:
     once, _ = mask_page(page("<p>张伟、谢翠、13812345678</p>"), {"姓名": ["张伟"]})
     assert "<p>[姓名 1]、[姓名 2]、[phone 1]</p>" in mask_page(once, {"姓名": ["张伟", "谢翠"]})[0]

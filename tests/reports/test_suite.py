@@ -101,6 +101,8 @@ def test_a_grid_becomes_parts_in_order(make_notebook: MakeNotebook, tmp_path: Pa
         ("parts: [{notebook: toy.ipynb}]\ntimeout: yes", OptionError, "timeout is True"),
         ("parts: [{notebook: toy.ipynb}]\nname: a/b", OptionError, "without slashes"),
         ("{", OptionError, "not YAML"),
+        ("parts: [{notebook: toy.ipynb, parameters: {limit: 1, limit: 2}}]", OptionError, "this key stands there already"),
+        ("parts: [{notebook: toy.ipynb, parameters: {limit: 1}, grid: {limit: [2]}}]", OptionError, "part 1: limit stands both in"),
     ],
 )
 def test_a_suite_that_does_not_fit_is_refused_before_anything_runs(

@@ -49,7 +49,15 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         ({"overlap": "yes"}, "overlap 'yes'"),
         ({"speed": 3}, r"unknown \['speed'\]"),
         ({"basis": {"bandwidth": "somebody said so"}}, "basis of attention_flops, bandwidth"),
-        ({"expects": 3}, "must be mappings"),
+        ({"basis": 3}, "basis is 3; it must be a mapping"),
+        ({"expects": 3}, "expects is 3; it must be a mapping"),
+        ({"expects": {"cards": 2}}, r"expects has unknown \['cards'\].*known are \['compute_capability'"),
+        ({"expects": {"ram_bytes": "64 GB"}}, "expects.ram_bytes is '64 GB'; a number of bytes"),
+        ({"expects": {"ram_bytes": True}}, "expects.ram_bytes is True"),
+        ({"expects": {"pcie_width": "x16"}}, "expects.pcie_width is 'x16'; a whole number"),
+        ({"expects": {"nvlink": "no"}}, "expects.nvlink is 'no'; true or false"),
+        ({"expects": {"driver": "newest"}}, "expects.driver is 'newest'; a version"),
+        ({"expects": {"disk": None}}, "expects.disk is None; text"),
         ({"layer_seconds": {"fp8": {256: {1: 0.1}}}}, "layer_seconds is .*wanted seconds by dtype, width and tokens"),
         ({"layer_seconds": {"bf16": {256: {}}}}, "layer_seconds is"),
         ({"layer_seconds": {"bf16": {256: {1: -0.1}}}}, "layer_seconds is"),
@@ -68,7 +76,7 @@ def test_a_missing_figure_is_named(figures: dict[str, Any]) -> None:
         Rig.from_dict(figures, "here.yaml")
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", ""])
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", "", "a: 2024-13-45"])
 def test_what_is_no_machine_at_all(tmp_path: Path, text: str) -> None:
     path = tmp_path / "machine.yaml"
     path.write_text(text, encoding="utf-8")
@@ -78,6 +86,24 @@ def test_what_is_no_machine_at_all(tmp_path: Path, text: str) -> None:
         Rig.load(tmp_path / "absent.yaml")
 
 
+def test_a_figure_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "machine.yaml"
+    Rig.load("dual-4090").save(path)
+    path.write_text(path.read_text(encoding="utf-8") + "bandwidth: 1.0e+9\n", encoding="utf-8")
+    with pytest.raises(RigError, match="this key stands there already"):
+        Rig.load(path)
+
+
 def test_more_than_its_maker_publishes_is_refused(figures: dict[str, Any]) -> None:
     with pytest.raises(RigError, match=r"fp16 is 9\.9e\+14, more than the 3\.303e\+14 that its maker publishes"):
         Rig.from_dict(figures | {"flops": {**figures["flops"], "fp16": 9.9e14}}, "here.yaml")
+
+
+def test_a_misspelt_basis_is_named(figures: dict[str, Any]) -> None:
+    with pytest.raises(RigError, match=r"basis has unknown \['bandwith'\]"):
+        Rig.from_dict(figures | {"basis": figures["basis"] | {"bandwith": "measured: here"}}, "here.yaml")
+
+
+def test_expectations_may_be_written_as_people_write_numbers(figures: dict[str, Any]) -> None:
+    rig = Rig.from_dict(figures | {"expects": {"ram_bytes": "64e9", "cuda": 13.0, "driver": 580}}, "here.yaml")
+    assert rig.expects == {"ram_bytes": 64e9, "cuda": "13.0", "driver": "580"}

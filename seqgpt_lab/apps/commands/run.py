@@ -148,13 +148,15 @@ def _read_file(path: Path | None) -> dict[str, Any]:
     """The parameters of a YAML file. Raises OptionError when it is not a mapping from names."""
     import yaml
 
+    from seqgpt_lab.documents.settings import read_yaml
+
     if path is None:
         return {}
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_yaml(path)
     except OSError as error:
         raise OptionError(f"the parameter file {path} cannot be read ({error.strerror}); name a YAML file after -f") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise OptionError(f"{path} is not YAML in UTF-8 ({error}); write a line `name: value` for each parameter") from error
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise OptionError(f"{path} holds {type(found).__name__}; a mapping with a line `name: value` for each parameter is needed")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from seqgpt_lab.apps.console import emit, note, pad, visible
+from seqgpt_lab.apps.exit_codes import INTERRUPTED
 from seqgpt_lab.apps.options import Json
 from seqgpt_lab.documents.utf8 import json_line
 
@@ -36,13 +37,13 @@ def suite(
 
     A session that was killed goes on where it was: what has ended is not run again. It does so until the suite's next scheduled time,
     without a schedule for 12 hours after it last wrote anything; then all parts are run anew. While another suite runs on the same
-    folder, this one refuses with exit code 2. Exit code 1 when a part did not complete.
+    folder, this one refuses with exit code 2. Exit code 1 when a part did not complete, 130 when an interrupt ended the suite.
     """
     from seqgpt_lab.reports.runner import TextProgress
     from seqgpt_lab.reports.schedule import Schedule
     from seqgpt_lab.reports.scheduling import is_due
     from seqgpt_lab.reports.suite import load_suite
-    from seqgpt_lab.reports.suite_runner import run_suite
+    from seqgpt_lab.reports.suite_runner import SuiteInterruptedError, run_suite
 
     def started(number: int, count: int, part: Part) -> None:
         note(f"part {number} of {count}: {part}")
@@ -50,7 +51,11 @@ def suite(
     found = load_suite(file)
     if if_due is not None and not is_due(Schedule.parse(if_due), found.name, runs_dir, datetime.now()):
         return
-    outcome = run_suite(found, runs_dir, anew=anew, progress=TextProgress(sys.stderr), part_started=started)
+    try:
+        outcome = run_suite(found, runs_dir, anew=anew, progress=TextProgress(sys.stderr), part_started=started)
+    except SuiteInterruptedError as interrupt:
+        note(str(interrupt))
+        raise typer.Exit(INTERRUPTED) from None
     if outcome.taken_over:
         note(f"{outcome.taken_over} of {len(outcome.runs)} parts had been done before")
     _show(outcome, as_json)

@@ -209,6 +209,57 @@ def test_a_signal_to_the_runner_interrupts_the_run(make_notebook: MakeNotebook, 
     assert {one: signal.getsignal(one) for one in handlers} == handlers
 
 
+@pytest.mark.parametrize(("cell", "text"), [(f"import os; os.kill(os.getppid(), 2)\n{WAIT}", ""), ("print('all')", "all\n")])
+def test_interrupts_while_processes_are_ended_neither_leave_one_nor_cost_the_record(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str, text: str
+) -> None:
+    """Impatient people press Ctrl-C again, and again."""
+    end_processes = Session.end_processes
+
+    def interrupted(session: Session) -> None:
+        signal.raise_signal(signal.SIGINT)
+        end_processes(session)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Session, "end_processes", interrupted)
+    run = run_notebook(make_notebook(CHILD, cell), runs_dir=tmp_path / "runs")
+    notebook, _ = result(run, status="interrupted")
+    assert run.error is not None and run.error.message == "the run was interrupted (SIGINT)" and output_text(notebook) == text
+    assert not is_alive(int((run.folder / "child.pid").read_text()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("cell", "status"), [("1", "interrupted"), ("1 / 0", "failed")])
+def test_an_interrupt_while_the_page_is_written_is_recorded(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, cell: str, status: str
+) -> None:
+    def interrupted(notebook: nbformat.NotebookNode, run: Run, personal: object) -> str:
+        signal.raise_signal(number)
+        return ""
+
+    monkeypatch.setattr(runner, "render_page", interrupted)
+    run = run_notebook(make_notebook(cell), runs_dir=tmp_path / "runs")
+    assert (run.status, run.artifacts) == (status, ("out.ipynb",)) and read_run(run.folder) == run
+    told = f"the run was interrupted when the notebook had completed and its page was being written ({number.name})"
+    assert run.error is not None and run.error.message == (told if status == "interrupted" else "division by zero")
+
+
+def test_an_interrupt_while_the_record_is_written_comes_after_it(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run = runner.write_run
+
+    def interrupted(run: Run) -> Run:
+        signal.raise_signal(signal.SIGTERM)
+        return write_run(run)
+
+    monkeypatch.setattr(runner, "write_run", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        run_notebook(make_notebook("1"), runs_dir=tmp_path / "runs")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert read_run(folder).status == "completed"
+
+
 def test_an_interrupt_of_the_kernel_is_not_a_failure_of_the_notebook(make_notebook: MakeNotebook, tmp_path: Path) -> None:
     interrupt = f"import os, signal; os.kill(os.getpid(), signal.SIGINT)\n{WAIT}"
     result(run_notebook(make_notebook(interrupt), runs_dir=tmp_path / "runs"), status="interrupted")

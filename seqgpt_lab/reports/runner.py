@@ -186,7 +186,7 @@ def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | 
     """Write notebook, page and, last of all, the record; a page that cannot be written fails the run, one that is not waited for
     interrupts it."""
     _settle(notebook, run, stopped_in)
-    release_reserve(run)
+    release_reserve(run, all_of_it=False)
     try:
         write_atomically(run.folder / NOTEBOOK, notebook_text(notebook))
         write_atomically(run.folder / PAGE, render_page(notebook, run, None if run.unmasked else read_personal(run.folder)))
@@ -197,6 +197,7 @@ def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | 
         problem = Failure(type(error).__name__, f"the notebook {run.status}, but its page could not be written: {error}")
         run = replace(run, status="failed", error=problem) if run.ok else run
     with interrupts_wait():
+        release_reserve(run)
         return write_run(run)
 
 

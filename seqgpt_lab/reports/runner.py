@@ -31,6 +31,7 @@ from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_r
 from seqgpt_lab.studies.run_files import JOURNALS, KERNEL_LOG, NOTEBOOK, PAGE
 
 _GRACE_SECONDS = 5.0
+_LEAVING_SECONDS = 60.0  # for a worker without a kernel: one that writes its progress where nobody reads it does not end
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
@@ -137,7 +138,7 @@ def _supervise(session: Session, worker: threading.Thread, timeout: float | None
     except KeyboardInterrupt as interrupt:
         stopped = stopped or _interrupted(interrupt)
     with suppress(KeyboardInterrupt):
-        session.wait(None)
+        session.wait(_LEAVING_SECONDS)
     return _ending(session, stopped)
 
 

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,6 +199,32 @@ def test_a_last_cell_that_takes_the_interrupt_and_goes_on_has_not_completed(
     notebook, _ = result(run, status=status)
     assert output_text(notebook) == "a part\n"
     assert run.error is not None and run.error.cell == 2
+
+
+class Stuck:
+    """Whoever is told of the run waits until it is let go, as one does who writes where nobody reads."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def cell_started(self, number: int, count: int, title: str) -> None:
+        assert self.let_go.wait(60)
+
+    def kernel_wrote(self, text: str) -> None:
+        """Nothing."""
+
+
+def test_progress_that_hangs_does_not_keep_a_run_from_being_stopped(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "_LEAVING_SECONDS", 0.2)
+    stuck = Stuck()
+    run = run_notebook(make_notebook("1"), runs_dir=tmp_path / "runs", timeout=4, progress=stuck)
+    held = not stuck.let_go.is_set()
+    stuck.let_go.set()
+    assert held
+    result(run, status="timed out")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

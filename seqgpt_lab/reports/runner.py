@@ -6,6 +6,7 @@ thread watches the clock and takes interrupts, so every end is told apart by wha
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -110,12 +111,16 @@ def kept_journals(run: Run) -> bool:
 
 
 def _take_over(earlier: Run | None, run: Run) -> None:
-    """Copy the journals of an earlier run, where it kept any. Raises RunError when that fails."""
+    """Copy the journals of an earlier run, where it kept any: whole or not at all, so that a run that is killed meanwhile passes for one
+    without any. Raises RunError when that fails; then no run has begun, and none is left."""
     if earlier is None or not kept_journals(earlier):
         return
+    beside = run.folder / f".{JOURNALS}.part"
     try:
-        shutil.copytree(earlier.folder / JOURNALS, run.folder / JOURNALS)
+        shutil.copytree(earlier.folder / JOURNALS, beside)
+        os.replace(beside, run.folder / JOURNALS)
     except OSError as error:
+        shutil.rmtree(run.folder, ignore_errors=True)
         raise RunError(f"the journals of {earlier.folder} cannot be copied to {run.folder} ({error}); free space or start anew") from error
 
 

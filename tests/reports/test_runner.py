@@ -21,8 +21,8 @@ import pytest
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.reports import runner
 from seqgpt_lab.reports.kernel import Session
-from seqgpt_lab.reports.runner import TextProgress, run_notebook
-from seqgpt_lab.reports.runs import Run, read_run
+from seqgpt_lab.reports.runner import TextProgress, kept_journals, run_notebook
+from seqgpt_lab.reports.runs import Run, read_run, start_run
 
 MakeNotebook = Callable[..., Path]
 WAIT = "import threading; threading.Event().wait()"
@@ -352,6 +352,27 @@ def test_a_kernel_that_is_not_installed_fails_the_run(make_notebook: MakeNoteboo
     run = run_notebook(path, runs_dir=tmp_path / "runs")
     result(run, status="failed")
     assert run.error is not None and "no-such-kernel" in run.error.message
+
+
+@pytest.mark.parametrize(("error", "raised"), [(OSError(28, "No room"), RunError), (KeyboardInterrupt(), KeyboardInterrupt)])
+def test_journals_are_taken_over_whole_or_not_at_all(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
+) -> None:
+    path, runs = make_notebook("1"), tmp_path / "runs"
+    earlier = start_run(runs, path, "0" * 64, {})
+    (earlier.folder / "journals").mkdir()
+    (earlier.folder / "journals" / "resume.jsonl").write_text("{}\n{}\n")
+
+    def cut(source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "resume.jsonl").write_text("{}\n")
+        raise error
+
+    monkeypatch.setattr("shutil.copytree", cut)
+    with pytest.raises(raised):
+        run_notebook(path, runs_dir=runs, resume=earlier)
+    begun = [read_run(one) for one in runs.iterdir() if one != earlier.folder]
+    assert len(begun) == (raised is KeyboardInterrupt) and not any(map(kept_journals, begun))
 
 
 def test_a_page_that_cannot_be_made_fails_a_completed_run(

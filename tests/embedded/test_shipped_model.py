@@ -87,6 +87,20 @@ def test_scores_are_those_on_the_model_card() -> None:
     assert 100 * records / count == pytest.approx(exact, abs=0.7)
 
 
+@pytest.mark.full
+def test_grounded_answers_score_no_less_than_free_ones_and_invent_nothing() -> None:
+    free, grounded = Counts(), Counts()
+    with Engine.load("tiny", dtype="fp32", device="cpu") as engine:
+        for kind in KINDS:
+            documents = load_documents(bundled("documents", f"{kind.name}.test.jsonl"))
+            labels = LabelSet.load(bundled("labels", f"{kind.name}.yaml"))
+            free += evaluate(Extractor(engine), documents, labels).scores.strict.micro
+            scores = evaluate(Extractor(engine, grounded=True), documents, labels).scores
+            grounded += scores.strict.micro
+            assert scores.hallucination_rate == 0, kind.name
+    assert grounded.f1 >= free.f1
+
+
 def test_weights_fit_a_clone() -> None:
     size = sum(path.stat().st_size for path in MODEL.iterdir())
     assert size < 16 << 20

@@ -22,7 +22,7 @@ from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.reports import runner
 from seqgpt_lab.reports.kernel import Session
 from seqgpt_lab.reports.runner import TextProgress, kept_journals, run_notebook
-from seqgpt_lab.reports.runs import Run, read_run, start_run
+from seqgpt_lab.reports.runs import Run, read_run, start_run, write_run
 
 MakeNotebook = Callable[..., Path]
 WAIT = "import threading; threading.Event().wait()"
@@ -274,8 +274,6 @@ def test_an_interrupt_while_the_page_is_written_is_recorded(
 def test_an_interrupt_while_the_record_is_written_comes_after_it(
     make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_run = runner.write_run
-
     def interrupted(run: Run) -> Run:
         signal.raise_signal(signal.SIGTERM)
         return write_run(run)

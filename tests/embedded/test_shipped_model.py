@@ -88,6 +88,7 @@ def test_scores_are_those_on_the_model_card() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1800)
 def test_grounded_answers_score_no_less_than_free_ones_and_invent_nothing() -> None:
     free, grounded = Counts(), Counts()
     with Engine.load("tiny", dtype="fp32", device="cpu") as engine:

@@ -94,11 +94,11 @@ def run_notebook(
     run = start_run(runs_dir, path, sha256_of(path), effective, **about)
     _take_over(resume, run)
     injected = given | ({RUN_DIR: str(run.folder)} if RUN_DIR in declared else {})
-    session = Session(run.id, run.folder / NOTEBOOK, run.folder / KERNEL_LOG, progress)
     kernel = source.metadata.get("kernelspec", {}).get("name") or "python3"
     started = time.monotonic()
     with signals_interrupt():
-        with guarded(run.id):
+        with guarded(run.id) as temporary:
+            session = Session(run.id, run.folder / NOTEBOOK, run.folder / KERNEL_LOG, temporary, progress)
             worker = threading.Thread(target=session.execute, args=(path, injected, kernel), daemon=True)
             status, error = _supervise(session, worker, timeout)
         run = finish_run(run, status, error, time.monotonic() - started)

@@ -39,19 +39,24 @@ def marked(run_id: str) -> list[psutil.Process]:
     return found
 
 
-def start(notebook: Path, runs: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, notebook, runs], env=ENVIRONMENT)
+def start(notebook: Path, runs: Path, **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, notebook, runs], env=ENVIRONMENT | environment)
 
 
-def test_a_killed_runner_leaves_no_process_not_even_a_detached_child(make_notebook: MakeNotebook, tmp_path: Path) -> None:
-    kill = f"import os, signal; os.kill(os.getppid(), signal.SIGKILL)\n{WAIT}"
-    with start(make_notebook(CHILD, kill), tmp_path / "runs") as runner:
+def test_a_killed_runner_leaves_no_process_not_even_a_detached_child_and_no_temporary_files(
+    make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    there = f"import os, signal\nassert os.listdir({str(temporary)!r})"  # else it would prove nothing
+    path = make_notebook(CHILD, f"{there}\nos.kill(os.getppid(), signal.SIGKILL)\n{WAIT}")
+    with start(path, tmp_path / "runs", TMPDIR=str(temporary)) as runner:
         assert runner.wait(60) == -signal.SIGKILL
     (folder,) = (tmp_path / "runs").iterdir()
     deadline = time.monotonic() + 30
-    while marked(folder.name) and time.monotonic() < deadline:
+    while (marked(folder.name) or os.listdir(temporary)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert marked(folder.name) == []
+    assert (marked(folder.name), os.listdir(temporary)) == ([], [])
     assert json.loads((folder / "run.json").read_text())["status"] == "running"
     run = read_run(folder)
     assert run.status == "killed" and run.error is not None and run.error.kind == "runner gone"

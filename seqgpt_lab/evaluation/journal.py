@@ -3,15 +3,17 @@
 A journal is JSON lines: a header that says what the extractions are made with, then one line a document, in the documents' order, with
 the SHA-256 of the text that was read. Lines are added a batch at a time and synced; whatever strikes, at most the batch in flight is
 lost. Batches have fixed borders (the first `batch` documents, the next ones, …), so that a continued evaluation asks the model exactly as
-an uninterrupted one does.
+an uninterrupted one does. Nobody else writes meanwhile: documents that are there twice would make the journal worthless.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic
 
@@ -45,9 +47,13 @@ class JournaledExtractor(Generic[Labels]):
     def extract(self, documents: Sequence[Document], labels: Labels, /, *, progress: Progress | None = None) -> list[Extraction]:
         """One extraction a document, in their order, from the journal or else from the extractor. progress: in documents.
 
-        Raises DocumentError when the journal belongs to other documents or other texts of them, or was made otherwise, and leaves it as
-        it was; OSError when it cannot be written.
+        Raises DocumentError when the journal belongs to other documents or other texts of them, or was made otherwise, or when another
+        evaluation is writing it, and leaves it as it was; OSError when it cannot be written.
         """
+        with _alone(self.path):
+            return self._extract(documents, labels, progress)
+
+    def _extract(self, documents: Sequence[Document], labels: Labels, progress: Progress | None) -> list[Extraction]:
         extractions = self._begin(documents)
         self.taken_over = len(extractions)
         while len(extractions) < len(documents):
@@ -108,6 +114,24 @@ class JournaledExtractor(Generic[Labels]):
         if read != (given := _sha256(document.text)):
             raise DocumentError(f"{self.path} was made from another text of {quoted(document.id)} (SHA-256 {read}, now {given}); {_FIX}")
         return extraction
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep all others out of a journal, which is there from now on; the system lets them in however this process ends.
+
+    Raises DocumentError while it is another's. Where the file system does not lock files, nobody is kept out.
+    """
+    with naming(path):
+        stream = open(path, "ab")  # noqa: SIM115 - held as long as the lock
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DocumentError(f"another evaluation is writing {path} just now; wait for it, or name another file") from None
+        except OSError:
+            pass
+        yield
 
 
 def _whole_lines(path: Path) -> list[bytes]:

@@ -1,4 +1,5 @@
-"""Lets the signals that ask a process to end interrupt it as Ctrl-C does; knows nothing of what is interrupted."""
+"""Lets the signals that ask a process to end interrupt it as Ctrl-C does, and interrupts wait for what must not be cut short; knows nothing
+of what is interrupted."""
 
 from __future__ import annotations
 
@@ -39,3 +40,29 @@ def signals_interrupt() -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Let the block, which must be short, come to its end before Ctrl-C, SIGTERM or SIGHUP interrupts, where they would; once, however many
+    came."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[str] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(signal.Signals(number).name)
+
+    # One that is ignored, or ends the process at once, does so still.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    taken = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in taken:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt(came[0])

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -53,12 +52,14 @@ class Session:
     """One execution of one notebook: what it has got to, and the means to stop it. Its processes carry `run_id` in their environment.
 
     output: where the notebook is kept, atomically, as it goes. log: where the kernel's process writes what it does not write into the
-    notebook. notebook: as executed so far, None before papermill has begun.
+    notebook. temporary: a folder for what the kernel needs while it is there. notebook: as executed so far, None before papermill has
+    begun.
     """
 
     run_id: str
     output: Path
     log: Path
+    temporary: Path
     progress: RunProgress | None = None
     notebook: nbformat.NotebookNode | None = None
     current_cell: int | None = None
@@ -204,13 +205,13 @@ class RecordingEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no
             on_cell_start=session._cell_started,
             on_cell_executed=session._cell_ended,
         )
-        with tempfile.TemporaryDirectory(prefix="seqgpt-lab-") as temporary, open(session.log, "wb") as kernel_log:
+        with open(session.log, "wb") as kernel_log:
             client.km = client.create_kernel_manager()
-            _use_sockets_in(client.km, temporary)
+            _keep_within(str(session.temporary), client.km)
             # IPython would read its user's start-up files; of a home that it cannot write to it would complain, in the kernel into its log,
             # here on standard error, and leave a temporary folder.
             client.km.kernel_spec_manager.kernel_dirs = jupyter_path("kernels")
-            environment = {"IPYTHONDIR": os.path.join(temporary, "ipython"), **os.environ, RUN_VARIABLE: session.run_id}
+            environment = {"IPYTHONDIR": str(session.temporary / "ipython"), **os.environ, RUN_VARIABLE: session.run_id}
             client.start_new_kernel(env=environment, stdout=kernel_log, stderr=subprocess.STDOUT)
             session.started(client.km.provisioner.process)
             client.execute()
@@ -239,9 +240,10 @@ def has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def _use_sockets_in(manager: Any, directory: str) -> None:
-    """Talk to the kernel over Unix sockets, where there are any: two kernels that start at once may be given the same TCP port."""
+def _keep_within(directory: str, manager: Any) -> None:
+    """Have what the kernel and its manager share lie in the folder: the connection file, and Unix sockets, where there are any: two kernels
+    that start at once may be given the same TCP port."""
+    manager.connection_file = os.path.join(directory, "kernel.json")
     if os.name == "posix" and len(directory) + len("/kernel-ipc-1") <= _LONGEST_SOCKET_PATH:
-        manager.connection_file = os.path.join(directory, "kernel.json")
         manager.transport = "ipc"
         manager.ip = os.path.join(directory, "kernel-ipc")

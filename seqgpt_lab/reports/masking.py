@@ -23,18 +23,21 @@ from seqgpt_lab.documents.utf8 import without_halves
 _ALONE = r"(?<!\d)(?<!\d\.)"
 _DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _YEAR = r"20[0-3]\d"
+_ABROAD = r"(?:\+|00)86[- ]?"  # China, as it is called from elsewhere
+_AREA = r"(?:10|2\d|[3-9]\d\d)"  # an area code there is, without the nought that it has within the country
 _PATTERNS = {
     # From the first sign of its kind only: from each of them anew, a long text without blanks would take hours.
     "e-mail": r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+",
-    "ID number": rf"{_ALONE}[1-9]\d{{5}}[- ]?(?:(?:18|19|20)\d{{2}}{_DAY}[- ]?\d{{3}}[\dXx]|\d{{2}}{_DAY}\d{{3}})(?![\dA-Za-z])",
+    "ID number": rf"{_ALONE}[1-9]\d{{5}}[- ]?(?:(?:18|19|20)\d{{2}}[- ]?{_DAY}[- ]?\d{{3}}[\dXx]|\d{{2}}{_DAY}\d{{3}})(?![\dA-Za-z])",
     "card number": rf"{_ALONE}(?:[1-9]\d{{14,18}}|[1-9]\d{{3}}(?:[- ]\d{{4}}){{3}}(?:[- ]\d{{1,3}})?|[1-9]\d{{5}}[- ]\d{{9,13}})(?!\d)",
     "phone": (
-        rf"{_ALONE}(?:\+?86[- ]?|0)?1[3-9]\d"
+        rf"{_ALONE}(?:{_ABROAD}|86[- ]?|0)?1[3-9]\d"
         rf"(?:(?P<gap>[- .]?)\d{{4}}(?P=gap)\d{{4}}|[- ]\d{{3}}[- ]?\d{{5}}|\d[- ]\d{{3}}[- ]?\d{{4}})(?!\d)"
-        rf"|{_ALONE}(?:\+?86[- ]?\(1[3-9]\d\)|\(1[3-9]\d\)(?![- ]?{_YEAR}))[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)"
+        rf"|{_ALONE}(?:(?:{_ABROAD}|86[- ]?)\(1[3-9]\d\)|\(1[3-9]\d\)(?![- ]?{_YEAR}))[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)"
         rf"|{_ALONE}(?:\(0[1-9]\d{{1,2}}\)[- ]?|0[1-9]\d{{1,2}}[- ]?)[2-9]\d{{6,7}}(?:-\d{{1,5}})?(?!\d)"
+        rf"|{_ALONE}{_ABROAD}(?:\(0\)[- ]?)?(?:\(0?{_AREA}\)|0?{_AREA})[- ]?[2-9]\d{{2,3}}[- ]?\d{{4}}(?:-\d{{1,5}})?(?!\d)"
         # In two fours only after an area code that there is, and not where contracts are numbered: HT-010-6024-1012, 021-2024-0315.
-        rf"|{_ALONE}(?<![A-Za-z]-)(?:\((?:010|02\d|0[3-9]\d\d)\)|010|02\d|0[3-9]\d\d)"
+        rf"|{_ALONE}(?<![A-Za-z]-)(?:\(0{_AREA}\)|0{_AREA})"
         rf"[- ]?(?!{_YEAR}[- ]0)[2-9]\d{{3}}[- ]\d{{4}}(?!\d)"
         rf"|{_ALONE}[48]00(?:[- ]\d{{3}}[- ]?\d{{4}}|-\d{{4}}-?\d{{3}})(?!\d)"
         # Without gaps only as such numbers begin; sums end in noughts, or have decimals, a currency or a unit beside them.
@@ -196,7 +199,10 @@ def _key(value: str) -> str:
     """What makes two spellings the same value: neither width, case nor separators in numbers."""
     plain = unicodedata.normalize("NFKC", _level(_visible(value)[0])).casefold()
     bare = re.sub(r"[\s().+-]", "", plain)
-    return re.sub(r"^(?:86|0)(?=1[3-9]\d{9}$)", "", bare) if bare.isdigit() or bare[:-1].isdigit() else plain
+    if not (bare.isdigit() or bare[:-1].isdigit()):
+        return plain
+    within_china = re.sub(r"^(?:00)?860?(?=(?:10|2\d)\d{8}$|[3-9]\d{9,10}$)", "0", bare)
+    return re.sub(r"^(?:(?:00)?86|0)(?=1[3-9]\d{9}$)", "", within_china)
 
 
 def _stands(level: str, start: int, form: str) -> bool:

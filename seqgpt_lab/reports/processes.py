@@ -1,16 +1,18 @@
 """Finds and ends every process of a run, by the mark in its environment and by whose child it is; imports nothing of the lab, since it
 is a program of its own too.
 
-As a program (`python processes.py RUN`) it is a run's guardian: it waits until its standard input closes, which happens however the
-runner ends, SIGKILL included, and then ends what the run has left behind.
+As a program (`python processes.py RUN FOLDER`) it is a run's guardian: it waits until its standard input closes, which happens however
+the runner ends, SIGKILL included, and then ends what the run has left behind, its folder for temporary files included.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,15 +38,17 @@ def end_processes(run_id: str, known: Iterable[psutil.Process] = ()) -> None:
 
 
 @contextmanager
-def guarded(run_id: str) -> Iterator[None]:
-    """Have a guardian end the run's processes should this one be killed within the block."""
-    command = [sys.executable, "-P", __file__, run_id]
+def guarded(run_id: str) -> Iterator[Path]:
+    """A folder for temporary files, which goes with the block, as the run's processes do should this one be killed within it: a guardian
+    sees to both."""
     nowhere = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True) as guardian:
-        try:
-            yield
-        finally:
-            guardian.kill()
+    with tempfile.TemporaryDirectory(prefix="seqgpt-lab-", ignore_cleanup_errors=True) as temporary:
+        command = [sys.executable, "-P", __file__, run_id, temporary]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True) as guardian:
+            try:
+                yield Path(temporary)
+            finally:
+                guardian.kill()
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:
@@ -112,3 +116,4 @@ if __name__ == "__main__":
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
     end_processes(sys.argv[1])
+    shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -6,6 +6,7 @@ thread watches the clock and takes interrupts, so every end is told apart by wha
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -21,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.files import sha256_of, write_atomically
-from seqgpt_lab.reports.interrupts import signals_interrupt
+from seqgpt_lab.reports.interrupts import interrupts_wait, signals_interrupt
 from seqgpt_lab.reports.kernel import RunProgress, Session, notebook_text, place_of
 from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
@@ -31,6 +32,7 @@ from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_r
 from seqgpt_lab.studies.run_files import JOURNALS, KERNEL_LOG, NOTEBOOK, PAGE
 
 _GRACE_SECONDS = 5.0
+_LEAVING_SECONDS = 60.0  # for a worker without a kernel: one that writes its progress where nobody reads it does not end
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
@@ -72,7 +74,8 @@ def run_notebook(
     seconds for the whole run, None for no limit. unmasked: leave personal data in the page. resume: an earlier run of the notebook
     whose journals are taken over; without any (see `kept_journals`) the notebook begins anew. origin: see `Run`. The kernel starts in
     the current folder; every process the notebook started is ended with it, even if this process is killed. Ctrl-C, SIGTERM and SIGHUP
-    end the run, which is then returned as `interrupted`: look at `Run.status`.
+    end the run, which is then returned as `interrupted`: look at `Run.status`. One that comes in the moment in which the record is written
+    is raised after that.
 
     However the notebook ends, the run is returned with its files written. Raises ParameterError before anything starts when the
     notebook or a parameter does not fit, OptionError for a timeout that is not positive or longer than a year, RunError when the folder
@@ -91,13 +94,15 @@ def run_notebook(
     run = start_run(runs_dir, path, sha256_of(path), effective, **about)
     _take_over(resume, run)
     injected = given | ({RUN_DIR: str(run.folder)} if RUN_DIR in declared else {})
-    session = Session(run.id, run.folder / NOTEBOOK, run.folder / KERNEL_LOG, progress)
     kernel = source.metadata.get("kernelspec", {}).get("name") or "python3"
     started = time.monotonic()
-    with guarded(run.id):
-        status, error = _supervise(session, threading.Thread(target=session.execute, args=(path, injected, kernel), daemon=True), timeout)
-    run = finish_run(run, status, error, time.monotonic() - started)
-    return _write_results(run, session.notebook or source, session.current_cell)
+    with signals_interrupt():
+        with guarded(run.id) as temporary:
+            session = Session(run.id, run.folder / NOTEBOOK, run.folder / KERNEL_LOG, temporary, progress)
+            worker = threading.Thread(target=session.execute, args=(path, injected, kernel), daemon=True)
+            status, error = _supervise(session, worker, timeout)
+        run = finish_run(run, status, error, time.monotonic() - started)
+        return _write_results(run, session.notebook or source, session.current_cell)
 
 
 def kept_journals(run: Run) -> bool:
@@ -106,41 +111,44 @@ def kept_journals(run: Run) -> bool:
 
 
 def _take_over(earlier: Run | None, run: Run) -> None:
-    """Copy the journals of an earlier run, where it kept any. Raises RunError when that fails."""
+    """Copy the journals of an earlier run, where it kept any: whole or not at all, so that a run that is killed meanwhile passes for one
+    without any. Raises RunError when that fails; then no run has begun, and none is left."""
     if earlier is None or not kept_journals(earlier):
         return
+    beside = run.folder / f".{JOURNALS}.part"
     try:
-        shutil.copytree(earlier.folder / JOURNALS, run.folder / JOURNALS)
+        shutil.copytree(earlier.folder / JOURNALS, beside)
+        os.replace(beside, run.folder / JOURNALS)
     except OSError as error:
+        shutil.rmtree(run.folder, ignore_errors=True)
         raise RunError(f"the journals of {earlier.folder} cannot be copied to {run.folder} ({error}); free space or start anew") from error
 
 
 def _supervise(session: Session, worker: threading.Thread, timeout: float | None) -> tuple[Status, Failure | None]:
-    """Watch the worker to its end, and tell how it ended; no process of the run is left afterwards."""
+    """Watch the worker to its end, and tell how it ended; no process of the run is left afterwards, however often it is interrupted."""
     stopped: Failure | None = None
-    with signals_interrupt():
-        try:
-            worker.start()
-            if not session.wait(timeout):
-                stopped = Failure("timeout", f"the run was stopped after its limit of {timeout:g} s")
-                _stop(session)
-        except KeyboardInterrupt as interrupt:
-            stopped = Failure("interrupt", f"the run was interrupted ({str(interrupt) or 'SIGINT'})")
-            _stop(session)
-        finally:
+    try:
+        worker.start()
+        if not session.wait(timeout):
+            stopped = Failure("timeout", f"the run was stopped after its limit of {timeout:g} s")
+    except KeyboardInterrupt as interrupt:
+        stopped = _interrupted(interrupt)
+    if stopped is not None:
+        with suppress(KeyboardInterrupt):  # a second one cuts the moment short that the notebook has to stop by itself
+            session.interrupt()
+            session.wait(_GRACE_SECONDS)
+    try:
+        with interrupts_wait():
             session.end_processes()
+    except KeyboardInterrupt as interrupt:
+        stopped = stopped or _interrupted(interrupt)
+    with suppress(KeyboardInterrupt):
+        session.wait(_LEAVING_SECONDS)
     return _ending(session, stopped)
 
 
-def _stop(session: Session) -> None:
-    """Give the notebook a moment to stop by itself; a second interrupt cuts the moment short."""
-    try:
-        session.interrupt()
-        session.wait(_GRACE_SECONDS)
-    except KeyboardInterrupt:
-        pass
-    session.end_processes()
-    session.wait(None)
+def _interrupted(interrupt: KeyboardInterrupt, when: str = "") -> Failure:
+    return Failure("interrupt", f"the run was interrupted{when} ({str(interrupt) or 'SIGINT'})")
 
 
 def _ending(session: Session, stopped: Failure | None) -> tuple[Status, Failure | None]:
@@ -181,16 +189,22 @@ def _exit_in(notebook: nbformat.NotebookNode | None) -> bool:
 
 
 def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | None) -> Run:
-    """Write notebook, page and, last of all, the record; a page that cannot be written fails the run."""
+    """Write notebook, page and, last of all, the record; a page that cannot be written fails the run, one that is not waited for
+    interrupts it."""
     _settle(notebook, run, stopped_in)
-    release_reserve(run)
+    release_reserve(run, all_of_it=False)
     try:
         write_atomically(run.folder / NOTEBOOK, notebook_text(notebook))
         write_atomically(run.folder / PAGE, render_page(notebook, run, None if run.unmasked else read_personal(run.folder)))
+    except KeyboardInterrupt as interrupt:
+        problem = _interrupted(interrupt, f" when the notebook had {run.status} and its page was being written")
+        run = replace(run, status="interrupted", error=problem) if run.ok else run
     except Exception as error:  # whatever it is, the record must still be written and name it
         problem = Failure(type(error).__name__, f"the notebook {run.status}, but its page could not be written: {error}")
         run = replace(run, status="failed", error=problem) if run.ok else run
-    return write_run(run)
+    with interrupts_wait():
+        release_reserve(run)
+        return write_run(run)
 
 
 def _settle(notebook: nbformat.NotebookNode, run: Run, stopped_in: int | None) -> None:

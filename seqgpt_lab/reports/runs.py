@@ -29,7 +29,7 @@ MOST_SECONDS = 366 * 24 * 3600
 """The longest limit of a run: the system cannot wait for ever, and JSON has no infinity."""
 _FORMAT = 1
 _RESERVE = ".reserve"
-_RESERVE_BYTES = 64 * 1024
+_RESERVE_BYTES, _FOR_RECORD_BYTES = 128 * 1024, 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,16 @@ def start_run(
     return run
 
 
-def release_reserve(run: Run) -> None:
-    """Give back the room kept since the start for writing how the run ended, should the disk be full by now."""
+def release_reserve(run: Run, all_of_it: bool = True) -> None:
+    """Give back the room kept since the start for writing how the run ended, should the disk be full by now.
+
+    all_of_it: else what the record takes is still kept, for a notebook or page would fill that too.
+    """
     with suppress(OSError):
-        (run.folder / _RESERVE).unlink(missing_ok=True)
+        if all_of_it:
+            (run.folder / _RESERVE).unlink(missing_ok=True)
+        else:
+            os.truncate(run.folder / _RESERVE, _FOR_RECORD_BYTES)
 
 
 def finish_run(run: Run, status: Status, error: Failure | None, seconds: float) -> Run:

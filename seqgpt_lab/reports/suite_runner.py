@@ -16,7 +16,7 @@ from pathlib import Path
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.reports.kernel import RunProgress
-from seqgpt_lab.reports.runner import run_notebook
+from seqgpt_lab.reports.runner import kept_journals, run_notebook
 from seqgpt_lab.reports.runs import RUNNER_GONE, Run, list_runs
 from seqgpt_lab.reports.schedule import is_over
 from seqgpt_lab.reports.suite import SUITES, Part, Session, Suite, last_session, runs_of
@@ -60,14 +60,15 @@ def run_suite(
     with locked(runs_dir, suite.name):
         earlier = list_runs(runs_dir)
         session = (None if anew else _unfinished(runs_dir, suite, earlier)) or _begin(runs_dir, suite)
-        known = {run.origin["part"]: run for run in runs_of(session, earlier) if run.origin}
+        own = runs_of(session, earlier)
+        known = {run.origin["part"]: run for run in own if run.origin}
         done = {key: run for key, run in known.items() if _is_done(run)}
         runs = []
         for number, part in enumerate(suite.parts, 1):
             if part.key not in done:
                 if part_started is not None:
                     part_started(number, len(suite.parts), part)
-                done[part.key] = _run(suite, session, part, runs_dir, known.get(part.key), progress)
+                done[part.key] = _run(suite, session, part, runs_dir, _to_resume(part, own), progress)
             runs.append(done[part.key])
         session = replace(session, finished=_now())
         _write(runs_dir, suite, session)
@@ -136,6 +137,11 @@ def _is_done(run: Run) -> bool:
     return run.status in ("completed", "failed", "timed out") or (
         run.status == "killed" and run.error is not None and run.error.kind != RUNNER_GONE
     )
+
+
+def _to_resume(part: Part, runs: Sequence[Run]) -> Run | None:
+    """The newest run of a part that kept journals. A newer one without any was ended before it had taken over those."""
+    return next((run for run in reversed(runs) if run.origin and run.origin["part"] == part.key and kept_journals(run)), None)
 
 
 def _run(suite: Suite, session: Session, part: Part, runs_dir: str | Path, earlier: Run | None, progress: RunProgress | None) -> Run:

@@ -95,6 +95,29 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
         JournaledExtractor(Counting(), path, {}, batch=0)
 
 
+class Disturbed(Counting):
+    """While it works, another evaluation begins with the same journal."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path, self.other = path, Counting()
+
+    def extract(self, documents: Sequence[Document], labels: LabelSet, /, *, progress: Progress | None = None) -> list[Extraction]:
+        before = self.path.read_bytes()
+        with pytest.raises(DocumentError, match=r"another evaluation is writing .*j just now; wait for it, or name another file"):
+            extract(self.path, self.other)
+        assert self.path.read_bytes() == before
+        return super().extract(documents, labels, progress=progress)
+
+
+def test_two_evaluations_do_not_write_one_journal(tmp_path: Path) -> None:
+    path, idle = tmp_path / "j", Counting()
+    disturbed = Disturbed(path)
+    wanted = extract(path, disturbed)
+    assert disturbed.other.calls == [] and len(disturbed.calls) == 3
+    assert extract(path, idle) == wanted and idle.calls == []
+
+
 NO_JOURNALS = ["no journal\n", "notes without an end", '{"format": 1}', '{"text": "张伟"}\n', "[]\n"]
 
 

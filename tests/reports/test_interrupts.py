@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from seqgpt_lab.reports.interrupts import signals_interrupt
+from seqgpt_lab.reports.interrupts import interrupts_wait, signals_interrupt
 
 CLOCK = "seqgpt_lab.reports.interrupts.monotonic"
 
@@ -38,3 +38,28 @@ def test_a_later_signal_interrupts_again(monkeypatch: pytest.MonkeyPatch) -> Non
             except KeyboardInterrupt as interrupt:
                 heard.append(str(interrupt))
     assert heard == ["SIGTERM", "nothing", "SIGTERM"]
+
+
+def test_what_must_not_be_cut_short_comes_to_its_end_and_one_interrupt_after_it() -> None:
+    done = []
+    with signals_interrupt():
+        with pytest.raises(KeyboardInterrupt, match="SIGINT"), interrupts_wait():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
+                done.append(number)
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+    assert len(done) == 3
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_is_ignored_interrupts_nothing() -> None:
+    """As SIGHUP is under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_interrupt(), interrupts_wait():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

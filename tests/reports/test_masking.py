@@ -99,12 +99,31 @@ def test_other_numbers_stay(text: str) -> None:
         *("138–1234–5678", "138—1234—5678", "138‑1234‑5678", "138−1234−5678", "138·1234·5678"),
         *("+86（138）12345678", "(138)1234-5678", "+86 138-1234-5678"),
         *("4008001234", "8008101234", "400-8888-123", "400 888 8888", "400–888–8888", "4006668888"),
+        *("008613812345678", "0086-138-1234-5678", "0086（138）12345678"),
     ],
 )
 def test_phones_as_people_write_them_are_masked_whole(number: str) -> None:
     assert Masker().mask(f"电话{number}，请致电") == "电话[phone 1]，请致电"
     plain = re.sub("[^0-9]", "", number.translate({code: code - 0xFEE0 for code in range(0xFF10, 0xFF1A)}))
-    assert Masker({"电话": [plain.removeprefix("86")]}).mask(f"{number}，{plain}") == "[电话 1]，[电话 1]"
+    assert Masker({"电话": [plain.removeprefix("00").removeprefix("86")]}).mask(f"{number}，{plain}") == "[电话 1]，[电话 1]"
+
+
+@pytest.mark.parametrize(
+    ("abroad", "within"),
+    [
+        *(("+86-755-26712345", "0755-26712345"), ("+86 10 6234 5678", "010-62345678"), ("0086 21 62345678", "(021)6234 5678")),
+        *(("+86 (10) 6234-5678", "01062345678"), ("+86 (0)10 6234 5678", "010 6234 5678"), ("＋86－755－2671－2345", "0755 2671 2345")),
+        *(("+862162345678", "021-62345678"), ("+86 0755 26712345", "0755-26712345"), ("+86 (0755) 2671 2345", "0755-26712345")),
+    ],
+)
+def test_a_number_as_it_is_called_from_abroad_is_masked_as_the_same(abroad: str, within: str) -> None:
+    assert Masker().mask(f"电话{abroad}，{within}。") == "电话[phone 1]，[phone 1]。"
+
+
+@pytest.mark.parametrize("gaps", ["", " ", "-"])
+def test_an_id_number_in_groups_is_masked_whole(gaps: str) -> None:
+    grouped = gaps.join(("110101", "1990", "0307", "451X"))
+    assert Masker().mask(f"证件{grouped}，11010119900307451x。") == "证件[ID number 1]，[ID number 1]。"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +133,7 @@ def test_phones_as_people_write_them_are_masked_whole(number: str) -> None:
         *("注册资本4000000000元", "4001234567元", "¥4001234567", "￥4008001234", "4008001234.50", "8008101234 bytes", "4,008,001,234"),
         *("合同编号：021-2024-0315", "订单 023-2024-0012", "HT-0755-6024-1012", "收文（135）20240315", "沪字(151)2023 0012"),
         *("rows 800 1024 512", "400 1200 300", "RMB4008123456", "4001234567美元", "4001234567 tokens"),
+        *("+86 1234", "+86 300 4000", "温度+86 10 2 30", "86 10 6234 5678", "123456 1990 1307 4514"),
         *("40080012345", "订单4028001234", "0101 2345 6789", "01-2345-6789", "012-6234-5678", "5000000000", "8001234567"),
     ],
 )

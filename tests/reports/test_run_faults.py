@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 
 from seqgpt_lab.errors import RunError
 from seqgpt_lab.reports.processes import RUN_VARIABLE
-from seqgpt_lab.reports.runner import run_notebook
-from seqgpt_lab.reports.runs import list_runs, read_run
+from seqgpt_lab.reports.runner import _write_results, run_notebook
+from seqgpt_lab.reports.runs import Failure, finish_run, list_runs, read_run, start_run
 
 MakeNotebook = Callable[..., Path]
 WAIT = "import threading; threading.Event().wait()"
@@ -38,19 +39,24 @@ def marked(run_id: str) -> list[psutil.Process]:
     return found
 
 
-def start(notebook: Path, runs: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, notebook, runs], env=ENVIRONMENT)
+def start(notebook: Path, runs: Path, **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, notebook, runs], env=ENVIRONMENT | environment)
 
 
-def test_a_killed_runner_leaves_no_process_not_even_a_detached_child(make_notebook: MakeNotebook, tmp_path: Path) -> None:
-    kill = f"import os, signal; os.kill(os.getppid(), signal.SIGKILL)\n{WAIT}"
-    with start(make_notebook(CHILD, kill), tmp_path / "runs") as runner:
+def test_a_killed_runner_leaves_no_process_not_even_a_detached_child_and_no_temporary_files(
+    make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    there = f"import os, signal\nassert os.listdir({str(temporary)!r})"  # else it would prove nothing
+    path = make_notebook(CHILD, f"{there}\nos.kill(os.getppid(), signal.SIGKILL)\n{WAIT}")
+    with start(path, tmp_path / "runs", TMPDIR=str(temporary)) as runner:
         assert runner.wait(60) == -signal.SIGKILL
     (folder,) = (tmp_path / "runs").iterdir()
     deadline = time.monotonic() + 30
-    while marked(folder.name) and time.monotonic() < deadline:
+    while (marked(folder.name) or os.listdir(temporary)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert marked(folder.name) == []
+    assert (marked(folder.name), os.listdir(temporary)) == ([], [])
     assert json.loads((folder / "run.json").read_text())["status"] == "running"
     run = read_run(folder)
     assert run.status == "killed" and run.error is not None and run.error.kind == "runner gone"
@@ -88,6 +94,22 @@ def test_a_full_disk_fails_the_run_and_its_record_says_so(make_notebook: MakeNot
     assert run.status == "failed" and run.error is not None and "No space left on device" in run.error.message
     assert read_run(run.folder) == run
     assert not [entry.name for entry in run.folder.iterdir() if entry.name.startswith(".")]
+
+
+@pytest.mark.parametrize("size", [40_000, 58_000, 62_000])
+def test_a_notebook_that_takes_the_room_kept_free_leaves_some_for_the_record(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The disk fills up in the cell that also put out most."""
+    monkeypatch.setattr("seqgpt_lab.reports.runs.code_version", lambda: None)
+    run = start_run(small_disk / "runs", Path("toy.ipynb"), "0" * 64, {})
+    with pytest.raises(OSError, match="No space left"), open(run.folder / "big", "wb", buffering=0) as big:
+        while big.write(bytes(4096)):
+            pass
+    error = Failure("OSError", "[Errno 28] No space left on device", 1, "a traceback\n" * 700)
+    cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="x" * size)])
+    ended = _write_results(finish_run(run, "failed", error, 1.0), nbformat.v4.new_notebook(cells=[cell]), 0)
+    assert read_run(run.folder) == ended and ended.error == error
 
 
 def test_a_folder_that_cannot_be_written_is_refused(make_notebook: MakeNotebook, small_disk: Path) -> None:

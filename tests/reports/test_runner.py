@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +21,8 @@ import pytest
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.reports import runner
 from seqgpt_lab.reports.kernel import Session
-from seqgpt_lab.reports.runner import TextProgress, run_notebook
-from seqgpt_lab.reports.runs import Run, read_run
+from seqgpt_lab.reports.runner import TextProgress, kept_journals, run_notebook
+from seqgpt_lab.reports.runs import Run, read_run, start_run, write_run
 
 MakeNotebook = Callable[..., Path]
 WAIT = "import threading; threading.Event().wait()"
@@ -200,6 +201,32 @@ def test_a_last_cell_that_takes_the_interrupt_and_goes_on_has_not_completed(
     assert run.error is not None and run.error.cell == 2
 
 
+class Stuck:
+    """Whoever is told of the run waits until it is let go, as one does who writes where nobody reads."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def cell_started(self, number: int, count: int, title: str) -> None:
+        assert self.let_go.wait(60)
+
+    def kernel_wrote(self, text: str) -> None:
+        """Nothing."""
+
+
+def test_progress_that_hangs_does_not_keep_a_run_from_being_stopped(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "_LEAVING_SECONDS", 0.2)
+    stuck = Stuck()
+    run = run_notebook(make_notebook("1"), runs_dir=tmp_path / "runs", timeout=4, progress=stuck)
+    held = not stuck.let_go.is_set()
+    stuck.let_go.set()
+    assert held
+    result(run, status="timed out")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_runner_interrupts_the_run(make_notebook: MakeNotebook, tmp_path: Path, number: signal.Signals) -> None:
     handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -207,6 +234,55 @@ def test_a_signal_to_the_runner_interrupts_the_run(make_notebook: MakeNotebook, 
     result(run, status="interrupted")
     assert run.error is not None and number.name in run.error.message
     assert {one: signal.getsignal(one) for one in handlers} == handlers
+
+
+@pytest.mark.parametrize(("cell", "text"), [(f"import os; os.kill(os.getppid(), 2)\n{WAIT}", ""), ("print('all')", "all\n")])
+def test_interrupts_while_processes_are_ended_neither_leave_one_nor_cost_the_record(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str, text: str
+) -> None:
+    """Impatient people press Ctrl-C again, and again."""
+    end_processes = Session.end_processes
+
+    def interrupted(session: Session) -> None:
+        signal.raise_signal(signal.SIGINT)
+        end_processes(session)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Session, "end_processes", interrupted)
+    run = run_notebook(make_notebook(CHILD, cell), runs_dir=tmp_path / "runs")
+    notebook, _ = result(run, status="interrupted")
+    assert run.error is not None and run.error.message == "the run was interrupted (SIGINT)" and output_text(notebook) == text
+    assert not is_alive(int((run.folder / "child.pid").read_text()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("cell", "status"), [("1", "interrupted"), ("1 / 0", "failed")])
+def test_an_interrupt_while_the_page_is_written_is_recorded(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, cell: str, status: str
+) -> None:
+    def interrupted(notebook: nbformat.NotebookNode, run: Run, personal: object) -> str:
+        signal.raise_signal(number)
+        return ""
+
+    monkeypatch.setattr(runner, "render_page", interrupted)
+    run = run_notebook(make_notebook(cell), runs_dir=tmp_path / "runs")
+    assert (run.status, run.artifacts) == (status, ("out.ipynb",)) and read_run(run.folder) == run
+    told = f"the run was interrupted when the notebook had completed and its page was being written ({number.name})"
+    assert run.error is not None and run.error.message == (told if status == "interrupted" else "division by zero")
+
+
+def test_an_interrupt_while_the_record_is_written_comes_after_it(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(run: Run) -> Run:
+        signal.raise_signal(signal.SIGTERM)
+        return write_run(run)
+
+    monkeypatch.setattr(runner, "write_run", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        run_notebook(make_notebook("1"), runs_dir=tmp_path / "runs")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert read_run(folder).status == "completed"
 
 
 def test_an_interrupt_of_the_kernel_is_not_a_failure_of_the_notebook(make_notebook: MakeNotebook, tmp_path: Path) -> None:
@@ -274,6 +350,27 @@ def test_a_kernel_that_is_not_installed_fails_the_run(make_notebook: MakeNoteboo
     run = run_notebook(path, runs_dir=tmp_path / "runs")
     result(run, status="failed")
     assert run.error is not None and "no-such-kernel" in run.error.message
+
+
+@pytest.mark.parametrize(("error", "raised"), [(OSError(28, "No room"), RunError), (KeyboardInterrupt(), KeyboardInterrupt)])
+def test_journals_are_taken_over_whole_or_not_at_all(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
+) -> None:
+    path, runs = make_notebook("1"), tmp_path / "runs"
+    earlier = start_run(runs, path, "0" * 64, {})
+    (earlier.folder / "journals").mkdir()
+    (earlier.folder / "journals" / "resume.jsonl").write_text("{}\n{}\n")
+
+    def cut(source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "resume.jsonl").write_text("{}\n")
+        raise error
+
+    monkeypatch.setattr("shutil.copytree", cut)
+    with pytest.raises(raised):
+        run_notebook(path, runs_dir=runs, resume=earlier)
+    begun = [read_run(one) for one in runs.iterdir() if one != earlier.folder]
+    assert len(begun) == (raised is KeyboardInterrupt) and not any(map(kept_journals, begun))
 
 
 def test_a_page_that_cannot_be_made_fails_a_completed_run(

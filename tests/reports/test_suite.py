@@ -42,16 +42,21 @@ def three(make_notebook: MakeNotebook, tmp_path: Path) -> Path:
 
 
 class FakeRunner:
-    """Ends each part as told, without a kernel; keeps which were run, and what they took over."""
+    """Ends each part as told, without a kernel; keeps which were run, and which went on from what run. keeps: journals are kept."""
 
     def __init__(self, **endings: Status) -> None:
-        self.endings, self.ran, self.resumed = endings, [], []
+        self.endings, self.keeps = endings, True
+        self.ran: list[str] = []
+        self.resumed: dict[str, str] = {}
 
     def __call__(self, notebook: str, parameters: dict[str, Any], runs_dir: Path, **options: Any) -> Run:
         name = f"limit{parameters['limit']}"
         self.ran.append(name)
-        self.resumed += [name] if options["resume"] else []
+        self.resumed |= {name: options["resume"].id} if options["resume"] else {}
         run = start_run(runs_dir, Path(notebook), "0" * 64, parameters, origin=options["origin"])
+        if self.keeps:
+            (run.folder / "journals").mkdir()
+            (run.folder / "journals" / "resume.jsonl").touch()
         status = self.endings.get(name, "completed")
         if status == "running":  # as after a SIGKILL of the runner: nothing more is written
             raise KeyboardInterrupt
@@ -145,9 +150,22 @@ def test_a_session_that_was_cut_goes_on_with_the_part_it_was_cut_in(
     monkeypatch.setattr("seqgpt_lab.reports.owner.Owner.is_gone", lambda owner: True)
     again = fake()
     outcome = run_suite(suite, tmp_path / "runs")
-    assert again.ran == ["limit2", "limit3"] and again.resumed == ["limit2"]
+    assert again.ran == ["limit2", "limit3"] and [*again.resumed] == ["limit2"]
     assert [run.status for run in outcome.runs] == ["failed", "completed", "completed"] and outcome.taken_over == 1
     assert outcome.session.finished is not None
+
+
+def test_a_part_that_was_cut_again_before_it_kept_anything_goes_on_from_what_there_is(
+    three: Path, tmp_path: Path, fake: Callable[..., FakeRunner]
+) -> None:
+    suite, runs = load_suite(three), tmp_path / "runs"
+    for keeps in (True, False):
+        fake(limit2="interrupted").keeps = keeps
+        with pytest.raises(RunError, match="interrupted"):
+            run_suite(suite, runs)
+    kept = next(run.id for run in list_runs(runs) if run.parameters["limit"] == 2)
+    again = fake()
+    assert run_suite(suite, runs).ok and again.resumed == {"limit2": kept}
 
 
 def test_a_changed_suite_and_a_wish_begin_anew(three: Path, tmp_path: Path, fake: Callable[..., FakeRunner]) -> None:

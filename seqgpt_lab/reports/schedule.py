@@ -88,8 +88,8 @@ class Job:
         return f"seqgpt-lab-{held}{told_apart}"
 
     def service(self) -> str:
-        """The systemd service."""
-        words = " ".join(_systemd_word(word) for word in self.command)
+        """The systemd service. It waits where another suite of the folder is due at the same time: a timer asks once a time only."""
+        words = " ".join(_systemd_word(word) for word in (*self.command, "--wait"))
         return (
             f"[Unit]\nDescription=SeqGPT Lab suite {_systemd_text(self.name)}\n\n[Service]\nType=oneshot\n"
             f"WorkingDirectory={_systemd_text(str(self.folder))}\nExecStart={words}\nNice=10\n"

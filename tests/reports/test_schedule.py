@@ -76,6 +76,10 @@ def test_systemd_takes_the_units(job: Job, tmp_path: Path) -> None:
     assert "50%% $$x.yaml" in job.service()
 
 
+def test_what_systemd_starts_once_a_time_waits_and_what_cron_asks_again_does_not(job: Job) -> None:
+    assert job.service().count(' "--wait"\n') == 1 and "--wait" not in job.crontab_line()
+
+
 @pytest.fixture
 def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A systemctl that writes down what it is called with; the folder of units."""

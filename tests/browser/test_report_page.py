@@ -172,6 +172,10 @@ def test_texts_of_a_figure_lie_in_it_and_not_upon_each_other(browser: Browser) -
 def test_it_fits_a_narrow_screen_and_a_sheet_of_paper(seen: Seen) -> None:
     seen.page.set_viewport_size({"width": 380, "height": 800})
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 380
+    # A figure's words keep a size that can be read: it scrolls, its caption does not.
+    heights = seen.page.evaluate("[...document.querySelectorAll('figure svg text')].map(one => one.getBoundingClientRect().height)")
+    assert heights and min(heights) > 9
+    assert max(seen.page.evaluate("[...document.querySelectorAll('figcaption')].map(one => one.getBoundingClientRect().right)")) <= 380
     seen.page.emulate_media(media="print")
     seen.page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins
     assert max(seen.page.evaluate("[...document.querySelectorAll('table')].map(one => one.getBoundingClientRect().right)")) <= 718

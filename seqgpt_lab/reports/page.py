@@ -20,6 +20,7 @@ from seqgpt_lab.reports.fonts import embedded_font
 from seqgpt_lab.reports.inert import inert
 from seqgpt_lab.reports.masked_page import mask_page
 from seqgpt_lab.reports.runs import Run
+from seqgpt_lab.studies.display import counted
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Hidden cells: the table at the top shows what was injected, with its Chinese readable; papermill's notes repeat the banner.
@@ -182,7 +183,7 @@ def _code(code: Any) -> str:
 
 def _machine(machine: Any) -> str:
     parts = [str(machine[name]) for name in ("host", "system", "cpu") if machine.get(name)]
-    parts += [f"{machine['cores']} cores"] if "cores" in machine else []
+    parts += [counted(machine["cores"], "core")] if "cores" in machine else []
     parts += [f"{machine['memory_bytes'] / _GIB:.0f} GiB of memory"] if "memory_bytes" in machine else []
     return ", ".join([*parts, *map(str, machine.get("gpus", []))])
 

@@ -199,6 +199,25 @@ def test_a_wide_table_takes_the_room_of_the_window(browser: Browser, make_page: 
     page.close()
 
 
+# Of each number, and each head of a column, in how many lines its first word stands.
+LINES = """[...document.querySelectorAll('main td, main th')].filter(one => /^[0-9.]+$|^[a-z]+$/.test(one.textContent.trim())).map(one => {
+  const range = document.createRange(); range.selectNodeContents(one); return range.getClientRects().length; })"""
+
+
+def test_on_paper_no_number_is_broken_into_two(browser: Browser, make_page: MakePage) -> None:
+    shares = ["precision", "recall", "f1", "string f1", "exact record rate", "hallucination rate", "parse failure rate", "truncated share"]
+    path = make_page(
+        table(pandas.DataFrame({"kind": ["medical_registration"], "documents": 60, "support": 400, **dict.fromkeys(shares, 0.987)}))
+    )
+    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 within its margins
+    page.goto(path.as_uri())
+    page.emulate_media(media="print")
+    lines = page.evaluate(LINES)
+    assert len(lines) >= 15 and set(lines) == {1}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    page.close()
+
+
 @pytest.mark.parametrize("several", [True, False], ids=["machines", "batches"])
 def test_the_planners_tables_fit_the_window(browser: Browser, make_page: MakePage, several: bool) -> None:
     """With all that may differ between rows: 32 prompts of 1,024 tokens wait for each other."""

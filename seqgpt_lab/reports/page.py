@@ -206,7 +206,7 @@ def _with_contents(html: str) -> str:
     soup = BeautifulSoup(html, "html.parser")
     for cell in soup.select("main td"):
         if _NUMBER.fullmatch(cell.get_text(strip=True)):
-            cell["class"] = [*cell.get_attribute_list("class", []), "number"]
+            cell["data-number"] = ""
     place = soup.find(id="contents")
     headings = soup.select("main > .text h2, main > .text h3")
     entries = soup.new_tag("ul")

@@ -12,23 +12,33 @@ from seqgpt_lab.documents.reading import Problem, Reading, read_bytes_as_text
 from seqgpt_lab.errors import DocumentError
 
 _LINE_END = re.compile("\r\n|\n|\r")  # no others, which may be tokens
-_BEGINS, _GOES_ON, _ALONE = "BS", "IME", "S"
+_BEGINS, _GOES_ON = "BS", "IME"
+_LETTERS_WITH_BLANKS = "\u0530"
+"""Before this character are the letters of Latin, Greek and Cyrillic, whose words stand apart."""
 
 
-def read_bio(path: str | Path, joiner: str = "") -> Reading:
-    """Documents called after their first line, `line-N`. joiner: between tokens, `" "` for words of languages that write blanks.
+def read_bio(path: str | Path, joiner: str | None = None) -> Reading:
+    """Documents called after their first line, `line-N`. joiner: between tokens; None: a blank between two that can only be words.
+
+    Such a file does not say where blanks were. Two tokens that meet in letters or digits of Latin, Greek or Cyrillic are words unless both
+    are single characters; a note says so where any are. Everything else, all of Chinese, is set as it stands.
 
     The token is a line's first column, the tag its last; columns are separated by a tab or blanks. A document with a tag that cannot
     be read, or that goes on with what nothing began, becomes a Problem. Raises DocumentError for a file that cannot be read.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
+    notes: tuple[str, ...] = ()
     for first, lines in _blocks(read_bytes_as_text(path)):
         try:
-            documents.append(_document(first, lines, joiner))
+            document, apart = _document(first, lines, joiner)
         except _LineError as error:
             problems.append(Problem(error.line, str(error)))
-    return Reading(tuple(documents), tuple(problems), "groups of lines")
+            continue
+        documents.append(document)
+        if apart and not notes:
+            notes = (f"the file does not say where blanks were; one was put between words of letters, as in {quoted(apart, longest=60)}",)
+    return Reading(tuple(documents), tuple(problems), "groups of lines", notes)
 
 
 class _LineError(DocumentError):
@@ -50,15 +60,21 @@ def _blocks(content: str) -> Iterator[tuple[int, list[str]]]:
             lines = []
 
 
-def _document(first: int, lines: list[str], joiner: str) -> Document:
+def _document(first: int, lines: list[str], joiner: str | None) -> tuple[Document, str]:
+    """The document, and the first two words of it that were set apart unasked; empty without any."""
     pieces: list[str] = []
+    last, apart = "", ""
     gold: list[tuple[str, int, int]] = []
     at, open_label = 0, ""
     for number, line in enumerate(lines, start=first):
         token, mark, label = _read(number, line)
-        start = at + (len(joiner) if pieces else 0)
+        between = (_between(last, token) if joiner is None else joiner) if pieces else ""
+        if between and joiner is None:
+            apart = apart or f"{last} {token}"
+        start = at + len(between)
         at = start + len(token)
-        pieces.append(token)
+        pieces.append(between + token)
+        last = token
         if mark in _BEGINS and label:
             gold.append((label, start, at))
         elif mark in _GOES_ON:
@@ -68,8 +84,14 @@ def _document(first: int, lines: list[str], joiner: str) -> Document:
                 )
             gold[-1] = (label, gold[-1][1], at)
         open_label = label if mark in "BIM" else ""
-    text = joiner.join(pieces)
-    return Document(f"line-{first}", text, tuple(Entity(label, start, end, text[start:end]) for label, start, end in gold))
+    text = "".join(pieces)
+    return Document(f"line-{first}", text, tuple(Entity(label, start, end, text[start:end]) for label, start, end in gold)), apart
+
+
+def _between(last: str, token: str) -> str:
+    meeting = (last[-1], token[0])
+    are_words = len(last + token) > 2 and all(one.isalnum() and one < _LETTERS_WITH_BLANKS for one in meeting)
+    return " " if are_words else ""
 
 
 def _read(number: int, line: str) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from seqgpt_lab.documents.offsets import Unit, in_code_points, recognise
 from seqgpt_lab.documents.quoting import quoted
 from seqgpt_lab.documents.reading import Reading, Source
 from seqgpt_lab.documents.records import identifier, integer, read_records, records, required, typed
+from seqgpt_lab.documents.tables import TEXT_COLUMNS
 
 _UNIT: Unit = "UTF-16 code units"
 _Value = tuple[str, Mapping[str, Any], bool]
@@ -23,10 +24,10 @@ _Value = tuple[str, Mapping[str, Any], bool]
 def read_label_studio(source: Source, text: str = "", labelled: bool = False) -> Reading:
     """The export's documents; a task that cannot be used becomes a Problem. labelled: so does one that nobody has labelled.
 
-    text: the key under which tasks hold their text; empty: `text`, or the only text there is. A task that several people labelled is
-    refused unless one annotation is marked as ground truth, and so is one with marks that are not read (`hypertextlabels`, say).
-    Predictions and cancelled annotations are no gold; an annotation that marks nothing says that there is nothing. Raises DocumentError
-    for a file that cannot be read.
+    text: the key under which tasks hold their text; empty: the first of the names that tables use too, or the only text there is. A task
+    that several people labelled differently is refused unless one annotation is marked as ground truth, and so is one with marks that are
+    not read (`hypertextlabels`, say). Predictions and cancelled annotations are no gold; an annotation that marks nothing says that there
+    is nothing. Raises DocumentError for a file that cannot be read.
     """
     return read_records(records(source), lambda record, default_id: _document(record, default_id, text, labelled))
 
@@ -57,10 +58,13 @@ def _document(record: Mapping[str, Any], default_id: str, key: str, labelled: bo
 
 def _text(data: Mapping[str, Any], key: str) -> str:
     texts = {name: value for name, value in data.items() if isinstance(value, str)}
-    name = key or ("text" if "text" in texts else next(iter(texts), "") if len(texts) == 1 else "")
+    usual = [name for name in TEXT_COLUMNS if name in texts] or (list(texts) if len(texts) == 1 else [])
+    name = key or next(iter(usual), "")
     if name not in texts:
-        there = quoted(", ".join(sorted(texts)))
-        raise ValueError(f"the text is not under {key or 'text'!r}; there are the texts {there}: name one with text=")
+        wanted, there = key or " or ".join(TEXT_COLUMNS), quoted(", ".join(sorted(texts)))
+        raise ValueError(
+            f"the text is not under {wanted}; there are the texts {there}: call it so, or name one with read_label_studio(text=)"
+        )
     return texts[name]
 
 
@@ -70,22 +74,29 @@ def _annotations_key(record: Mapping[str, Any]) -> str:
 
 
 def _results(record: Mapping[str, Any], key: str) -> list[_Value] | None:
-    """The values of the one annotation that counts, those with a place in the text; None where no annotation does."""
+    """The values, those with a place in the text, of the one annotation that counts, or of several that say the same; None without any."""
     annotations = [typed(one, dict, f"{key}[{at}]") for at, one in enumerate(typed(record[key], list, f"'{key}'"))]
     annotations = [one for one in annotations if not one.get("was_cancelled")]
-    truth = [one for one in annotations if one.get("ground_truth")] or annotations
-    if len(truth) > 1:
-        raise ValueError(f"the task has {len(truth)} annotations; mark one as ground truth, or export one for each task")
-    if not truth:
-        return None
+    found = [_values(one) for one in [one for one in annotations if one.get("ground_truth")] or annotations]
+    if any(_said(other) != _said(found[0]) for other in found[1:]):
+        raise ValueError(f"the task has {len(found)} annotations that differ; mark one as ground truth, or export one for each task")
+    return found[0] if found else None
+
+
+def _values(annotation: Mapping[str, Any]) -> list[_Value]:
     found: list[_Value] = []
-    for number, one in enumerate(typed(truth[0].get("result") or [], list, "'result'"), start=1):
+    for number, one in enumerate(typed(annotation.get("result") or [], list, "'result'"), start=1):
         where, kind = f"result {number}", typed(one, dict, f"result {number}").get("type", "labels")
         if kind == "labels":
             found.append((where, typed(required(one, "value", where), dict, f"'value' of {where}"), True))
         elif isinstance(one.get("value"), dict) and _is_mark(one["value"]):
             found.append((f"{where} of type {kind!r}", one["value"], False))
     return found
+
+
+def _said(values: list[_Value]) -> list[str]:
+    """What an annotation marks, in an order that does not depend on when it was marked."""
+    return sorted(repr((is_read, value.get("start"), value.get("end"), value.get("labels"))) for _, value, is_read in values)
 
 
 def _minimal(record: Mapping[str, Any]) -> list[_Value] | None:

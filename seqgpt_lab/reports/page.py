@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from seqgpt_lab.reports.fonts import embedded_font
 from seqgpt_lab.reports.inert import inert
 from seqgpt_lab.reports.masked_page import mask_page
 from seqgpt_lab.reports.runs import Run
+from seqgpt_lab.studies.display import counted
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Hidden cells: the table at the top shows what was injected, with its Chinese readable; papermill's notes repeat the banner.
@@ -30,6 +32,7 @@ UNMASKED = "Shown as it is: not for passing on"
 # Characters of a text that a cell put out. No browser reads much more, and to mask it would take longer than the notebook did.
 _LONGEST_TEXT = 500_000
 _GIB = 1024**3
+_NUMBER = re.compile(r"[<+\-−]? ?[0-9][0-9.,]* ?[%x]?")
 # Stands in the page until it is known what was masked.
 _MASKED_PLACE = "{{ personal data }}"
 _FONT_PLACE = "/* the font */"
@@ -182,7 +185,7 @@ def _code(code: Any) -> str:
 
 def _machine(machine: Any) -> str:
     parts = [str(machine[name]) for name in ("host", "system", "cpu") if machine.get(name)]
-    parts += [f"{machine['cores']} cores"] if "cores" in machine else []
+    parts += [counted(machine["cores"], "core")] if "cores" in machine else []
     parts += [f"{machine['memory_bytes'] / _GIB:.0f} GiB of memory"] if "memory_bytes" in machine else []
     return ", ".join([*parts, *map(str, machine.get("gpus", []))])
 
@@ -195,11 +198,15 @@ def _code_style() -> str:
 
 
 def _with_contents(html: str) -> str:
-    """The page with ids of its own on the notebook's headings and a list of them at the place for it, where there are three or more.
+    """The page with ids of its own on the notebook's headings and a list of them at the place for it, where there are three or more;
+    and with cells marked that hold a number, which must not be broken into two however narrow the paper.
 
     Headings that a cell put out, such as an example's, are none of its sections.
     """
     soup = BeautifulSoup(html, "html.parser")
+    for cell in soup.select("main td"):
+        if _NUMBER.fullmatch(cell.get_text(strip=True)):
+            cell["data-number"] = ""
     place = soup.find(id="contents")
     headings = soup.select("main > .text h2, main > .text h3")
     entries = soup.new_tag("ul")

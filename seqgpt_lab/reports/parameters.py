@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from seqgpt_lab.errors import ParameterError
 QUICK = ("seqgpt_lab", "quick")
 RUN_DIR = "run_dir"  # the parameter that the runner sets
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "NoneType": type(None)}
+_NOTHING = ("", "~", "null", "None")  # as YAML has it, and as messages show it
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def quick_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, An
 def parse_parameters(declared: Mapping[str, Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
     """Parameter values from words of a command line, read as the declared types say: text stays text even where it looks like a number.
 
-    Lists and dictionaries are YAML (`[a, b]`); a list is also taken as words between commas. Raises ParameterError, names included.
+    Lists and dictionaries are YAML (`[a, b]`); a list is also taken as words between commas; nothing is null, ~ or None. Where no type is
+    declared, a number is what is one in JSON: 12, not 012. Raises ParameterError, names included.
     """
     unknown = {name: text for name, text in texts.items() if name not in declared}
     check_parameters(declared, unknown)
@@ -139,7 +143,9 @@ def _with_default(name: str, value: ast.expr, types: tuple[str, ...] | None) -> 
 
 
 def _items(annotation: ast.expr) -> tuple[str, ...]:
-    """Type names of the items of an annotation that is a list of them, such as `list[int]`; empty for any other."""
+    """Type names of the items of an annotation that is a list of them, such as `list[int]`, or may be; empty for any other."""
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        return _items(annotation.left) or _items(annotation.right)
     if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name) and annotation.value.id == "list":
         return _annotated(annotation.slice)
     return ()
@@ -171,21 +177,50 @@ def _problem(declared: Mapping[str, Parameter], name: str, value: object) -> str
 
 
 def _parse(parameter: Parameter, text: str) -> Any:
-    if parameter.types in ((), ("str",)):
-        return text if parameter.types else _yaml(parameter, text)
+    if parameter.types == ("str",):
+        return text
+    if text.strip() in _NOTHING and "NoneType" in parameter.types:
+        return None
     value = _yaml(parameter, text)
-    if "list" in parameter.types and not isinstance(value, list):
-        words = [word.strip() for word in text.split(",") if word.strip()]
-        return [word if parameter.items in ((), ("str",)) else _yaml(parameter, word) for word in words]
-    if "float" in parameter.types and isinstance(value, str):
-        with suppress(ValueError):  # YAML 1.1 takes 1e-5 for text
-            return float(value)
-    return text if "str" in parameter.types and not parameter.accepts(value) else value
+    if "list" in parameter.types:
+        if not isinstance(value, list):
+            words = [word.strip() for word in text.split(",") if word.strip()]
+            value = words if parameter.items in ((), ("str",)) else [_yaml(parameter, word) for word in words]
+        return [_as_number(item, parameter.items) for item in value]
+    if "str" in parameter.types and not isinstance(value, str):
+        return value if parameter.accepts(value) else text
+    return _as_number(value, parameter.types)
+
+
+def _as_number(value: object, types: tuple[str, ...]) -> object:
+    """Text as the number that it must be, where it is one that YAML does not know, such as 010; else the value."""
+    for name, kind in (("int", int), ("float", float)):
+        if name in types and "str" not in types and isinstance(value, str):
+            with suppress(ValueError):
+                return kind(value)
+    return value
 
 
 def _yaml(parameter: Parameter, text: str) -> Any:
+    """What YAML makes of it; of what it takes for text, all of it, unless it stands in quotation marks: ` #1` would begin a comment."""
     try:
         # A list of texts stays one where an item looks like a number: [3090, l40s].
-        return yaml.load(text, yaml.BaseLoader if parameter.items == ("str",) else yaml.SafeLoader)
+        value = yaml.load(text, yaml.BaseLoader if parameter.items == ("str",) else _Loader)
     except yaml.YAMLError as error:
+        if "str" in parameter.types:
+            return text
         raise ParameterError(f"{parameter.name}={text!r} is not YAML ({' '.join(str(error).split())}); quote it, e.g. '[a, b]'") from error
+    return text if isinstance(value, str) and not text.lstrip().startswith(("'", '"')) else value
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes for a number what is one in JSON too, and nothing else: to YAML 1.1, 010 is 8 and 1:30 is 90, but 1e-5 a text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the class that it is of declares it
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(_INT, re.compile("[-+]?(?:0|[1-9][0-9]*)$"), [*"-+0123456789"])
+_Loader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?$"), [*"-+0123456789"])

@@ -17,6 +17,8 @@ from seqgpt_lab.errors import OptionError
 
 IDLE = timedelta(hours=12)
 """How long an unfinished session of a suite without a schedule waits to be gone on with."""
+WRONG_CLOCK = timedelta(days=1)
+"""A time further ahead than this was not told by a clock that was merely set a little, or by another time zone's."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FORM = re.compile(r"(?:(?P<days>[a-z,-]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
 _CRON_MARK = "# seqgpt-lab suite"
@@ -49,8 +51,11 @@ class Schedule:
         return min(moment for moment in self._around(now) if moment > now)
 
     def is_due(self, now: datetime, since: datetime) -> bool:
-        """Whether a time has come after `since` and not after `now`."""
-        return since < self.latest(now)
+        """Whether a time has come after `since` and not after `now`, all three without a time zone.
+
+        A `since` more than a day from now was told by a clock that was wrong: nothing is known to have run then, so it is due.
+        """
+        return since < self.latest(now) or since - now > WRONG_CLOCK
 
     def on_calendar(self) -> str:
         """systemd's OnCalendar."""
@@ -83,8 +88,8 @@ class Job:
         return f"seqgpt-lab-{held}{told_apart}"
 
     def service(self) -> str:
-        """The systemd service."""
-        words = " ".join(_systemd_word(word) for word in self.command)
+        """The systemd service. It waits where another suite of the folder is due at the same time: a timer asks once a time only."""
+        words = " ".join(_systemd_word(word) for word in (*self.command, "--wait"))
         return (
             f"[Unit]\nDescription=SeqGPT Lab suite {_systemd_text(self.name)}\n\n[Service]\nType=oneshot\n"
             f"WorkingDirectory={_systemd_text(str(self.folder))}\nExecStart={words}\nNice=10\n"

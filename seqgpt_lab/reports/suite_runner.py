@@ -47,6 +47,7 @@ def run_suite(
     runs_dir: str | Path,
     *,
     anew: bool = False,
+    wait: Callable[[str], None] | None = None,
     progress: RunProgress | None = None,
     part_started: Callable[[int, int, Part], None] | None = None,
 ) -> Outcome:
@@ -54,14 +55,15 @@ def run_suite(
 
     A part that ended by itself, well or badly, is done; one that was interrupted, or whose runner was killed, is run again and goes on
     from the journals it kept, if any. A changed suite begins a new session, and so does a call of a later time (see `is_over`): tonight
-    is not done by what was read last night. part_started: called with number, count and part.
-    Raises RunError at once while another suite runs on this folder, SuiteInterruptedError when an interrupt ends a part.
+    is not done by what was read last night. wait: see `locked`. part_started: called with number, count and part.
+    Raises RunError at once while another suite runs on this folder, unless it is to wait, SuiteInterruptedError when an interrupt ends
+    a part.
     """
-    with locked(runs_dir, suite.name):
+    with locked(runs_dir, suite.name, wait):
         earlier = list_runs(runs_dir)
         session = (None if anew else _unfinished(runs_dir, suite, earlier)) or _begin(runs_dir, suite)
         own = runs_of(session, earlier)
-        known = {run.origin["part"]: run for run in own if run.origin}
+        known = runs_that_count(own)
         done = {key: run for key, run in known.items() if _is_done(run)}
         runs = []
         for number, part in enumerate(suite.parts, 1):
@@ -75,9 +77,19 @@ def run_suite(
         return Outcome(session, tuple(runs), sum(_is_done(run) for run in known.values()))
 
 
+def runs_that_count(runs: Sequence[Run]) -> dict[str, Run]:
+    """Of each part of a session that has begun, by its key, the run that is done, else the newest. runs: those of the session."""
+    # Once a clock was set back, the newest by its name may be one that was cut long before the part was done.
+    ordered = sorted(runs, key=_is_done)
+    return {run.origin["part"]: run for run in ordered if run.origin}
+
+
 @contextmanager
-def locked(runs_dir: str | Path, name: str) -> Iterator[None]:
-    """Hold the lock of a runs folder; the system releases it however this process ends. Raises RunError while another one has it."""
+def locked(runs_dir: str | Path, name: str, wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock of a runs folder; the system releases it however this process ends.
+
+    wait: called with who has the lock, in words, before its end is waited for. Raises RunError while another one has it, without `wait`.
+    """
     root = Path(runs_dir)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -89,9 +101,11 @@ def locked(runs_dir: str | Path, name: str) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.seek(0)
-            raise RunError(
-                f"another suite runs on {runs_dir}: {stream.read().strip() or 'it has just begun'}; wait until it has ended"
-            ) from None
+            other = f"another suite runs on {runs_dir}: {stream.read().strip() or 'it has just begun'}"
+            if wait is None:
+                raise RunError(f"{other}; wait until it has ended, or add --wait") from None
+            wait(other)
+            fcntl.flock(stream, fcntl.LOCK_EX)
         stream.truncate(0)
         stream.write(f"{name}, process {os.getpid()}, since {_now()}")
         stream.flush()

@@ -44,6 +44,12 @@ def _example(kind: str, document: Document, extraction: Extraction, mistakes: Se
 
 
 def _in_words(mistake: Mistake) -> str:
-    gold = " | ".join(entity.text for entity in mistake.gold) or "nothing"
-    predicted = " | ".join(span.text for span in mistake.predicted) or "nothing"
-    return f"{mistake.label}, {mistake.kind}: should be {gold}, the model gave {predicted}"
+    """A sentence. A value that was missed and another one given elsewhere are two mistakes: neither says what the other should be."""
+    gold, predicted = (" | ".join(one.text for one in values) for values in (mistake.gold, mistake.predicted))
+    if mistake.kind == "wrong label":
+        told = f"the model gave {predicted}, which is {' | '.join(entity.label for entity in mistake.gold)}"
+    elif not gold:
+        told = f"the model gave {predicted}, which is not to be found {'in the text' if mistake.kind == 'hallucinated' else 'there'}"
+    else:
+        told = f"should be {gold}, the model gave {predicted}" if predicted else f"the model did not give {gold}"
+    return f"{mistake.label}, {mistake.kind}: {told}"

@@ -172,6 +172,10 @@ def test_texts_of_a_figure_lie_in_it_and_not_upon_each_other(browser: Browser) -
 def test_it_fits_a_narrow_screen_and_a_sheet_of_paper(seen: Seen) -> None:
     seen.page.set_viewport_size({"width": 380, "height": 800})
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 380
+    # A figure's words keep a size that can be read: it scrolls, its caption does not.
+    heights = seen.page.evaluate("[...document.querySelectorAll('figure svg text')].map(one => one.getBoundingClientRect().height)")
+    assert heights and min(heights) > 9
+    assert max(seen.page.evaluate("[...document.querySelectorAll('figcaption')].map(one => one.getBoundingClientRect().right)")) <= 380
     seen.page.emulate_media(media="print")
     seen.page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins
     assert max(seen.page.evaluate("[...document.querySelectorAll('table')].map(one => one.getBoundingClientRect().right)")) <= 718
@@ -192,6 +196,25 @@ def test_a_wide_table_takes_the_room_of_the_window(browser: Browser, make_page: 
     page.goto(path.as_uri())
     ((needed, seen, left),) = page.evaluate(WIDTHS)
     assert 920 < needed <= seen and left >= 0 and page.evaluate("document.documentElement.scrollWidth") <= 1200
+    page.close()
+
+
+# Of each number, and each head of a column, in how many lines its first word stands.
+LINES = """[...document.querySelectorAll('main td, main th')].filter(one => /^[0-9.]+$|^[a-z]+$/.test(one.textContent.trim())).map(one => {
+  const range = document.createRange(); range.selectNodeContents(one); return range.getClientRects().length; })"""
+
+
+def test_on_paper_no_number_is_broken_into_two(browser: Browser, make_page: MakePage) -> None:
+    shares = ["precision", "recall", "f1", "string f1", "exact record rate", "hallucination rate", "parse failure rate", "truncated share"]
+    path = make_page(
+        table(pandas.DataFrame({"kind": ["medical_registration"], "documents": 60, "support": 400, **dict.fromkeys(shares, 0.987)}))
+    )
+    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 within its margins
+    page.goto(path.as_uri())
+    page.emulate_media(media="print")
+    lines = page.evaluate(LINES)
+    assert len(lines) >= 15 and set(lines) == {1}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
     page.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from seqgpt_lab.reports.owner import Owner
-from seqgpt_lab.reports.runs import Run, write_run
+from seqgpt_lab.reports.runs import Failure, Run, write_run
 from seqgpt_lab.reports.site import build_site
 
 pytestmark = pytest.mark.browser
@@ -33,9 +33,10 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
             status="completed" if number < 3 else "killed",
             notebook="06_evaluation.ipynb" if number < 3 else "01_quickstart.ipynb",
             notebook_sha256="0" * 64,
-            parameters={"model": "tiny", "limit": number},
+            parameters={"model": "tiny", "limit": number, "documents": ["数据 集/一个 很长 的 名字.jsonl", "another/long/path.jsonl"]},
             given=(),
             started=f"2024-03-1{number}T14:22:33.123+00:00",
+            error=Failure("ValueError", "the file was gone") if number == 3 else None,
             owner=Owner("a-host", 1, 0.0),
             folder=folder,
         )
@@ -57,6 +58,15 @@ def page(browser: Browser, index: Path) -> Iterator[Page]:
     yield opened
     assert console == [] and not [url for url in requests if not url.startswith(("file:", "data:"))]
     context.close()
+
+
+def test_it_fits_a_phone_and_says_there_why_a_run_ended(page: Page) -> None:
+    page.set_viewport_size({"width": 375, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert max(page.evaluate("[...document.querySelectorAll('#runs tbody tr')].map(one => one.getBoundingClientRect().height)")) < 120
+    assert "the file was gone" in page.locator("#runs").inner_text()
+    page.get_by_role("link", name="Compare two runs").click()
+    assert page.locator("#first").evaluate("one => one.getBoundingClientRect().top") < 800
 
 
 def test_runs_are_filtered_compared_and_followed_over_time(page: Page) -> None:

@@ -38,6 +38,26 @@ def test_bio_words_are_joined_as_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("EU rejects German call .", "EU rejects German call."),
+        ("I am Élodie Żak", "I am Élodie Żak"),
+        ("张 伟 用 iPhone 15 打 给 John Smith ， a@b.c", "张伟用iPhone 15打给John Smith，a@b.c"),
+        ("A P P l e 股 价 1 3 8", "APPle股价138"),
+        ("1 , 280 元", "1,280元"),
+        ("Ａｂ Ｃｄ", "ＡｂＣｄ"),
+    ],
+)
+def test_words_of_letters_stand_apart_unasked_and_a_note_says_so(tmp_path: Path, tokens: str, text: str) -> None:
+    lines = "\n".join(f"{token}\tB-x" for token in tokens.split())
+    reading = read_bio(written(tmp_path / "a.conll", lines))
+    (document,) = reading.documents
+    assert document.text == text and [one.text for one in document.gold] == tokens.split()
+    assert len(reading.notes) == (" " in text) and all("where blanks were" in note for note in reading.notes)
+    assert read_bio(tmp_path / "a.conll", joiner="").documents[0].text == tokens.replace(" ", "")
+
+
+@pytest.mark.parametrize(
     ("lines", "told"),
     [
         ("张 B-姓名\n伟 I-年龄\n", "line 2: the tag I-年龄 goes on with 年龄"),

@@ -72,10 +72,15 @@ def test_label_studio_counts_utf_16_where_code_points_would_fit_too(tmp_path: Pa
 def test_label_studio_min_and_other_text_keys(tmp_path: Path) -> None:
     minimal = [{"id": 1, "text": TEXT, "label": [{"start": 2, "end": 4, "text": "张伟", "labels": ["姓名"]}]}]
     assert read_label_studio(written(tmp_path / "min.json", minimal)).documents == (Document("1", TEXT, (NAME,)),)
-    other = task(2, 4) | {"data": {"正文": TEXT, "来源": "合同"}}
+    other = task(2, 4) | {"data": {"对话": TEXT, "来源": "合同"}}
     reading = read_label_studio(written(tmp_path / "a.json", [other]))
-    assert "⟪来源, 正文⟫: name one with text=" in problems(reading)[0]
-    assert read_label_studio(tmp_path / "a.json", text="正文").documents[0].gold == (NAME,)
+    assert "not under text or 文本" in problems(reading)[0] and "⟪对话, 来源⟫: call it so" in problems(reading)[0]
+    assert read_label_studio(tmp_path / "a.json", text="对话").documents[0].gold == (NAME,)
+
+
+def test_label_studio_texts_are_found_under_the_names_that_tables_use(tmp_path: Path) -> None:
+    found = task(2, 4) | {"data": {"来源": "合同", "正文": TEXT}}
+    assert read_label_studio(written(tmp_path / "a.json", [found])).documents == (Document("3", TEXT, (NAME,)),)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +89,28 @@ def test_label_studio_min_and_other_text_keys(tmp_path: Path) -> None:
         (task(3, 5), "should read ⟪张伟⟫"),
         (task(2, 99, None), "does not fit"),
         ({"data": {"text": TEXT}, "annotations": [{"result": [{"value": {"start": 2}}]}]}, "has no 'end'"),
-        ({"data": {"text": TEXT}, "annotations": [{"result": []}, {"result": []}]}, "2 annotations; mark one as ground truth"),
+        (
+            {"data": {"text": TEXT}, "annotations": [*task(2, 4)["annotations"], {"result": []}]},  # type: ignore[misc]
+            "2 annotations that differ; mark one as ground truth",
+        ),
+        (
+            {"data": {"text": TEXT}, "annotations": [*task(2, 4)["annotations"], *task(2, 3, None)["annotations"]]},  # type: ignore[misc]
+            "2 annotations that differ",
+        ),
     ],
 )
 def test_a_task_that_cannot_be_used_is_named(tmp_path: Path, found: dict[str, object], told: str) -> None:
     (problem,) = problems(read_label_studio(written(tmp_path / "a.json", [found])))
     assert problem.startswith("line 1: ") and told in problem
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_people_who_agree_make_one_gold_whatever_they_marked_first(tmp_path: Path, turned: bool) -> None:
+    marks = [{"type": "labels", "value": {"start": start, "end": end, "labels": ["姓名"]}} for start, end in ((2, 4), (5, 7))]
+    choice = {"type": "choices", "value": {"choices": [["合同", "采购"]]}}
+    annotations = [{"result": [*marks, choice]}, {"result": marks[::-1] if turned else marks}]
+    (document,) = read_label_studio(written(tmp_path / "a.json", [{"data": {"text": TEXT}, "annotations": annotations}])).documents
+    assert [one.text for one in document.gold] == ["张伟", "35"]
 
 
 def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path) -> None:

@@ -217,3 +217,11 @@ def test_no_stale_run_is_judged_in_place_of_the_newest(make_run: Callable[..., R
     recorded(make_run, tmp_path / "failed", right, started=times["failed"], status="failed")
     with pytest.raises(RunError, match="after the baseline old, failed, is failed; run it again"):
         latest_run(str(tmp_path), old)
+
+
+def test_a_run_from_the_future_does_not_hide_all_later_ones(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    right = planted()[0]
+    times = {"old": "2024-03-14T09:00:00.000+00:00", "new": "2024-03-16T09:00:00.000+00:00", "future": "2999-01-01T00:00:00.000+00:00"}
+    old, *_ = [recorded(make_run, tmp_path / name, right, started=started) for name, started in times.items()]
+    with pytest.raises(RunError, match=r"after the baseline old, future, began at 2999-01-01.*the clock was wrong"):
+        latest_run(str(tmp_path), old)

@@ -32,6 +32,15 @@ run_dir = ""
 """
 
 
+OTHERS = """
+files: list[str] | None = None
+rates: list[float] = []
+loose = ["a"]
+either: int | str = 0
+most: int | None = None
+"""
+
+
 def declare(source: str = SOURCE) -> dict[str, Parameter]:
     return declared_parameters(new_notebook(cells=[new_code_cell(source, metadata={"tags": ["parameters"]})]), "toy.ipynb")
 
@@ -116,15 +125,43 @@ def test_values_that_fit_pass() -> None:
         ("labels", "null", None),
         ("labels", "12", "12"),
         ("grounded", "true", True),
+        ("labels", "None", None),
+        ("labels", "'None'", "None"),
+        ("labels", "合同 #1.yaml", "合同 #1.yaml"),
+        ("labels", "@甲: 乙: 丙", "@甲: 乙: 丙"),
         ("anything", "{a: 1}", {"a": 1}),
+        ("anything", "007", "007"),
+        ("anything", "12", 12),
+        ("anything", "'12'", "12"),
+        ("anything", "合同 #1.yaml", "合同 #1.yaml"),
+        ("limit", "010", 10),
+        ("limit", "-010", -10),
+        ("sizes", "010,20", [10, 20]),
+        ("sizes", "[010, 20]", [10, 20]),
+        ("rate", "010", 10),
+        ("rate", "010.5", 10.5),
+        ("files", "null", None),
+        ("files", "None", None),
+        ("files", "[007, 560]", ["007", "560"]),
+        ("files", "数据 集/a #1.jsonl, 007", ["数据 集/a #1.jsonl", "007"]),
+        ("rates", "1e-5, .5", [1e-5, 0.5]),
+        ("loose", "[007, b]", ["007", "b"]),
+        ("either", "007", "007"),
+        ("either", "7", 7),
+        ("most", "None", None),
+        ("most", "08", 8),
     ],
 )
 def test_words_of_a_command_line_become_what_the_notebook_declares(name: str, text: str, value: object) -> None:
-    assert parse_parameters(declare(), {name: text}) == {name: value}
+    assert parse_parameters(declare(SOURCE + OTHERS), {name: text}) == {name: value}
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("limit", "many"), ("limit", "1.5"), ("grounded", "maybe"), ("kinds", "[a"), ("sizes", "1,b"), ("nothing", "1")]
+    ("name", "text"),
+    [
+        *(("limit", "many"), ("limit", "1.5"), ("limit", "1:30"), ("rate", "1:30"), ("grounded", "maybe")),
+        *(("kinds", "[a"), ("sizes", "1,b"), ("sizes", "1:30,2"), ("nothing", "1")),
+    ],
 )
 def test_words_that_do_not_fit_are_refused(name: str, text: str) -> None:
     with pytest.raises(ParameterError, match=name):

@@ -47,14 +47,37 @@ def test_a_running_record_stays_running_while_its_process_lives(tmp_path: Path) 
     assert read_run(run.folder).status == "running"
 
 
-@pytest.mark.parametrize("gone", ["ended", "reused"])
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_running_record_stays_running_when_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    # With the clock the system moves the time that it says it booted at, and psutil with it every process's start.
+    run = begin(tmp_path)
+    boot_time, create_time = psutil.boot_time, psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot_time() + hours * 3600)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + hours * 3600)
+    assert read_run(run.folder).status == "running" and run.owner.is_here()
+
+
+def test_a_record_of_an_earlier_version_is_still_read(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    write_run(replace(run, owner=Owner(run.owner.host, run.owner.pid, psutil.Process().create_time())))
+    record = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    del record["owner"]["boot"]
+    (run.folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert read_run(run.folder).status == "running"
+
+
+@pytest.mark.parametrize("gone", ["ended", "reused", "before the last boot", "reused, in a record of an earlier version"])
 def test_a_running_record_whose_process_is_gone_is_read_as_killed(tmp_path: Path, gone: str) -> None:
     run = begin(tmp_path)
     if gone == "ended":
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-            owner = replace(run.owner, pid=process.pid, started=psutil.Process(process.pid).create_time())
-    else:
+            owner = Owner.of(process.pid)
+    elif gone == "reused":
         owner = replace(run.owner, started=run.owner.started - 60)
+    elif gone == "before the last boot":
+        owner = replace(run.owner, boot="another")
+    else:
+        owner = Owner(run.owner.host, run.owner.pid, psutil.Process().create_time() - 60)
     write_run(replace(run, owner=owner))
     found = read_run(run.folder)
     assert found.status == "killed"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from seqgpt_lab.errors import OptionError, RunError
 from seqgpt_lab.files import write_json
-from seqgpt_lab.reports.schedule import Job, Schedule
+from seqgpt_lab.reports.schedule import Job, Schedule, is_over
 from seqgpt_lab.reports.scheduling import check_machine, install, is_due, remove, write_units
 
 SCHEDULES = st.builds(Schedule, st.times().map(lambda one: time(one.hour, one.minute)), st.frozensets(st.integers(0, 6), min_size=1))
@@ -74,6 +74,10 @@ def test_systemd_takes_the_units(job: Job, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "Persistent=true" in job.timer() and "OnCalendar=Mon,Sat *-*-* 02:30:00" in job.timer()
     assert "50%% $$x.yaml" in job.service()
+
+
+def test_what_systemd_starts_once_a_time_waits_and_what_cron_asks_again_does_not(job: Job) -> None:
+    assert job.service().count(' "--wait"\n') == 1 and "--wait" not in job.crontab_line()
 
 
 @pytest.fixture
@@ -227,3 +231,12 @@ def test_it_is_due_once_a_time_has_passed_since_the_last_session_began(tmp_path:
     for began in (datetime(2024, 3, 11, 2, 35), now):
         write_json(folder / "nightly.json", {"id": "x", "parts": [], "started": local(began), "finished": None})
         assert is_due(schedule, "nightly", tmp_path, now + timedelta(minutes=1)) == (due and began != now)
+
+
+@pytest.mark.parametrize(("ahead", "due"), [(timedelta(hours=1), False), (timedelta(days=3), True), (timedelta(days=3650), True)])
+def test_a_session_that_began_in_the_future_does_not_stop_the_schedule_until_then(tmp_path: Path, ahead: timedelta, due: bool) -> None:
+    now = datetime(2024, 3, 12, 2, 0)
+    (tmp_path / ".suites").mkdir()
+    write_json(tmp_path / ".suites" / "nightly.json", {"id": "x", "parts": [], "started": local(now + ahead), "finished": None})
+    assert is_due(Schedule.parse("daily 02:30"), "nightly", tmp_path, now) == due
+    assert is_over("daily 02:30", (now + ahead).astimezone(), now.astimezone(), now.astimezone()) == due

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,6 +170,24 @@ def test_a_part_that_was_cut_again_before_it_kept_anything_goes_on_from_what_the
     assert run_suite(suite, runs).ok and again.resumed == {"limit2": kept}
 
 
+def test_no_part_is_run_again_once_the_clock_was_set_back(three: Path, tmp_path: Path, fake: Callable[..., FakeRunner]) -> None:
+    suite, runs = load_suite(three), tmp_path / "runs"
+    fake(limit2="interrupted")
+    with pytest.raises(RunError, match="was interrupted"):
+        run_suite(suite, runs)
+    (cut,) = [run for run in list_runs(runs) if not run.ok]
+    # As if that one had been named by a clock that was a year ahead.
+    later = f"{int(cut.id[:4]) + 1}{cut.id[4:]}"
+    cut.folder.rename(runs / later)
+    write_run(replace(cut, id=later, folder=runs / later))
+    fake(limit3="interrupted")
+    with pytest.raises(RunError, match="was interrupted"):
+        run_suite(suite, runs)
+    last = fake()
+    outcome = run_suite(suite, runs)
+    assert last.ran == ["limit3"] and outcome.ok and outcome.taken_over == 2
+
+
 def test_a_changed_suite_and_a_wish_begin_anew(three: Path, tmp_path: Path, fake: Callable[..., FakeRunner]) -> None:
     fake(limit2="interrupted")
     with pytest.raises(RunError, match=r"was interrupted at toy\.ipynb"):
@@ -240,6 +260,22 @@ def test_a_second_suite_on_the_same_folder_is_refused(three: Path, tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="no suite can run in"):
         run_suite(load_suite(three), tmp_path / "file")
+
+
+def test_a_second_suite_that_waits_runs_when_the_first_has_ended(three: Path, tmp_path: Path, fake: Callable[..., FakeRunner]) -> None:
+    runner, waits = fake(), threading.Event()
+    told: list[str] = []
+
+    def waiting(other: str) -> None:
+        told.append(other)
+        waits.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / "runs", "other"):
+            second = pool.submit(run_suite, load_suite(three), tmp_path / "runs", wait=waiting)
+            assert waits.wait(60) and not runner.ran
+        assert second.result(60).ok and runner.ran == ["limit1", "limit2", "limit3"]
+    assert "another suite runs on" in told[0] and "other, process" in told[0]
 
 
 def start(suite: Path, runs: Path) -> subprocess.Popen[str]:

@@ -98,6 +98,7 @@ def test_examples_begin_with_the_most_mistaken_and_escape_the_text(study: Evalua
         "resume · r1 · wholly right",
     ]
     assert "公司, too long: should be 云智, the model gave 在云智" in shown.get_text()
+    assert "姓名, missed: the model did not give 李娜" in shown.get_text()
     assert not shown.find_all("b") and "<b>公司" in shown.get_text()
     assert len(BeautifulSoup(study.examples(1).html, "html.parser").find_all("h3")) == 1
 
@@ -255,3 +256,22 @@ def test_whether_a_label_may_have_several_values_is_in_the_journal(engine: Engin
     journaled(extractor, path, several).extract(texts, several)
     with pytest.raises(DocumentError, match=r"multiple was \[True\] and is \[False\]"):
         journaled(extractor, path, one).extract(texts, one)
+
+
+@pytest.mark.parametrize(
+    ("gold", "given", "told"),
+    [
+        ({"甲方": (0, 2), "乙方": (3, 5)}, {"甲方": (3, 5)}, ["甲方, missed: the model did not give 张伟"]),
+        ({"乙方": (3, 5)}, {"甲方": (3, 5)}, ["甲方, wrong label: the model gave 李娜, which is 乙方"]),
+        ({}, {"甲方": (3, 5)}, ["甲方, spurious: the model gave 李娜, which is not to be found there"]),
+    ],
+)
+def test_a_mistake_is_told_so_that_it_can_be_understood_alone(
+    gold: dict[str, tuple[int, int]], given: dict[str, tuple[int, int]], told: list[str]
+) -> None:
+    text = "张伟、李娜"
+    document = Document("d", text, tuple(Entity(label, *place, text[slice(*place)]) for label, place in gold.items()))
+    fields = tuple(Field(label, (Span(text[slice(*place)], *place, 0.9),)) for label, place in given.items())
+    evaluation = score([document], [Extraction("d", text, fields)], ["甲方", "乙方"])
+    shown = BeautifulSoup(EvaluationStudy({"合同": evaluation}, 1.0).examples(1).html, "html.parser")
+    assert set(told) <= {item.get_text() for item in shown.find_all("li")}

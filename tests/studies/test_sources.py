@@ -160,3 +160,12 @@ def test_a_file_comes_before_the_bundled_kind_and_gives_one_source(folder: Path)
     mine = find_source(str(folder / "notice.jsonl"), "resume", "dev", folder)
     assert mine == find_sources([folder / "notice.jsonl"], labels=folder)[0]
     assert find_source("", "resume", "dev") == find_sources(kinds=["resume"], split="dev")[0]
+
+
+def test_a_value_that_is_marked_twice_counts_once_as_it_does_in_scores(folder: Path) -> None:
+    mark = Entity("姓名", 0, 2, "张伟")
+    write_jsonl(
+        folder / "resume.jsonl", [Document("d", "张伟，张伟", (mark, mark, Entity("姓名", 3, 5, "张伟"), Entity("姓名", 0, 1, "张")))]
+    )
+    sources = find_sources([folder / "resume.jsonl"], labels=folder)
+    assert source_table(sources)["gold values"].tolist() == [3] and "with 3 gold values" in str(about_sources(sources))

@@ -52,7 +52,11 @@ def run(
     ] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option(*_PARAMETER, metavar="KEY VALUE", help="Set a parameter of the notebook; may be repeated. Lists: '[a, b]' or a,b."),
+        typer.Option(
+            *_PARAMETER,
+            metavar="KEY VALUE",
+            help="Set a parameter of the notebook; may be repeated. A list: '[a, b]' or a,b; nothing, where it may be: null.",
+        ),
     ] = None,
     parameter_file: Annotated[
         Path | None, typer.Option("-f", "--parameter-file", metavar="FILE.yaml", help="Parameters as a YAML mapping; -p comes before it.")

@@ -31,13 +31,15 @@ def suite(
     if_due: Annotated[
         str | None, typer.Option("--if-due", metavar="WHEN", help="Only if a time such as 'daily 02:30' has passed since the last session.")
     ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="While another suite runs on the same folder, wait for its end.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run all notebooks of a suite and list how each ended.
 
     A session that was killed goes on where it was: what has ended is not run again. It does so until the suite's next scheduled time,
     without a schedule for 12 hours after it last wrote anything; then all parts are run anew. While another suite runs on the same
-    folder, this one refuses with exit code 2. Exit code 1 when a part did not complete, 130 when an interrupt ended the suite.
+    folder, this one refuses with exit code 2, unless it is told to --wait. Exit code 1 when a part did not complete, 130 when an
+    interrupt ended the suite.
     """
     from seqgpt_lab.reports.runner import TextProgress
     from seqgpt_lab.reports.schedule import Schedule
@@ -51,8 +53,9 @@ def suite(
     found = load_suite(file)
     if if_due is not None and not is_due(Schedule.parse(if_due), found.name, runs_dir, datetime.now()):
         return
+    waiting = (lambda other: note(f"{other}; waiting for its end")) if wait else None
     try:
-        outcome = run_suite(found, runs_dir, anew=anew, progress=TextProgress(sys.stderr), part_started=started)
+        outcome = run_suite(found, runs_dir, anew=anew, wait=waiting, progress=TextProgress(sys.stderr), part_started=started)
     except SuiteInterruptedError as interrupt:
         note(str(interrupt))
         raise typer.Exit(INTERRUPTED) from None
@@ -120,6 +123,7 @@ def _show_schedule(job: Job, runs_dir: Path) -> None:
     """When it ran last and how that ended, and when it runs next."""
     from seqgpt_lab.reports.runs import list_runs
     from seqgpt_lab.reports.suite import last_session, runs_of
+    from seqgpt_lab.reports.suite_runner import runs_that_count
 
     session = last_session(runs_dir, job.name)
     emit(f"schedule {job.schedule}, next {_in_words(job.schedule)}")
@@ -127,8 +131,8 @@ def _show_schedule(job: Job, runs_dir: Path) -> None:
         emit("last     never")
         return
     began = datetime.fromisoformat(session.started).astimezone().strftime("%Y-%m-%d %H:%M")
-    # Oldest first: of a part that was begun again after a kill the newest run counts, so that there are no more endings than parts.
-    states = list({run.origin["part"]: run.status for run in runs_of(session, list_runs(runs_dir)) if run.origin}.values())
+    # Of a part that was begun again after a kill one run counts, so that there are no more endings than parts.
+    states = [run.status for run in runs_that_count(runs_of(session, list_runs(runs_dir))).values()]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no part has begun"
     emit(f"last     {began}, {len(session.parts)} parts: {counts}" + ("" if session.finished else "; unfinished"))
 

@@ -66,6 +66,17 @@ def test_a_page_that_is_older_than_its_session_keeps_what_it_shows(act: Callable
     assert told["can_undo"] is False
 
 
+def test_a_trial_of_the_history_is_shown_with_what_it_found(act: Callable[..., dict[str, Any]]) -> None:
+    first, second = {"text": "张伟来了", "labels": "姓名"}, {"text": "35岁", "labels": "年龄"}
+    shown = act("run", **first)
+    assert "张伟" in shown["marks"] and "35" in act("run", **second)["marks"]
+    told = act("return", number=1, **second)
+    assert told["text"] == "张伟来了" and {name: told[name] for name in ("marks", "values", "raw")} == {
+        name: shown[name] for name in ("marks", "values", "raw")
+    }
+    assert act("write", **{**first, "text": "张伟走了"})["marks"] == ""
+
+
 def test_labels_that_cannot_be_taken_do_not_begin_a_session(act: Callable[..., dict[str, Any]]) -> None:
     assert "201 labels" in act("look", text="张伟", labels="，".join(map(str, range(201))))["error"]
     assert act("undo", text="张伟", labels="姓名")["labels"] == "姓名"

@@ -228,4 +228,13 @@ def _state(session: Session) -> dict[str, Any]:
         "marks": fragments.marks(shown) if shown else "",
         "values": fragments.values(shown, session.document_of(design)) if shown else "",
         "raw": fragments.raw(shown) if shown else "",
+        "yaml": _yaml(design),
     }
+
+
+def _yaml(design: Design) -> str:
+    """Label set A as a file of the lab's, to be taken away; empty where it cannot be asked, which the findings tell."""
+    try:
+        return design.label_set().to_yaml()
+    except LabelError:
+        return ""

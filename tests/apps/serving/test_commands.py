@@ -155,6 +155,9 @@ def test_the_articles_flags_are_taken_as_the_labs_own(scripted: ScriptedEngine, 
 
 
 @pytest.mark.parametrize("words", [("--fp16", "--dtype", "bf16"), ("--use_flash_attention", "--attention", "sdpa")])
-def test_flags_that_contradict_an_option_are_refused(scripted: ScriptedEngine, invoke: Invoke, words: tuple[str, ...]) -> None:
+def test_flags_that_contradict_an_option_are_refused(
+    scripted: ScriptedEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(running, "run_server", Mock())
     result = invoke("serve", *words)
     assert result.exit_code == 2 and "contradict each other" in result.output and not scripted.loaded

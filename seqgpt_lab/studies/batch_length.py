@@ -64,7 +64,7 @@ def measure_grid(
     record: str | Path = "",
     progress: TaskProgress | None = None,
 ) -> Benchmark:
-    """Every technique at every batch and length, at the scenarios' too, and on one text of the greatest length with every label set.
+    """Every technique at every batch and length, and on one text of the greatest length with every label set.
 
     A prompt a place in the batch, each of about `length` tokens. record: a file that keeps what is measured; empty: none.
     Raises OptionError for empty lists and techniques that do not exist.

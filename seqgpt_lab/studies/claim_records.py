@@ -31,7 +31,7 @@ def load_records(paths: Sequence[str | Path] = ()) -> list[Record]:
     """Measurements on claims: the committed ones, then those in `paths`: JSON files with `claims` (such as a run of notebook 07 leaves),
     what `seqgpt-lab doctor --json` wrote, or folders of runs.
 
-    Raises ClaimError for a file that cannot be read or a record that does not say where it was measured.
+    Raises ClaimError for a file that cannot be read or holds none of these, or a record that does not say where it was measured.
     """
     found = []
     for path in [bundled("claim_records.json"), *map(Path, paths)]:
@@ -39,7 +39,7 @@ def load_records(paths: Sequence[str | Path] = ()) -> list[Record]:
             found += _of_run(path)
         else:
             content = _read(path)
-            found += _of_doctor(content, path) if "lines" in content else [_record(entry, path) for entry in content.get("claims", [])]
+            found += _of_doctor(content, path) if "lines" in content else _of_claims(content, path)
     return found
 
 
@@ -51,6 +51,14 @@ def _read(source: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ClaimError(f"{source} holds {type(found).__name__}, wanted a JSON object")
     return found
+
+
+def _of_claims(content: Mapping[str, Any], source: Path) -> list[Record]:
+    """The records of a file of claims. Another file, such as a run's metrics, would count for nothing without a word."""
+    entries = content.get("claims")
+    if not isinstance(entries, list):
+        raise ClaimError(f"{source} has no list `claims`, so it says nothing on claims; give the folder of a run, or a file that has one")
+    return [_record(entry, source) for entry in entries]
 
 
 def _record(entry: Any, source: Path) -> Record:

@@ -40,6 +40,10 @@ _LIMITS = {
     "link_bandwidth": (1e7, 2e12),
     "share_of_speed": (0.01, 1.0),
 }
+# What `expects` may hold: numbers within limits, yes or no, and texts, of which YAML reads a version such as 8.9 as a number.
+_EXPECTED_NUMBERS = {"pcie_generation": (1, 9), "pcie_width": (1, 32), "ram_bytes": (1e9, 1e14), "shm_bytes": (0, 1e14)}
+_EXPECTED_FLAGS = ("nvlink", "peer_to_peer")
+_EXPECTED_TEXTS = ("compute_capability", "driver", "cuda", "cudnn", "system", "disk")
 _BY_DTYPE = ("flops", "attention_flops", "single_query_bandwidth", "map_rate")
 # dtype: width of the hidden vectors: tokens: seconds
 Curves = Mapping[str, Mapping[int, Mapping[int, float]]]
@@ -123,6 +127,7 @@ class Rig:
         expects = checked_expectations(given["expects"], where)
         checked = {name: _figure(given[name], name, where) for name in _LIMITS}
         _check_published(given | checked, where)
+        expects = _expected(given["expects"], where)
         curves = _curves(given["layer_seconds"], where)
         _check_basis(given["basis"], [*_LIMITS, *(["layer_seconds"] if curves else [])], where)
         return cls(**{**given, **checked, "devices": int(checked["devices"]), "expects": expects, "layer_seconds": curves})
@@ -179,7 +184,7 @@ def _number(value: object, name: str, shown: str, where: str) -> float:
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)
-    low, high = _LIMITS[name]
+    low, high = (_LIMITS | _EXPECTED_NUMBERS)[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise RigError(f"{where}: {shown} is {value!r}; a number between {low:g} and {high:g} is needed")
     if not low <= value <= high:
@@ -187,19 +192,39 @@ def _number(value: object, name: str, shown: str, where: str) -> float:
     return float(value)
 
 
+def _expected(found: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """What the machine check wants, each of a kind that can be compared."""
+    unknown = sorted(map(str, found.keys() - {*_EXPECTED_NUMBERS, *_EXPECTED_FLAGS, *_EXPECTED_TEXTS}))
+    if unknown:
+        known = ", ".join([*_EXPECTED_NUMBERS, *_EXPECTED_FLAGS, *_EXPECTED_TEXTS])
+        raise RigError(f"{where}: expects has the unknown {', '.join(unknown)}; known are {known}")
+    for name in _EXPECTED_FLAGS:
+        if not isinstance(found.get(name, False), bool):
+            raise RigError(f"{where}: expects.{name} is {found[name]!r}; write true or false")
+    for name in _EXPECTED_TEXTS:
+        if isinstance(found.get(name, ""), bool) or not isinstance(found.get(name, ""), str | int | float):
+            raise RigError(f"{where}: expects.{name} is {found[name]!r}; a text is needed, or leave it out")
+    numbers = {name: _number(found[name], name, f"expects.{name}", where) for name in _EXPECTED_NUMBERS if name in found}
+    return {**found, **numbers}
+
+
 def _curves(found: object, where: str) -> Curves:
     """Seconds by dtype, width and tokens, each sorted."""
     try:
-        assert isinstance(found, dict) and set(found) <= set(DTYPES), "dtypes"
         curves = {
             dtype: {int(width): {int(tokens): float(curve[tokens]) for tokens in sorted(curve)} for width, curve in sorted(widths.items())}
-            for dtype, widths in found.items()
+            for dtype, widths in found.items()  # type: ignore[attr-defined]  # what has no items is told below
         }
-        seconds = [one for widths in curves.values() for curve in widths.values() for one in curve.values()]
-        assert all(0 < one < 1e4 for one in seconds) and all(curve for widths in curves.values() for curve in widths.values())
-    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        measured = [(width, curve) for widths in curves.values() for width, curve in widths.items()]
+        if not set(curves) <= set(DTYPES) or not all(width >= 1 and _is_curve(curve) for width, curve in measured):
+            raise ValueError("a dtype, a width, a number of tokens or a time that cannot be")
+    except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise RigError(f"{where}: layer_seconds is {found!r}; wanted seconds by dtype, width and tokens, or nothing") from error
     return curves
+
+
+def _is_curve(seconds: Mapping[int, float]) -> bool:
+    return bool(seconds) and all(tokens >= 1 and 0 < one < 1e4 for tokens, one in seconds.items())
 
 
 def _check_basis(basis: Mapping[str, Any], figures: Sequence[str], where: str) -> None:

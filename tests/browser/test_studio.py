@@ -111,6 +111,7 @@ def test_samples_findings_and_errors_are_shown(visitors: tuple[Page, Page]) -> N
     page = visitors[0]
     page.click("#its-labels")
     expect(page.locator("#labels")).to_have_value("，".join(LabelSet.load(bundled("labels", "resume.yaml")).names))
+    expect(page.locator("#yaml")).to_have_text(LabelSet.load(bundled("labels", "resume.yaml")).to_yaml())
     page.click("#sample")
     expect(page.locator("#text")).not_to_have_value("张伟，35岁")
     ask(page, "张伟", "姓名，姓名")

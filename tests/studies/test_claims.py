@@ -395,7 +395,12 @@ def test_what_is_no_claim_or_no_record(tmp_path: Path) -> None:
         load_claims(tmp_path / "claims.yaml")
     with pytest.raises(ClaimError, match="holds no claims"):
         load_claims(tmp_path / "absent.yaml")
-    for text, told in [("[]", "wanted a JSON object"), ('{"claims": [{"claim": "x"}]}', "is no record"), ("{", "holds no records")]:
+    for text, told in [
+        ("[]", "wanted a JSON object"),
+        ('{"claims": [{"claim": "x"}]}', "is no record"),
+        ("{", "holds no records"),
+        ('{"comparison": {}, "search": {}}', "has no list `claims`.* give the folder of a run"),
+    ]:
         (tmp_path / "records.json").write_text(text, encoding="utf-8")
         with pytest.raises(ClaimError, match=told):
             load_records([tmp_path / "records.json"])

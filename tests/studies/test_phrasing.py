@@ -207,6 +207,18 @@ def test_all_fields_by_their_names_are_tried_first_and_together(checkpoint: Chec
     assert found.history["step"].iloc[0] == "all fields by their names"
 
 
+def test_a_search_finds_the_order_that_is_read_best(checkpoint: Checkpoint) -> None:
+    best = tuple(reversed(VALUES))
+
+    def in_order(text: str, phrase: str, phrases: Sequence[str]) -> list[str]:
+        return [VALUES[phrase]] if tuple(phrases) == best else ["另有"]
+
+    dev, test, plan = documents(10, "d"), documents(10, "t"), Plan(labels_per_prompt=(3,), random_orders=0)
+    found = search(Extractor(RuledEngine(checkpoint, in_order)), Variant("x", LabelSet.of(list(VALUES))), dev, test, plan, settings=QUICK)
+    assert found.best.labels.names == best and found.verdict.better == FOUND
+    assert found.history.set_index("step").loc["order", "change"].tolist()[0] == "、".join(best)
+
+
 def test_names_that_lint_finds_fault_with_or_that_are_taken_are_not_tried(checkpoint: Checkpoint) -> None:
     some = [Document(f"{at}", f"{at}：云智", (Entity("重要内容", 2, 4, "云智"),)) for at in range(4)]
     labels = LabelSet((Label("重要内容", "公司"), Label("公司", "单位")))

@@ -67,6 +67,8 @@ def test_steps_are_judged_with_places_in_the_original_and_their_mistakes_are_nam
     # Without brackets it takes 智】， of the original, which sticks out of the value: another mistake than before.
     assert mistakes.loc["remove_brackets", ["too short", "too long"]].tolist() == [-12, 12]
     assert study.new_mistakes(("remove_brackets",), 1).iloc[0]["predicted"] == "智】，"
+    assert study.verdicts[study.costliest].difference == min(one.difference for one in study.verdicts.values()) < 0.5
+    assert len(study.new_mistakes(("remove_brackets",))) == 12 and study.new_mistakes(("email_quoting",)).empty
     assert frame.loc["email_quoting", "changed"] == 0 and frame.loc["email_quoting", "difference"] == 0.0
     # Texts that a combination leaves alone are not read twice.
     assert study.read == len(engine.asked) == 12 * 5

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from seqgpt_lab.apps.bulk.parts import Parts, Row
 from seqgpt_lab.apps.bulk.sources import Item, Source
 from seqgpt_lab.documents.document import Document
-from seqgpt_lab.errors import CapacityError, LogitsError, WorkerError
+from seqgpt_lab.errors import CapacityError, LogitsError, SeqGPTLabError, WorkerError
 from seqgpt_lab.extraction.extractor import Extractor
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.progress import Progress
@@ -18,6 +18,8 @@ CHUNK_CHARACTERS = 100_000
 hour, and progress is told as often. That is hundreds of windows, which fill any batch."""
 
 _OF_A_DOCUMENT = (CapacityError, LogitsError, WorkerError)  # one document may be the cause
+_HARMLESS = Document("harmless", "。")
+"""What no engine that works can fail on."""
 
 Chunk = list[Item]
 
@@ -82,7 +84,10 @@ def chunked(items: Iterable[Item], rows: int) -> Iterator[Chunk]:
 
 
 def extract_chunk(extractor: Extractor, labels: LabelSet, chunk: Sequence[Item]) -> Done:
-    """One row an item, in order. A document that takes a batch down is found by asking each alone, and has its reason in its row."""
+    """One row an item, in order. A document that takes a batch down is found by asking each alone, and has its reason in its row.
+
+    Raises SeqGPTLabError where no document is to blame, for the engine fails on any: as when its workers can no longer be started.
+    """
     readable = [item for item in chunk if item.text is not None]
     try:
         found = {item.row: row for item, row in zip(readable, _extracted(extractor, labels, readable), strict=True)}
@@ -103,7 +108,18 @@ def _alone(extractor: Extractor, labels: LabelSet, item: Item) -> Row:
     try:
         return _extracted(extractor, labels, [item])[0]
     except _OF_A_DOCUMENT as error:
+        _check_engine(extractor, labels)
         return failure(item, str(error))
+
+
+def _check_engine(extractor: Extractor, labels: LabelSet) -> None:
+    """Raise SeqGPTLabError where the engine fails whatever it is asked: it would make failures of all documents that are left."""
+    try:
+        extractor.extract(_HARMLESS, labels)
+    except _OF_A_DOCUMENT as error:
+        raise SeqGPTLabError(
+            f"the engine fails on any text now, so the job ends here: {error}; rows that are done are kept, and the same command goes on"
+        ) from error
 
 
 def failure(item: Item, reason: str) -> Row:

@@ -56,8 +56,7 @@ def read_file(file: Path, name: str, columns: Columns, unread: str) -> Iterator[
         if unread:
             yield _failed(file, name, f"cannot read the folder: {unread}")
             return
-        if name:  # a pipe that is given by itself is read
-            check_plain(file)
+        check_plain(file)
         if suffix in (".jsonl", ".ndjson"):
             yield from _read_jsonl(file)
         elif suffix in (".csv", ".tsv"):

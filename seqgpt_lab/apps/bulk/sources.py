@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqgpt_lab.apps.bulk.rows import Columns, Found, read_file, size_of
-from seqgpt_lab.documents.walk import Below, files_below
+from seqgpt_lab.documents.walk import Below, check_plain, files_below
 from seqgpt_lab.errors import DocumentError, OptionError
 
 
@@ -31,7 +31,8 @@ class Source:
     """The files of a job, in the order in which their rows come out.
 
     path: a file, or a folder of which every file that is not hidden is read, in order of its path, links to folders followed. linked:
-    these links. Raises DocumentError for a path that does not exist, OptionError for an encoding that does not, or is none of texts.
+    these links. Raises DocumentError for a path that does not exist, or is a pipe or device, of which a job that was killed could not read
+    again what came before; OptionError for an encoding that does not exist, or is none of texts.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
@@ -42,6 +43,8 @@ class Source:
             raise OptionError(f"there is no encoding {columns.encoding!r}; write for example utf-8, gb18030 or big5") from error
         if not path.exists():
             raise DocumentError(f"there is nothing at {path}; give a folder, or a .jsonl, .csv or .parquet file")
+        if not path.is_dir():
+            check_plain(path)
         below = _below(path)
         self._unread = dict(below.unread)
         self.files, self.linked = sorted([*below.files, *self._unread]), below.links

@@ -42,6 +42,7 @@ async function send(action, more) {
 function show(state, typed) {
   for (const name of ["text", "labels", "rival"]) if (!state.error && at(name).value === typed[name]) at(name).value = state[name];
   for (const name of ["error", "marks", "values", "raw"]) at(name).innerHTML = state[name];
+  at("yaml").textContent = state.yaml;
   at("undo").disabled = !state.can_undo;
   at("redo").disabled = !state.can_redo;
   if (!at("collection").options.length) at("collection").append(...state.collections.map((name) => new Option(name)));

@@ -211,9 +211,9 @@ def _at(things: Sequence[Any], number: int) -> Any:
 
 
 def _state(session: Session) -> dict[str, Any]:
-    """All that the page shows; `marks`, `values` and `raw` are HTML of the newest trial, where it is of the design at hand."""
+    """All that the page shows; `marks`, `values` and `raw` are HTML of the newest trial of the design at hand, if there is one."""
     design = session.design
-    shown = next((trial for trial in session.trials[:1] if trial.design == design), None)
+    shown = next((trial for trial in session.trials if trial.design == design), None)
     return {
         "text": design.text,
         "labels": design.typed(),
@@ -228,4 +228,13 @@ def _state(session: Session) -> dict[str, Any]:
         "marks": fragments.marks(shown) if shown else "",
         "values": fragments.values(shown, session.document_of(design)) if shown else "",
         "raw": fragments.raw(shown) if shown else "",
+        "yaml": _yaml(design),
     }
+
+
+def _yaml(design: Design) -> str:
+    """Label set A as a file of the lab's, to be taken away; empty where it cannot be asked, which the findings tell."""
+    try:
+        return design.label_set().to_yaml()
+    except LabelError:
+        return ""

@@ -166,6 +166,28 @@ def test_a_document_that_takes_its_batch_down_fails_alone(
     assert [row["row"] for row in records("out.jsonl")] == list(range(61))
 
 
+def test_an_engine_that_fails_on_any_text_ends_the_job_and_makes_no_failures_of_the_rest(
+    invoke: Invoke, scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke(*WORDS, "whole.jsonl")
+    answer, answered = ScriptedEngine.generate, 0
+
+    def generate(self: ScriptedEngine, requests: Sequence[Request], progress: object = None) -> list[Completion]:
+        nonlocal answered
+        answered += 1
+        if answered > 3:
+            raise WorkerError("replica 0, rank 0 did not start")
+        return answer(self, requests)
+
+    monkeypatch.setattr(ScriptedEngine, "generate", generate)
+    result = invoke(*WORDS, "out.jsonl")
+    assert result.exit_code == 2 and "did not start" in result.stderr and "the same command goes on" in result.stderr
+    assert len(written()) == 3 and not Path("out.jsonl").exists()
+    monkeypatch.setattr(ScriptedEngine, "generate", answer)
+    assert invoke(*WORDS, "out.jsonl").exit_code == 1
+    assert Path("out.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
+
+
 def test_outputs_and_parts_of_others_are_left_alone(invoke: Invoke, scripted: ScriptedEngine) -> None:
     Path("out.jsonl").write_text("mine")
     assert "add --overwrite" in invoke(*WORDS, "out.jsonl").stderr and Path("out.jsonl").read_text() == "mine"

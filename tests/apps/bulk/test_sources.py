@@ -105,6 +105,13 @@ def test_skipped_rows_change_nothing_for_the_others(folder: Path, skip: int) -> 
     assert rows(folder, skip=skip) == rows(folder)[skip:]
 
 
+@pytest.mark.parametrize("name", ["in.jsonl", "in.csv", "in.txt", "in"])
+def test_a_pipe_given_by_itself_is_refused_instead_of_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DocumentError, match="it is a pipe; give a plain file"):
+        Source(tmp_path / name, Columns())
+
+
 def test_columns_have_the_names_and_files_the_encoding_that_is_given(tmp_path: Path) -> None:
     path = tmp_path / "in.tsv"
     path.write_bytes("號\t內容\n1\t張偉\n".encode("big5"))

@@ -62,6 +62,24 @@ def test_a_healthy_rig_has_nothing_to_mend(healthy: SimulatedNvml, bus: Path, ri
     assert choose_rig(read_cards(healthy, bus)) == rig
 
 
+def test_links_between_cards_that_a_rig_has_and_that_are_not_there(healthy: SimulatedNvml, bus: Path, rig: Rig) -> None:
+    linked = replace(rig, expects={**rig.expects, "nvlink": True, "peer_to_peer": True})
+    found = wrong(check_cards(read_cards(healthy, bus), linked))
+    assert {name: line.status for name, line in found.items()} == {"nvlink": "warning", "peer-to-peer": "warning"}
+    assert "over PCIe" in found["nvlink"].why and "bridge" in found["nvlink"].fix
+    assert "host memory" in found["peer-to-peer"].why and "ACS and IOMMU" in found["peer-to-peer"].fix
+
+
+def test_cards_of_another_kind_and_cards_before_ampere(bus: Path, rig: Rig, rig_torch: Torch) -> None:
+    other = read_cards(SimulatedNvml(*[SimulatedCard(name="NVIDIA RTX 6000 Ada Generation")] * 2), bus)
+    found = wrong(check_cards(other, rig))
+    assert found.keys() == {"cards"} and found["cards"].status == "warning" and "--rig NAME" in found["cards"].fix
+    old = read_cards(SimulatedNvml(*[SimulatedCard(name="Tesla T4", capability=(7, 5))] * 2), bus)
+    found = wrong([*check_cards(old, None), *check_torch(rig_torch, old, None)])
+    assert {name: line.status for name, line in found.items()} == {"capability": "warning", "flash-attn": "warning"}
+    assert "--attention sdpa" in found["capability"].fix and "older than Ampere" in found["flash-attn"].found
+
+
 def test_a_thread_a_core_is_not_blamed_on_a_variable(rig_host: Host) -> None:
     """PyTorch takes one thread a core by itself, also where a core runs two."""
     for held, status in (("", "ok"), ("OMP_NUM_THREADS=16", "note")):

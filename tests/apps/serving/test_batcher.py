@@ -6,7 +6,9 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 
-from seqgpt_lab.apps.serving.batcher import Batcher
+import pytest
+
+from seqgpt_lab.apps.serving.batcher import Batcher, BusyError
 from seqgpt_lab.engine.decode import More
 from seqgpt_lab.engine.protocols import Constraint
 from seqgpt_lab.engine.requests import Completion, Request, Timing
@@ -70,4 +72,56 @@ def test_nothing_is_kept_for_callers_who_left_while_the_engine_had_no_room() -> 
             assert known() is None and batcher.waiting == 1
         assert [future.result(2 * SECONDS)[0].token_ids for future in (first, last)] == [(0,), (1,)]
     finally:
+        batcher.close()
+
+
+class Held:
+    """An engine with six rows that begins when it may; keeps what it was given at once."""
+
+    def __init__(self) -> None:
+        self.begun, self.may, self.given = threading.Event(), threading.Event(), list[list[tuple[int, ...]]]()
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        raise AssertionError("it was not asked for more")
+
+    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
+        self.begun.set()
+        assert self.may.wait(SECONDS)
+        while found := more(6):
+            self.given.append([tuple(request.prompt_ids) for _, request in found])
+            finish([number for number, _ in found], [Completion((1,), (1.0,), "length", None, Timing(0.0, 0.0))] * len(found))
+
+    def wake(self) -> None:
+        pass
+
+
+def test_many_prompts_of_one_caller_do_not_keep_the_others_waiting() -> None:
+    engine = Held()
+    batcher = Batcher(engine, capacity=64)
+    try:
+        long, short = batcher.submit([Request((5,))] * 20), batcher.submit([Request((6,))])
+        engine.may.set()
+        assert [len(future.result(SECONDS)) for future in (long, short)] == [20, 1]
+        assert (6,) in engine.given[0] and engine.given[0].count((5,)) == 5, "callers take turns"
+    finally:
+        engine.may.set()
+        batcher.close()
+
+
+def test_who_finds_no_room_is_told_to_wait_for_as_long_as_what_waits_will_take() -> None:
+    engine = Held()
+    batcher = Batcher(engine, capacity=8)
+    try:
+        waiting = batcher.submit([Request((5,))] * 6)
+        assert engine.begun.wait(SECONDS)
+        for seconds, advice in (((0.0, 2.0, 4.0), 12), ((), 1), ((0.0, 1000.0), 60)):
+            batcher._completed.clear()
+            batcher._completed.extend(seconds)
+            with pytest.raises(BusyError, match=f"6 prompts are waiting, 3 more .* try again in {advice} s") as told:
+                batcher.check_room(3)
+            assert told.value.retry_after == advice
+        engine.may.set()
+        assert len(waiting.result(SECONDS)) == 6
+    finally:
+        engine.may.set()
         batcher.close()

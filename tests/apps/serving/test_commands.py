@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import httpx
@@ -128,3 +129,35 @@ def test_a_time_limit_that_no_clock_can_keep_is_refused_before_anything_is_loade
     monkeypatch.setattr(running, "run_server", Mock())
     result = invoke("serve", "--timeout", timeout)
     assert result.exit_code == 2 and "--timeout" in result.output and not scripted.loaded
+
+
+def test_the_articles_flags_are_taken_as_the_labs_own(scripted: ScriptedEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`inference.py --fp16 --max_length 512 --batch_size 8 --use_flash_attention`, on port 8000."""
+    made: list[Extractor] = []
+    make = Extractor.__init__
+
+    def kept(extractor: Extractor, *given: Any, **options: Any) -> None:
+        make(extractor, *given, **options)
+        made.append(extractor)
+
+    monkeypatch.setattr(Extractor, "__init__", kept)
+    monkeypatch.setattr(running, "run_server", run_server := Mock())
+    for words in (
+        ("--fp16", "--max_length", "512", "--batch_size", "8", "--use_flash_attention"),
+        ("--dtype", "fp16", "--max-length", "512", "--batch-size", "8", "--attention", "flash"),
+    ):
+        result = invoke("serve", *words)
+        assert result.exit_code == 0, result.output
+        assert run_server.call_args.args[1:3] == ("127.0.0.1", 8000) and made[-1].max_length == 512
+    (_, first), (_, second) = scripted.loaded
+    assert first == second and (first["dtype"], first["attention"], first["batch_size"]) == ("fp16", "flash", 8)
+    assert invoke("studio").exit_code == 0 and run_server.call_args.args[1:3] == ("127.0.0.1", 8501)
+
+
+@pytest.mark.parametrize("words", [("--fp16", "--dtype", "bf16"), ("--use_flash_attention", "--attention", "sdpa")])
+def test_flags_that_contradict_an_option_are_refused(
+    scripted: ScriptedEngine, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(running, "run_server", Mock())
+    result = invoke("serve", *words)
+    assert result.exit_code == 2 and "contradict each other" in result.output and not scripted.loaded

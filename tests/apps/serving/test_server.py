@@ -123,6 +123,14 @@ def test_a_body_of_50_mb_is_refused_before_it_is_read(serve: Serve) -> None:
     assert chunked.status_code == 413
 
 
+def test_a_body_that_does_not_arrive_is_not_waited_for_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqgpt_lab.apps.serving.guard._SECONDS_TO_SEND", 0.2)
+    address = serve().http.base_url
+    with socket.create_connection((address.host, address.port), timeout=60) as connection:
+        connection.sendall(b"POST /extract HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        assert b" 408 " in connection.recv(1000)
+
+
 def test_bodies_that_wait_for_their_answers_are_bounded_together(serve: Serve) -> None:
     """Each is kept in memory until it is answered, however many clients there are."""
     served = serve(batch_size=1, limits=Limits(held_bodies=3_000))
@@ -149,8 +157,12 @@ def test_a_full_queue_is_told_with_when_to_come_back(serve: Serve) -> None:
         refused = served.http.post("/extract", json=ASK)
         assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1
         assert served.http.get("/health").json() == {"status": "ok", "waiting": 3}
+        assert "seqgpt_waiting_prompts 3.0" in served.http.get("/metrics").text
         gate.set()
         assert [one.result().status_code for one in taken] == [200] * 4
+    counted = served.http.get("/metrics").text
+    assert "seqgpt_waiting_prompts 0.0" in counted and "seqgpt_prompt_seconds_count 4.0" in counted
+    assert 'seqgpt_prompts_together_bucket{le="1.0"} 4.0' in counted and 'seqgpt_answers_total{path="/extract",status="429"} 1.0' in counted
 
 
 def test_time_that_runs_out_and_clients_that_leave_free_their_place(serve: Serve) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from seqgpt_lab.apps.designer.samples import Collection
 from seqgpt_lab.apps.serving.studio import Visitors, create_studio
+from seqgpt_lab.documents.document import Document
 from seqgpt_lab.extraction.extraction import Extraction
+from seqgpt_lab.extraction.labels import Label, LabelSet
 from tests.apps.designer.conftest import KnownValues
 
 
@@ -64,6 +68,29 @@ def test_a_page_that_is_older_than_its_session_keeps_what_it_shows(act: Callable
     told = act(action, text="张伟来了", labels="姓名，年龄", rival="名字")
     assert (told["text"], told["labels"], told["rival"]) == ("张伟来了", "姓名，年龄", "名字")
     assert told["can_undo"] is False
+
+
+def test_a_trial_of_the_history_is_shown_with_what_it_found(act: Callable[..., dict[str, Any]]) -> None:
+    first, second = {"text": "张伟来了", "labels": "姓名"}, {"text": "35岁", "labels": "年龄"}
+    shown = act("run", **first)
+    assert "张伟" in shown["marks"] and "35" in act("run", **second)["marks"]
+    told = act("return", number=1, **second)
+    assert told["text"] == "张伟来了" and {name: told[name] for name in ("marks", "values", "raw")} == {
+        name: shown[name] for name in ("marks", "values", "raw")
+    }
+    assert act("write", **{**first, "text": "张伟走了"})["marks"] == ""
+
+
+def test_a_label_set_can_be_taken_away_with_all_that_typing_does_not_show(tmp_path: Path) -> None:
+    labels = LabelSet((Label("姓名", "名字", ("人名",), False, True), Label("年龄")), "people")
+    client = TestClient(create_studio(KnownValues(), [Collection("people", (Document("d", "张伟"),), labels)]))
+
+    def act(action: str, **typed: Any) -> str:
+        return str(client.post("/api/act", json={"action": action, **typed}, headers={"x-visitor": "0" * 32}).json()["yaml"])
+
+    (tmp_path / "taken.yaml").write_text(act("its-labels", collection="people"), encoding="utf-8")
+    assert LabelSet.load(tmp_path / "taken.yaml") == labels
+    assert act("write", labels="姓名，姓名") == "" and act("write", labels="") == ""
 
 
 def test_labels_that_cannot_be_taken_do_not_begin_a_session(act: Callable[..., dict[str, Any]]) -> None:

@@ -40,10 +40,6 @@ _LIMITS = {
     "link_bandwidth": (1e7, 2e12),
     "share_of_speed": (0.01, 1.0),
 }
-# What `expects` may hold: numbers within limits, yes or no, and texts, of which YAML reads a version such as 8.9 as a number.
-_EXPECTED_NUMBERS = {"pcie_generation": (1, 9), "pcie_width": (1, 32), "ram_bytes": (1e9, 1e14), "shm_bytes": (0, 1e14)}
-_EXPECTED_FLAGS = ("nvlink", "peer_to_peer")
-_EXPECTED_TEXTS = ("compute_capability", "driver", "cuda", "cudnn", "system", "disk")
 _BY_DTYPE = ("flops", "attention_flops", "single_query_bandwidth", "map_rate")
 # dtype: width of the hidden vectors: tokens: seconds
 Curves = Mapping[str, Mapping[int, Mapping[int, float]]]
@@ -127,7 +123,6 @@ class Rig:
         expects = checked_expectations(given["expects"], where)
         checked = {name: _figure(given[name], name, where) for name in _LIMITS}
         _check_published(given | checked, where)
-        expects = _expected(given["expects"], where)
         curves = _curves(given["layer_seconds"], where)
         _check_basis(given["basis"], [*_LIMITS, *(["layer_seconds"] if curves else [])], where)
         return cls(**{**given, **checked, "devices": int(checked["devices"]), "expects": expects, "layer_seconds": curves})
@@ -184,28 +179,12 @@ def _number(value: object, name: str, shown: str, where: str) -> float:
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)
-    low, high = (_LIMITS | _EXPECTED_NUMBERS)[name]
+    low, high = _LIMITS[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise RigError(f"{where}: {shown} is {value!r}; a number between {low:g} and {high:g} is needed")
     if not low <= value <= high:
         raise RigError(f"{where}: {shown} is {value:g}, which no machine has; between {low:g} and {high:g} is needed (is the unit right?)")
     return float(value)
-
-
-def _expected(found: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """What the machine check wants, each of a kind that can be compared."""
-    unknown = sorted(map(str, found.keys() - {*_EXPECTED_NUMBERS, *_EXPECTED_FLAGS, *_EXPECTED_TEXTS}))
-    if unknown:
-        known = ", ".join([*_EXPECTED_NUMBERS, *_EXPECTED_FLAGS, *_EXPECTED_TEXTS])
-        raise RigError(f"{where}: expects has the unknown {', '.join(unknown)}; known are {known}")
-    for name in _EXPECTED_FLAGS:
-        if not isinstance(found.get(name, False), bool):
-            raise RigError(f"{where}: expects.{name} is {found[name]!r}; write true or false")
-    for name in _EXPECTED_TEXTS:
-        if isinstance(found.get(name, ""), bool) or not isinstance(found.get(name, ""), str | int | float):
-            raise RigError(f"{where}: expects.{name} is {found[name]!r}; a text is needed, or leave it out")
-    numbers = {name: _number(found[name], name, f"expects.{name}", where) for name in _EXPECTED_NUMBERS if name in found}
-    return {**found, **numbers}
 
 
 def _curves(found: object, where: str) -> Curves:

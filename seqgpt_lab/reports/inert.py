@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from bs4.element import CData, Comment, Declaration, Doctype, NavigableString, ProcessingInstruction, Tag
 
 _REMOVED = ("script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "audio", "video", "portal")
-_FETCHING = ("src", "srcset", "poster", "background", "action", "formaction", "data", "ping", "cite", "longdesc")
+_FETCHING = ("src", "srcset", "background", "action", "formaction", "ping", "cite", "longdesc")
 # Of what is not closed a browser closes what is open at the end.
 _ADDRESS = re.compile(r"""url\(\s*(?!['"]?(?:data:|\#))[^)]*\)?|@import[^;]*;?|image-set\([^)]*\)?""", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)

@@ -56,9 +56,16 @@ def test_nothing_that_runs_or_loads_is_left_of_any_mixture(html: str) -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        *('<img src="{}">', '<img srcset="{} 2x">', '<img SRC="{}">', '<input type="image" src="{}">', '<video poster="{}"></video>'),
+        *(
+            '<img src="{}">',
+            '<img SRC="{}">',
+            '<input type="image" src="{}">',
+            '<video poster="{}">',
+            '<object data="{}"></object>',
+        ),
+        *(f'<img alt="" src="data:image/png;base64,AA==" {name}="{{}}">' for name in ("srcset", "SRCSET", "longdesc")),
         *('<table background="{}"><tr><td background="{}">1</td></tr></table>', '<body background="{}">', '<a ping="{}">x</a>'),
-        *('<form action="{}"><button formaction="{}">x</button></form>', '<object data="{}"></object>', '<img longdesc="{}">'),
+        *('<form action="{}"><button formaction="{}">x</button></form>', '<picture><source srcset="{} 2x"></picture>'),
         *('<blockquote cite="{}">x</blockquote>', '<link rel="stylesheet" href="{}">', '<svg><use href="{}#a"></use></svg>'),
         *('<svg><image href="{}"></image></svg>', '<svg><image xlink:href="{}"></image></svg>', '<svg><feImage href="{}"></svg>'),
         *('<style>@import "{}";</style>', "<style>@IMPORT url({});</style>", "<style>p { background: url({}) }</style>"),

@@ -147,7 +147,8 @@ def test_each_false_positive_and_negative_is_explained_exactly_once(
 def holds(mistake: Mistake, text: str) -> bool:
     """Whether a mistake is what its kind says, by the places alone."""
     gold = [(entity.start, entity.end) for entity in mistake.gold]
-    given = [(span.start, span.end) for span in mistake.predicted]
+    # One without a place is nowhere, and so neither inside nor across a value.
+    given = [(-1, -1) if span.start is None or span.end is None else (span.start, span.end) for span in mistake.predicted]
     if mistake.kind in ("spurious", "hallucinated"):
         return len(given) == 1 and not gold and (mistake.predicted[0].text not in text) == (mistake.kind == "hallucinated")
     if mistake.kind in ("missed", "malformed", "truncated"):
@@ -158,11 +159,11 @@ def holds(mistake: Mistake, text: str) -> bool:
         return False
     outer, inner = (given, gold) if mistake.kind == "merged" else (gold, given)
     if mistake.kind in ("merged", "split"):
-        covers = len(outer) == 1 and all(outer[0][0] <= start and end <= outer[0][1] for start, end in inner)  # type: ignore[operator]
-        return covers and len(set(inner)) == len(inner) >= 2 and inner == sorted(inner)  # type: ignore[type-var]
+        covers = len(outer) == 1 and all(outer[0][0] <= start and end <= outer[0][1] for start, end in inner)
+        return covers and len(set(inner)) == len(inner) >= 2 and inner == sorted(inner)
     ((first, last),), ((start, end),) = gold, given
-    shorter = end - start < last - first  # type: ignore[operator]
-    return max(first, start) < min(last, end) and shorter == (mistake.kind == "too short")  # type: ignore[type-var]
+    shorter = end - start < last - first
+    return max(first, start) < min(last, end) and shorter == (mistake.kind == "too short")
 
 
 @given(data=st.data())

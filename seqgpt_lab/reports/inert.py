@@ -11,8 +11,12 @@ from bs4 import BeautifulSoup
 from bs4.element import CData, Comment, Declaration, Doctype, NavigableString, ProcessingInstruction, Tag
 
 _REMOVED = ("script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "audio", "video", "portal")
-_FETCHING = ("src", "srcset", "poster", "background", "action", "formaction", "data", "ping", "cite", "longdesc")
-_ADDRESS = re.compile(r"""url\(\s*(?!['"]?(?:data:|\#))[^)]*\)|@import[^;]*;?|image-set\([^)]*\)""", re.IGNORECASE)
+_FETCHING = ("src", "srcset", "background", "action", "formaction", "ping", "cite", "longdesc")
+# Of what is not closed a browser closes what is open at the end.
+_ADDRESS = re.compile(r"""url\(\s*(?!['"]?(?:data:|\#))[^)]*\)?|@import[^;]*;?|image-set\([^)]*\)?""", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
+# What is written like a property in a style, and read as one.
+_STYLING = ("style", "fill", "stroke", "filter", "mask", "clip-path", "cursor", "marker", "marker-start", "marker-mid", "marker-end")
 _CLICKABLE = re.compile(r"(?:https?:|mailto:|#|[^:]*$)", re.IGNORECASE)
 _CONTROLS = re.compile(r"[\x00-\x20]+")
 
@@ -39,14 +43,25 @@ def _disarm(tag: Tag, soup: BeautifulSoup) -> None:
     for name in list(tag.attrs):
         if not _may_stay(tag, name.lower(), _CONTROLS.sub("", str(tag[name]))):
             del tag[name]
-    if tag.has_attr("style"):
-        tag["style"] = _ADDRESS.sub("none", str(tag["style"]))
+    for name in [name for name in tag.attrs if name.lower() in _STYLING]:
+        tag[name] = _styled(str(tag[name]))
     if tag.name == "style":
-        tag.string = _ADDRESS.sub("none", tag.get_text())
+        tag.string = _styled(tag.get_text())
     if tag.name == "img" and not tag.has_attr("src"):
         note = soup.new_tag("em")
         note.string = f"[picture left out, it is not embedded: {tag.get('alt') or 'no description'}]"
         tag.replace_with(note)
+
+
+def _styled(css: str) -> str:
+    """Styles without addresses; nothing where some are hidden in escapes, as in `u\\72l(...)`."""
+    plain = _ADDRESS.sub("none", css)
+    return "" if _ADDRESS.search(_ESCAPED.sub(_meant, plain)) else plain
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """The sign that an escape of CSS stands for."""
+    return escape[2] or chr(min(int(escape[1], 16), 0x10FFFF))
 
 
 def _may_stay(tag: Tag, name: str, value: str) -> bool:

@@ -45,20 +45,21 @@ def test_a_calibrated_model_has_no_error_and_a_boasting_one_has() -> None:
 
 
 def test_values_are_right_by_label_and_place() -> None:
-    document = Document("a", "张伟和李娜", (Entity("姓名", 0, 2, "张伟"),))
+    document = Document("a", "张伟在李娜", (Entity("姓名", 0, 2, "张伟"),))
     spans = (
         Span("张伟", 0, 2, confidence=0.9),
         Span("李娜", 3, 5, confidence=0.4),
         Span("王五", None, None, confidence=None, match="unaligned"),
+        Span("在", 2, 3, confidence=0.0),
     )
     met = Calibration.from_pairs([(document, Extraction("a", document.text, (Field("姓名", spans),), "", False, ()))], ["姓名"])
-    assert met.confidences.tolist() == [0.9, 0.4] and met.right.tolist() == [True, False]
+    assert met.confidences.tolist() == [0.9, 0.4, 0.0] and met.right.tolist() == [True, False, False]
     assert met.bins().to_dict("list") == {
-        "low": [0.3, 0.8],
-        "high": [0.4, 0.9],
-        "values": [1, 1],
-        "confidence": [0.4, 0.9],
-        "right": [0.0, 1.0],
+        "low": [0.0, 0.3, 0.8],
+        "high": [0.1, 0.4, 0.9],
+        "values": [1, 1, 1],
+        "confidence": [0.0, 0.4, 0.9],
+        "right": [0.0, 0.0, 1.0],
     }
 
 

@@ -43,12 +43,28 @@ CASES = {
     "shifted": ({"A": [(0, 2)]}, {"A": [(1, 3)]}, [("too long", "A", ["甲乙"], ["乙丙"])]),
     "touching is not overlapping": ({"A": [(0, 2)]}, {"A": [(2, 4)]}, [("missed", "A", ["甲乙"], []), ("spurious", "A", [], ["丙丁"])]),
     "split": ({"A": [(0, 5)]}, {"A": [(3, 5), (0, 2)]}, [("split", "A", ["甲乙丙丁戊"], ["甲乙", "丁戊"])]),
+    "split, the pieces given in order": ({"A": [(0, 5)]}, {"A": [(0, 2), (3, 5)]}, [("split", "A", ["甲乙丙丁戊"], ["甲乙", "丁戊"])]),
     "one piece given twice": (
         {"A": [(0, 5)]},
         {"A": [(0, 2), (0, 2)]},
         [("too short", "A", ["甲乙丙丁戊"], ["甲乙"]), ("spurious", "A", [], ["甲乙"])],
     ),
     "merged": ({"A": [(0, 2), (3, 5)]}, {"A": [(0, 5)]}, [("merged", "A", ["甲乙", "丁戊"], ["甲乙丙丁戊"])]),
+    "around one and part of another": (
+        {"A": [(0, 2), (3, 6)]},
+        {"A": [(0, 4)]},
+        [("too long", "A", ["甲乙"], ["甲乙丙丁"]), ("missed", "A", ["丁戊己"], [])],
+    ),
+    "around one and nowhere near another": (
+        {"A": [(0, 1), (6, 8)]},
+        {"A": [(0, 2)]},
+        [("too long", "A", ["甲"], ["甲乙"]), ("missed", "A", ["庚辛"], [])],
+    ),
+    "values of two labels are not merged": (
+        {"A": [(0, 2)], "B": [(3, 5)]},
+        {"A": [(0, 5)]},
+        [("too long", "A", ["甲乙"], ["甲乙丙丁戊"]), ("missed", "B", ["丁戊"], [])],
+    ),
     "largest common part first": (
         {"A": [(2, 6)]},
         {"A": [(0, 3), (3, 8)]},
@@ -126,6 +142,37 @@ def test_each_false_positive_and_negative_is_explained_exactly_once(
     frame = count(mistakes)
     assert frame["false_positives"].sum() == scores.strict.micro.false_positives
     assert frame["false_negatives"].sum() == scores.strict.micro.false_negatives
+
+
+def holds(mistake: Mistake, text: str) -> bool:
+    """Whether a mistake is what its kind says, by the places alone."""
+    gold = [(entity.start, entity.end) for entity in mistake.gold]
+    # One without a place is nowhere, and so neither inside nor across a value.
+    given = [(-1, -1) if span.start is None or span.end is None else (span.start, span.end) for span in mistake.predicted]
+    if mistake.kind in ("spurious", "hallucinated"):
+        return len(given) == 1 and not gold and (mistake.predicted[0].text not in text) == (mistake.kind == "hallucinated")
+    if mistake.kind in ("missed", "malformed", "truncated"):
+        return len(gold) == 1 and not given
+    if mistake.kind == "wrong label":
+        return gold == given and len(gold) == 1 and mistake.gold[0].label != mistake.label
+    if any(entity.label != mistake.label for entity in mistake.gold):
+        return False
+    outer, inner = (given, gold) if mistake.kind == "merged" else (gold, given)
+    if mistake.kind in ("merged", "split"):
+        covers = len(outer) == 1 and all(outer[0][0] <= start and end <= outer[0][1] for start, end in inner)
+        return covers and len(set(inner)) == len(inner) >= 2 and inner == sorted(inner)
+    ((first, last),), ((start, end),) = gold, given
+    shorter = end - start < last - first
+    return max(first, start) < min(last, end) and shorter == (mistake.kind == "too short")
+
+
+@given(data=st.data())
+def test_each_mistake_is_what_its_kind_says(
+    pairs_strategy: st.SearchStrategy[list[Pair]], labels: tuple[str, ...], data: st.DataObject
+) -> None:
+    for document, extraction in data.draw(pairs_strategy):
+        mistakes = classify(document, extraction, labels)
+        assert not [one for one in mistakes if not holds(one, document.text)]
 
 
 @given(data=st.data())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.spans import Field, Span
 from seqgpt_lab.reports.candidate import latest_run
 from seqgpt_lab.reports.gate import Gate, compare, compare_runs
+from seqgpt_lab.reports.masking import Masker
 from seqgpt_lab.reports.runs import Run, write_run
 
 LABELS = ("姓名", "年龄", "公司", "职位", "手机号", "邮箱")
@@ -107,6 +109,27 @@ def test_a_drop_spread_too_thin_for_any_field_is_found_in_the_whole_and_the_lowe
     gate = compare("baseline", {"resume": outcomes(baseline)}, "run", {"resume": outcomes(run)}, QUICK)
     assert not any(field.worse for field in gate.fields)
     assert gate.regression and len(gate.named) == 3 and gate.named[0].label == "姓名"
+
+
+def test_where_only_the_whole_fell_no_field_is_named_that_did_not() -> None:
+    baseline = np.ones((60, 6), dtype=bool)
+    run = baseline.copy()
+    run[:5, 2] = run[5:9, 4] = False
+    gate = compare("baseline", {"resume": outcomes(baseline)}, "run", {"resume": outcomes(run)}, QUICK)
+    assert gate.regression and not any(field.worse for field in gate.fields)
+    assert [field.label for field in gate.named] == [LABELS[2], LABELS[4]]
+    assert [change.document_id for change in gate.changes] == [f"d{number}" for number in range(9)]
+
+
+def test_what_only_one_run_has_is_masked_too() -> None:
+    """Kinds are names of files, which people call after whom they are about."""
+    right, names = np.ones((4, 6), dtype=bool), ("张伟", "李娜", "王五")
+    whole, less, one = outcomes(right), outcomes(right[:, :5], LABELS[:5]), outcomes(right[:1])
+    before, after = {"resume": whole, "张伟": whole, "李娜": one}, {"resume": less, "王五": whole, "李娜": one}
+    found = compare("a", before, "b", after, QUICK, partial=True).masked(Masker({"姓名": names}))
+    told = json.dumps(found.to_dict(), ensure_ascii=False)
+    assert not [name for name in names if name in told]
+    assert [len(found.lost), len(found.new), len(found.single)] == [2, 1, 1] and found.lost[1] == "resume · 邮箱"
 
 
 def test_other_documents_gold_or_fields_are_not_compared_in_silence() -> None:

@@ -6,9 +6,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from time import tzset
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from seqgpt_lab.files import write_json
 from seqgpt_lab.reports.schedule import Job, Schedule, is_over
 from seqgpt_lab.reports.scheduling import check_machine, install, is_due, remove, write_units
 
+SUMMER_TIME = "CET-1CEST,M3.5.0,M10.5.0/3"
 SCHEDULES = st.builds(Schedule, st.times().map(lambda one: time(one.hour, one.minute)), st.frozensets(st.integers(0, 6), min_size=1))
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1))
 
@@ -240,3 +243,46 @@ def test_a_session_that_began_in_the_future_does_not_stop_the_schedule_until_the
     write_json(tmp_path / ".suites" / "nightly.json", {"id": "x", "parts": [], "started": local(now + ahead), "finished": None})
     assert is_due(Schedule.parse("daily 02:30"), "nightly", tmp_path, now) == due
     assert is_over("daily 02:30", (now + ahead).astimezone(), now.astimezone(), now.astimezone()) == due
+
+
+@pytest.fixture
+def in_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts this machine into another time zone, as POSIX writes it."""
+
+    def put(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        tzset()
+
+    yield put
+    monkeypatch.undo()
+    tzset()
+
+
+@pytest.mark.parametrize(
+    ("zone", "since", "expected"),
+    [
+        ("CST-8", datetime(2024, 1, 30, 12), [datetime(2024, 1, 31, 2, 30), datetime(2024, 2, 1, 2, 30), datetime(2024, 2, 2, 2, 30)]),
+        ("PST8", datetime(2024, 2, 28, 12), [datetime(2024, 2, 29, 2, 30), datetime(2024, 3, 1, 2, 30), datetime(2024, 3, 2, 2, 30)]),
+        # The hour from two is there twice in one night of autumn, and in one night of spring not at all.
+        (SUMMER_TIME, datetime(2024, 10, 25, 12), [datetime(2024, 10, day, 2, 30) for day in (26, 27, 28)]),
+        (SUMMER_TIME, datetime(2024, 3, 29, 12), [datetime(2024, 3, 30, 2, 30), datetime(2024, 3, 31, 3), datetime(2024, 4, 1, 2, 30)]),
+    ],
+)
+def test_asked_every_ten_minutes_it_is_due_once_a_day_wherever_the_machine_is(
+    in_zone: Callable[[str], None], tmp_path: Path, zone: str, since: datetime, expected: list[datetime]
+) -> None:
+    in_zone(zone)
+    schedule, folder = Schedule.parse("daily 02:30"), tmp_path / ".suites"
+    folder.mkdir()
+    (folder / "nightly.scheduled").write_text(local(since))
+    began, found, start = since.astimezone(), list[datetime](), since.timestamp()
+    for minutes in range(10, 3 * 24 * 60, 10):
+        now = datetime.fromtimestamp(start + 60 * minutes)
+        moment = datetime.fromtimestamp(start + 60 * minutes, UTC)
+        due = is_due(schedule, "nightly", tmp_path, now)
+        assert is_over("daily 02:30", began, began, moment) == due
+        if due:
+            began = moment
+            found.append(now)
+            write_json(folder / "nightly.json", {"id": "x", "parts": [], "started": moment.isoformat(), "finished": None})
+    assert found == expected

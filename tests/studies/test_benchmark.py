@@ -95,6 +95,24 @@ def test_a_ratio_is_the_median_of_ratios_within_rounds() -> None:
         found.ratio("w", "slower", "slow")
 
 
+def test_a_batch_that_is_larger_than_the_workload_takes_as_long_as_all_of_it() -> None:
+    found = Benchmark({}, (replace(_result("ours", 2.0), batch=16), replace(_result("ours", 2.0), batch=2)))
+    assert list(found.table()["seconds_a_batch"]) == [2.0, 0.5], "of eight documents in two seconds"
+
+
+def test_who_begins_changes_from_round_to_round(model: Path, workloads: list[Workload], monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    run = Running.run
+
+    def noted(self: Running, tasks: Sequence[Task], batch: int) -> list[Completion]:
+        ran.append(self.contestant.name)
+        return run(self, tasks, batch)
+
+    monkeypatch.setattr(Running, "run", noted)
+    run_benchmark(model, workloads[:1], [Contestant("a"), Contestant("b", without=("drafting",))], dtype="fp32")
+    assert ran == ["a", "b", "b", "a", "a", "b"], "a warm-up and two rounds"
+
+
 def test_answers_that_differ_are_told() -> None:
     machine = {"processor": "P", "device": "cpu", "threads": 1, "cores": 2, "dtype": "float32"}
     about = str(Benchmark(machine, (_result("peer", 1.0), _result("ours", 0.5, same=0.75))).about())

@@ -200,6 +200,8 @@ def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:
     ("claim", "measured", "figure", "claimed", "holds"),
     [
         ("dynamic padding", "1,235 ms saved", 1234.6, 40.0, True),
+        ("dynamic padding", "20 ms saved", 20.0, 40.0, True),  # half of what is claimed
+        ("dynamic padding", "19.9 ms saved", 19.9, 40.0, False),
         ("dynamic padding", "-25 ms saved", -25.0, 40.0, False),
         ("embedding cache", "at most 1.0010x", 1.001, 3.2, False),
         ("reuse of a text", "4.00x", 4.0, 3.2, None),
@@ -227,6 +229,87 @@ def test_what_one_card_misses_is_not_held_against_two(tmp_path: Path, rate: floa
     metrics = {"table": [cell], "machine": {"device": "cuda", "dtype": dtype}}
     found = load_records([write_run(tmp_path / "run", CARDS, SEQGPT, metrics)])[-1]
     assert (found.claim, found.applies, found.holds) == ("throughput", applies, holds)
+
+
+@pytest.mark.parametrize(
+    ("quick", "slow", "holds"),
+    [
+        (0.142, 0.9, True),
+        (0.143, 0.9, None),  # two cards could take half as long
+        (0.284, 0.9, None),
+        (0.285, 0.9, False),
+        (0.9, 0.142, True),
+    ],
+)
+def test_a_latency_is_judged_by_the_quickest_contestant(tmp_path: Path, quick: float, slow: float, holds: bool | None) -> None:
+    """142 ms are claimed."""
+    cells = [
+        {"contestant": name, "workload": "batch 1, 256 tokens", "seconds_a_batch": seconds, "documents_a_second": 1 / seconds}
+        for name, seconds in (("ours", quick), ("theirs", slow))
+    ]
+    found = load_records([write_run(tmp_path / "run", CARDS, SEQGPT, {"table": cells})])[-1]
+    assert (found.claim, found.applies, found.holds) == ("latency", True, holds)
+    assert found.found.startswith("ours: " if quick < slow else "theirs: ")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "seconds", "holds"),
+    [("fp16", 3.0, True), ("fp16", 3.1, False), ("fp16", 5.0, False), ("bf16", 2.0, None)],
+)
+def test_fp16_is_70_percent_of_the_speed_where_it_takes_three_tenths_of_the_time(
+    tmp_path: Path, dtype: str, seconds: float, holds: bool | None
+) -> None:
+    """Of bf16 nothing is claimed."""
+    metrics = {"precisions": [{"dtype": "fp32", "seconds": 10.0}, {"dtype": dtype, "seconds": seconds}]}
+    found = load_records([write_run(tmp_path / "run", CARDS, SEQGPT, metrics)])[-1]
+    assert (found.claim, found.applies, found.holds) == ("fp16-share", True, holds)
+
+
+def long_text(read: str, recall: float) -> dict[str, Any]:
+    """A row of notebook 09: precision and F1 are the recall."""
+    return {"read": read, "max_length": 1024, "recall": recall, "precision": recall}
+
+
+@pytest.mark.parametrize(
+    ("rows", "length", "holds"),
+    [
+        ([long_text("long", 0.951)], 10_000, True),
+        ([long_text("long", 0.95)], 10_000, False),
+        ([long_text("long", 0.5), long_text("long", 0.96), long_text("alone", 1.0)], 10_000, True),
+        ([long_text("long", 0.5), long_text("alone", 1.0)], 10_000, False),  # the same texts by themselves are not long
+        ([long_text("long", 0.96)], 9_999, None),
+        ([long_text("alone", 0.96)], 10_000, None),
+    ],
+)
+def test_the_best_setting_on_texts_that_are_long_enough_tells_of_long_texts(
+    tmp_path: Path, rows: list[dict[str, Any]], length: int, holds: bool | None
+) -> None:
+    known = len(load_records())
+    found = load_records([write_run(tmp_path / "run", [], SEQGPT, {"windows": rows}, length=length)])[known:]
+    assert [(one.claim, one.holds) for one in found] == ([] if holds is None else [("long-text", holds)])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "claim", "holds"),
+    [
+        (
+            ("供应商、金额、交货期", 0.9),
+            ("公司、钱、时间", 0.9 - 0.178),
+            "label-wording",
+            True,
+        ),  # half of 98.7% less 63.2%, and a little less
+        (("供应商、金额、交货期", 0.9), ("公司、钱、时间", 0.9 - 0.177), "label-wording", False),
+        (("邮箱", 0.4), ("email", 0.5), "aliases", True),
+        (("邮箱", 0.5), ("email", 0.4), "aliases", False),
+    ],
+)
+def test_words_are_judged_by_how_much_more_is_read_with_them(
+    tmp_path: Path, first: tuple[str, float], second: tuple[str, float], claim: str, holds: bool
+) -> None:
+    variants = [{"variant": name, "micro_f1": score, "exact_record_rate": 0.5} for name, score in (first, second)]
+    real = {"documents": 60, "real": True, "adjusted_p": 0.001}
+    found = load_records([write_run(tmp_path / "run", [], SEQGPT, {"comparison": {"variants": variants, "verdicts": [real]}})])[-1]
+    assert (found.claim, found.holds) == (claim, holds)
 
 
 BRACKETS = [

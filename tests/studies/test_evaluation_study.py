@@ -70,6 +70,40 @@ def test_the_summary_has_a_row_a_kind_and_one_for_all(study: EvaluationStudy) ->
     assert study.overall.f1 == pytest.approx(4 / 7)
 
 
+@pytest.fixture
+def faulty() -> EvaluationStudy:
+    """Two letters, with an invented value and an unreadable answer in the first, a cut one and a value in a wrong place in the second; and
+    a card with two values that is right."""
+    letters = [document("a", "张伟来了", ("姓名", 0, 2)), document("b", "李娜找李娜", ("姓名", 0, 2))]
+    card = [document("c", "王五，赵六", ("姓名", 0, 2), ("姓名", 3, 5))]
+    first = (Span("张伟", 0, 2, 0.9), Span("周七", None, None, None, "unaligned"))
+    read = [
+        Extraction("a", letters[0].text, (Field("姓名", first),), "", False, ("parse: line 2",)),
+        Extraction("b", letters[1].text, (Field("姓名", (Span("李娜", 3, 5, 0.6),)),), "", True),
+    ]
+    whole = [Extraction("c", card[0].text, (Field("姓名", (Span("王五", 0, 2, 0.8), Span("赵六", 3, 5, 0.8))),))]
+    return EvaluationStudy({"letter": score(letters, read, ["姓名"]), "card": score(card, whole, ["姓名"])}, 1.0)
+
+
+def test_faults_are_shares_of_what_they_may_befall_in_each_kind_and_in_all(faulty: EvaluationStudy) -> None:
+    frame = faulty.summary().set_index("kind")
+    assert frame["hallucination_rate"].tolist() == pytest.approx([1 / 3, 0, 1 / 5])
+    assert frame["parse_failure_rate"].tolist() == frame["truncated_share"].tolist() == pytest.approx([1 / 2, 0, 1 / 3])
+    # As strings the letters' values are right but for the invented one, by place one is; the card's are right either way.
+    assert frame["string_f1"].tolist() == pytest.approx([4 / 5, 1, 8 / 9])
+    assert frame["f1"].tolist() == pytest.approx([2 / 5, 1, 6 / 9])
+
+
+def test_how_far_confidences_are_from_what_is_right_is_told_over_all_kinds(faulty: EvaluationStudy) -> None:
+    # One value that is right by 0.9, one that is wrong by 0.6, two that are right by 0.8; the invented one has no confidence.
+    assert faulty.to_dict()["expected_calibration_error"] == pytest.approx((0.1 + 0.6 + 2 * 0.2) / 4)
+    assert str(faulty.about_calibration()) == (
+        "Over 4 values the model is sure by 0.775 on average, and 75.0% are right; expected calibration error **0.275**."
+    )
+    silent = score([document("d", "周五开会")], [Extraction("d", "周五开会", ())], ["姓名"])
+    assert "gave no values" in str(EvaluationStudy({"a": silent}, 1.0).about_calibration())
+
+
 def test_every_label_of_every_kind_has_its_scores(study: EvaluationStudy) -> None:
     frame = study.label_scores()
     assert frame[["kind", "label", "support"]].values.tolist() == [

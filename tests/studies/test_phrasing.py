@@ -26,7 +26,7 @@ from seqgpt_lab.studies.phrasing import compare, faults, lint_frame, show_faults
 from seqgpt_lab.studies.phrasing_climb import Plan, candidates, first_as_good
 from seqgpt_lab.studies.phrasing_search import FOUND, judged_together, search
 from tests.checkpoints import write_random_checkpoint
-from tests.studies.scripted import RuledEngine
+from tests.studies.scripted import Rule, RuledEngine
 
 VALUES = {"供应商": "云智", "合同金额": "35元", "交货期": "5日"}
 SKILL = {"供应商": 0.95, "公司": 0.4, "合同金额": 0.9, "钱": 0.3, "交货期": 0.6, "时间": 0.3, "供方": 0.6, "工期": 0.97}
@@ -217,6 +217,52 @@ def test_a_search_finds_the_order_that_is_read_best(checkpoint: Checkpoint) -> N
     found = search(Extractor(RuledEngine(checkpoint, in_order)), Variant("x", LabelSet.of(list(VALUES))), dev, test, plan, settings=QUICK)
     assert found.best.labels.names == best and found.verdict.better == FOUND
     assert found.history.set_index("step").loc["order", "change"].tolist()[0] == "、".join(best)
+
+
+def test_fields_are_asked_in_the_order_of_the_documents_those_without_gold_last(checkpoint: Checkpoint) -> None:
+    best = (*VALUES, "地址")
+
+    def in_order(text: str, phrase: str, phrases: Sequence[str]) -> list[str]:
+        return [VALUES.get(phrase, "")] if tuple(phrases) == best else ["另有"]
+
+    dev, test, plan = documents(10, "d"), documents(10, "t"), Plan(labels_per_prompt=(6,), random_orders=0)
+    given = Variant("x", LabelSet.of("地址,合同金额,供应商,交货期"))
+    found = search(Extractor(RuledEngine(checkpoint, in_order)), given, dev, test, plan, settings=QUICK)
+    assert found.best.labels.names == best
+
+
+def some_times_in_ten(right: dict[str, int]) -> Rule:
+    """Each phrase is read right in so many of ten documents, others never."""
+    return lambda text, phrase, phrases: [VALUES[phrase] if int(text[1]) < right.get(phrase, 0) else "另有"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "tried"),
+    [
+        (Plan(phrases_per_field=2), 2),
+        (Plan(60), 1),  # seven tenths of 60 calls are for three fields on ten documents, a call each
+    ],
+)
+def test_the_field_that_is_read_worst_comes_first_and_none_takes_more_than_its_share(
+    checkpoint: Checkpoint, plan: Plan, tried: int
+) -> None:
+    labels = LabelSet(tuple(Label(name, synonyms=tuple(f"{name}{number}" for number in "甲乙丙")) for name in VALUES))
+    engine = RuledEngine(checkpoint, some_times_in_ten({"供应商": 10, "合同金额": 4, "交货期": 7}))
+    found = search(Extractor(engine), Variant("x", labels), documents(10, "d"), documents(10, "t"), plan, settings=QUICK)
+    steps = [(step, count) for step, count in zip(found.history["step"], found.history["tried"], strict=True) if "phrase of" in step]
+    assert steps[:3] == [(f"phrase of {name}", tried) for name in ("合同金额", "交货期", "供应商")]
+
+
+def test_what_reads_other_documents_worse_is_not_recommended(checkpoint: Checkpoint) -> None:
+    """The development documents are of another kind than the others."""
+
+    def misleading(text: str, phrase: str, phrases: Sequence[str]) -> list[str]:
+        return ["5日" if phrase == ("工期" if text.startswith("d") else "时间") else "另有"]
+
+    given = Variant("x", LabelSet((Label("交货期", "时间", ("工期",)),)))
+    found = search(Extractor(RuledEngine(checkpoint, misleading)), given, documents(10, "d"), documents(10, "t"), settings=QUICK)
+    assert found.best.labels.phrases == ("工期",) and (found.start_score, found.best_score) == (0.0, 1.0)
+    assert found.verdict.real and found.recommended is found.start and "Keep the labels as given" in str(found.about())
 
 
 def test_names_that_lint_finds_fault_with_or_that_are_taken_are_not_tried(checkpoint: Checkpoint) -> None:

@@ -113,6 +113,7 @@ def test_a_peer_is_compared_where_it_reads_something(tmp_path: Path) -> None:
     assert list(zip(frame["reader"], frame["label"], strict=True)) == [("good", "人名"), ("good", "地点"), ("poor", "人名")]
     assert frame["f1"].tolist() == pytest.approx([1, 1, 2 / 3]) and frame["p"].iloc[2] < 0.01
     assert "ahead on 1, behind on 0" in str(about_scores(frame))
+    assert "ahead on 0, behind on 1" in str(about_scores(compare_readers([poor, good], [replace(real, labels=("人名",))])))
     write_metrics(tmp_path, frame)
     assert [row["f1"] for row in json.loads((tmp_path / "metrics.json").read_text())["labels"]] == pytest.approx([1, 1, 2 / 3], abs=1e-6)
 

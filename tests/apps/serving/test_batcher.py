@@ -12,6 +12,7 @@ from seqgpt_lab.apps.serving.batcher import Batcher, BusyError
 from seqgpt_lab.engine.decode import More
 from seqgpt_lab.engine.protocols import Constraint
 from seqgpt_lab.engine.requests import Completion, Request, Timing
+from seqgpt_lab.errors import WorkerError
 
 SECONDS = 60.0
 
@@ -124,4 +125,40 @@ def test_who_finds_no_room_is_told_to_wait_for_as_long_as_what_waits_will_take()
         assert len(waiting.result(SECONDS)) == 6
     finally:
         engine.may.set()
+        batcher.close()
+
+
+class Broken:
+    """An engine that takes nothing, and answers nobody, until it is mended."""
+
+    def __init__(self) -> None:
+        self.mended = threading.Event()
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        if not self.mended.is_set():
+            raise WorkerError("its workers do not start")
+        return [Completion((1,), (1.0,), "length", None, Timing(0.0, 0.0))] * len(requests)
+
+    def serve(self, more: More, finish: Callable[[Sequence[int], Sequence[Completion]], None]) -> None:
+        raise WorkerError("its workers do not start")
+
+    def wake(self) -> None:
+        pass
+
+
+def test_whoever_waits_for_an_engine_that_takes_nothing_learns_why_and_is_answered_once_it_can() -> None:
+    engine = Broken()
+    batcher = Batcher(engine, capacity=8)
+    asked = [batcher.submit([Request((5,))] * 2) for _ in range(2)]
+    try:
+        for one in asked:
+            with pytest.raises(WorkerError, match="do not start"):
+                one.result(SECONDS)
+        assert batcher.waiting == 0
+        engine.mended.set()
+        asked.append(batcher.submit([Request((6,))] * 3))
+        assert len(asked[-1].result(SECONDS)) == 3
+    finally:
+        for one in asked:
+            one.cancel()
         batcher.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -12,10 +12,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seqgpt_lab.apps.serving import running
-from seqgpt_lab.apps.serving.guard import Guard
+from seqgpt_lab.apps.serving.guard import Guard, Limits
 from seqgpt_lab.extraction.extractor import Extractor
 from tests.apps.conftest import Invoke, ScriptedEngine
 
@@ -87,6 +88,43 @@ def test_without_a_token_only_names_of_this_machine_and_the_address_given_are_an
         assert status(guard, "GET", "/health", "lab.example.org") == 400
 
     served(check, command, "--host", "127.0.0.2")
+
+
+def answered(body: bytes, parts: int, limits: Limits) -> tuple[int, list[bytes]]:
+    """The status of an answer to a body that comes in so many parts (one: with its length told), and what reached the application."""
+    reached: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append((await receive())["body"])
+        await Response("ok")(scope, receive, send)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(parts):
+            yield body[at * len(body) // parts : (at + 1) * len(body) // parts]
+
+    async def ask() -> int:
+        guard = Guard(app, limits)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as http:
+            status = (await http.post("/extract", content=body if parts == 1 else pieces())).status_code
+            assert (await http.post("/extract", content=b"")).status_code == 200
+        assert guard._held == 0, "nothing is held of what was answered or refused"
+        return status
+
+    return asyncio.run(ask()), reached[:-1]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize(
+    ("size", "limits", "status"),
+    [
+        (100, Limits(largest_body=100, held_bodies=100), 200),
+        (101, Limits(largest_body=100, held_bodies=1000), 413),
+        (101, Limits(largest_body=1000, held_bodies=100), 429),
+    ],
+)
+def test_a_body_of_the_largest_size_is_taken_whole_and_one_byte_more_is_not(size: int, limits: Limits, status: int, parts: int) -> None:
+    body = bytes(at % 256 for at in range(size))
+    assert answered(body, parts, limits) == (status, [body] * (status == 200))
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Never, TextIO
+
+from seqgpt_lab.progress import draws_over
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -31,7 +32,7 @@ class ShownProgress:
         self._done: float = 0
         self._written: float = 0
         self._total = 0
-        self._bar = self._new_bar() if _is_terminal(self._stream) else None
+        self._bar = self._new_bar() if draws_over(self._stream) else None
 
     def __call__(self, done: float, total: int) -> None:
         self._done, self._total = int(done) if done == int(done) else done, total
@@ -79,7 +80,3 @@ class ShownProgress:
         with suppress(OSError):  # a log on a full disk, or that nobody reads any more, is no reason to end the work
             self._stream.write(f"{line}\n")
             self._stream.flush()
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import nbformat
 from papermill.exceptions import PapermillExecutionError
@@ -34,26 +34,6 @@ from seqgpt_lab.studies.run_files import JOURNALS, KERNEL_LOG, NOTEBOOK, PAGE
 _GRACE_SECONDS = 5.0
 _LEAVING_SECONDS = 60.0  # for a worker without a kernel: one that writes its progress where nobody reads it does not end
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
-
-
-@dataclass(slots=True)
-class TextProgress:
-    """Writes a plain line a cell, and what the kernel writes to its standard error, to a stream such as `sys.stderr`.
-
-    A stream that nobody reads any more (a closed terminal) is no reason to end a run: what it does not take is lost.
-    """
-
-    stream: TextIO
-
-    def cell_started(self, number: int, count: int, title: str) -> None:
-        """`[2/9] Title`"""
-        self.kernel_wrote(f"[{number}/{count}] {title}\n")
-
-    def kernel_wrote(self, text: str) -> None:
-        """The text as it is."""
-        with suppress(OSError, ValueError):
-            self.stream.write(text)
-            self.stream.flush()
 
 
 def run_notebook(

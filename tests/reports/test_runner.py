@@ -23,8 +23,9 @@ from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.reports import runner
 from seqgpt_lab.reports.kernel import Session
 from seqgpt_lab.reports.processes import guarded
-from seqgpt_lab.reports.runner import TextProgress, kept_journals, run_notebook
+from seqgpt_lab.reports.runner import kept_journals, run_notebook
 from seqgpt_lab.reports.runs import Run, read_run, start_run, write_run
+from seqgpt_lab.reports.text_progress import TextProgress
 
 MakeNotebook = Callable[..., Path]
 WAIT = "import threading; threading.Event().wait()"

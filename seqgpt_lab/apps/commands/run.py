@@ -17,8 +17,8 @@ from seqgpt_lab.documents.utf8 import json_line
 from seqgpt_lab.errors import OptionError, SeqGPTLabError
 
 if TYPE_CHECKING:
-    from seqgpt_lab.reports.runner import TextProgress
     from seqgpt_lab.reports.runs import Run
+    from seqgpt_lab.reports.text_progress import TextProgress
 
 _PARAMETER = ("-p", "--parameter")
 
@@ -79,7 +79,8 @@ def run(
     The run's folder holds run.json, out.ipynb, report.html and what the notebook writes. With --json, the record of the run is
     printed instead, its folder and report added. Exit code 0 when the run completed, 1 when it did not.
     """
-    from seqgpt_lab.reports.runner import TextProgress, run_notebook
+    from seqgpt_lab.reports.runner import run_notebook
+    from seqgpt_lab.reports.text_progress import TextProgress
 
     earlier = repeat or resume
     if (notebook is None) == (earlier is None) or (repeat and resume):

@@ -41,11 +41,11 @@ def suite(
     folder, this one refuses with exit code 2, unless it is told to --wait. Exit code 1 when a part did not complete, 130 when an
     interrupt ended the suite.
     """
-    from seqgpt_lab.reports.runner import TextProgress
     from seqgpt_lab.reports.schedule import Schedule
     from seqgpt_lab.reports.scheduling import is_due
     from seqgpt_lab.reports.suite import load_suite
     from seqgpt_lab.reports.suite_runner import SuiteInterruptedError, run_suite
+    from seqgpt_lab.reports.text_progress import TextProgress
 
     def started(number: int, count: int, part: Part) -> None:
         note(f"part {number} of {count}: {part}")

@@ -28,7 +28,8 @@ from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.processes import guarded
-from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_run, release_reserve, start_run, write_run
+from seqgpt_lab.reports.reserve import give_room
+from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_run, start_run, write_run
 from seqgpt_lab.studies.run_files import JOURNALS, KERNEL_LOG, NOTEBOOK, PAGE
 
 _GRACE_SECONDS = 5.0
@@ -174,7 +175,7 @@ def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | 
     """Write notebook, page and, last of all, the record; a page that cannot be written fails the run, one that is not waited for
     interrupts it."""
     _settle(notebook, run, stopped_in)
-    release_reserve(run, all_of_it=False)
+    give_room(run.folder, all_of_it=False)
     try:
         with interrupts.let_in():
             write_atomically(run.folder / NOTEBOOK, notebook_text(notebook))
@@ -185,7 +186,7 @@ def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | 
     except Exception as error:  # whatever it is, the record must still be written and name it
         problem = Failure(type(error).__name__, f"the notebook {run.status}, but its page could not be written: {error}")
         run = replace(run, status="failed", error=problem) if run.ok else run
-    release_reserve(run)
+    give_room(run.folder)
     return write_run(run)
 
 

@@ -138,9 +138,10 @@ def test_what_is_no_text_is_refused_before_anything_runs(scripted: Callable[...,
     assert script(extractor).asked == []
 
 
-@pytest.mark.parametrize("texts", [pd.Series(["张伟"]), np.array(["张伟"]), {"text": "张伟"}.values(), ("张伟",), iter(["张伟"])])
-def test_texts_may_be_in_whatever_has_an_order(scripted: Callable[..., Extractor], texts: Any) -> None:
-    (result,) = scripted("姓名: 张伟").extract(texts, np.array(["姓名"]))
+@pytest.mark.parametrize("labels", [np.array(["姓名"]), ("姓名",)])
+@pytest.mark.parametrize("texts", [pd.Series(["张伟"]), np.array(["张伟"]), {"text": "张伟"}.values(), ("张伟",)])
+def test_texts_may_be_in_whatever_has_an_order(scripted: Callable[..., Extractor], texts: Any, labels: Any) -> None:
+    (result,) = scripted("姓名: 张伟").extract(texts, labels)
     assert result.to_dict() == {"姓名": "张伟"} and type(result.text) is str
 
 
@@ -297,7 +298,7 @@ def test_options_of_another_type_are_refused(scripted: Callable[..., Extractor],
 
 def test_options_from_a_table_of_numbers_are_taken_as_plain_ones(scripted: Callable[..., Extractor]) -> None:
     trials = pd.DataFrame({"max_length": [512], "window_length": [160], "grounded": [True]})
-    extractor = Extractor(scripted().engine, **{name: trials[name].iloc[0] for name in trials})
+    extractor = Extractor(scripted().engine, **{str(name): trials[name].iloc[0] for name in trials})
     assert (extractor.max_length, extractor.window_length, extractor.grounded) == (512, 160, True)
     assert json.loads(json.dumps(extractor.options)) == extractor.options
     assert json.loads(json.dumps([extractor.max_length, extractor.window_length, extractor.grounded])) == [512, 160, True]

@@ -16,10 +16,10 @@ def read_yaml(path: str | Path) -> Any:
     nothing: what is no such file may be one of documents.
     """
     with open(path, encoding="utf-8") as stream:
-        return yaml.load(stream, _OnceLoader)
+        return yaml.load(stream, OnceLoader)
 
 
-class _OnceLoader(yaml.SafeLoader):
+class OnceLoader(yaml.SafeLoader):
     """Refuses a key that occurs twice, of which yaml would keep the last without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

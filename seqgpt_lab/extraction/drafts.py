@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -62,20 +62,23 @@ def drafts_of(labels: str | Sequence[str] | Sequence[Draft]) -> tuple[Draft, ...
         if len(pieces) == 1:
             pieces = _BLANKS_BY_HAN.split(pieces[0])
         labels = [piece.strip() for piece in pieces if piece.strip()]
-    return tuple(map(_draft_of, _in_order(labels)))
-
-
-def _in_order(labels: object) -> Iterable[object]:
-    """Python holds nobody to the types of labels: of a mapping only the names would be asked, and a set has no order."""
-    if not isinstance(labels, Iterable) or isinstance(labels, Mapping | set | frozenset):
+    if not is_list(labels):
         raise LabelError(f"the labels are a {type(labels).__name__}; give a string with commas, or a list such as ['姓名', '邮箱->email']")
-    return labels
+    return tuple(map(_draft_of, labels))
+
+
+def is_list(found: object) -> TypeGuard[Iterable[object]]:
+    """Whether that gives one thing after another, as a list, a generator or a column of a table does.
+
+    Python holds nobody to the types of labels and texts: of a mapping or a table only the names would be read, and a set has no order.
+    """
+    return isinstance(found, Iterable) and not isinstance(found, Mapping | set | frozenset) and getattr(found, "ndim", 1) == 1
 
 
 def _draft_of(label: object) -> Draft:
     if not isinstance(label, str | Draft):
         raise LabelError(f"the label {label!r} is a {type(label).__name__}; a name, or a name and a phrase as '邮箱->email', is needed")
-    return Draft.parse(label) if isinstance(label, str) else label
+    return Draft.parse(str(label)) if isinstance(label, str) else label  # numpy's are texts of a class of their own, which YAML refuses
 
 
 def read_label_file(path: str | Path) -> tuple[str, tuple[Draft, ...]]:

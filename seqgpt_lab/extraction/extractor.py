@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, overload
+
+import numpy as np
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.utf8 import without_halves
@@ -14,6 +16,7 @@ from seqgpt_lab.engine.checkpoint import Checkpoint
 from seqgpt_lab.engine.config import ModelConfig, check_whole
 from seqgpt_lab.engine.requests import MAX_NEW_TOKENS, Completion, Request
 from seqgpt_lab.errors import DocumentError, OptionError
+from seqgpt_lab.extraction.drafts import is_list
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.labels import LabelSet
 from seqgpt_lab.extraction.prompt import LABELS_PER_PROMPT, Prompt, PromptBuilder, build_prompt, split_evenly
@@ -72,7 +75,7 @@ class Extractor:
         drafts: bool = True,
         learn: bool = False,
     ) -> None:
-        self.options: dict[str, int | None] = {
+        given: dict[str, int | None] = {
             "max_length": max_length,
             "max_new_tokens": max_new_tokens,
             "labels_per_prompt": labels_per_prompt,
@@ -82,7 +85,7 @@ class Extractor:
             "drafts": drafts,
             "learn": learn,
         }
-        _check_types(self.options)
+        self.options = _checked(given)
         if max_length < 16 or max_new_tokens < 1 or labels_per_prompt < 1 or overlap < 0:
             raise OptionError(
                 f"max_length {max_length}, max_new_tokens {max_new_tokens}, labels_per_prompt {labels_per_prompt} and overlap {overlap} "
@@ -92,11 +95,11 @@ class Extractor:
             raise OptionError(f"window_length {window_length} must be at least 16 tokens, or None for the length the model was trained on")
         self.engine = engine
         self.tokenizer = TextTokenizer.load(Path(engine.checkpoint.tokenizer))
-        self.max_length, self.max_new_tokens, self.labels_per_prompt = max_length, max_new_tokens, labels_per_prompt
+        self.max_length, self.max_new_tokens, self.labels_per_prompt = int(max_length), int(max_new_tokens), int(labels_per_prompt)
         if window_length is None:
             window_length = ModelConfig.read(engine.checkpoint.config).seq_length or max_length
-        self.window_length = min(window_length, max_length)
-        self.overlap, self.grounded, self.learn = overlap, grounded, learn
+        self.window_length = int(min(window_length, max_length))
+        self.overlap, self.grounded, self.learn = int(overlap), bool(grounded), bool(learn)
         self._steering = Steering(engine.checkpoint, max_new_tokens=max_new_tokens, grounded=grounded, drafts=drafts)
 
     # A str is a sequence of str too; it is one text here, which is what the first overload says.
@@ -214,13 +217,17 @@ class Extractor:
         return Prepared(requests, partial(read_choice, self.tokenizer, document, readable, label_set, prompts))
 
 
-def _check_types(options: Mapping[str, object]) -> None:
-    """Raises OptionError for an option of another type: a text such as "no" would count as yes."""
+def _checked(options: Mapping[str, int | None]) -> dict[str, int | None]:
+    """The options as plain numbers and flags, which files of every kind can hold; numpy's, from a table of trials say, are others.
+
+    Raises OptionError for an option of another type: a text such as "no" would count as yes.
+    """
     flags = ("grounded", "drafts", "learn")
     check_whole({name: value for name, value in options.items() if name not in flags and (name != "window_length" or value is not None)})
     for name in flags:
-        if not isinstance(options[name], bool):
+        if not isinstance(options[name], bool | np.bool_):
             raise OptionError(f"{name} is {options[name]!r}; True or False is needed")
+    return {name: bool(value) if name in flags else None if value is None else int(value) for name, value in options.items()}
 
 
 def _part(text: str, window: Window, prompts: PromptBuilder, limit: int) -> Part:
@@ -229,8 +236,8 @@ def _part(text: str, window: Window, prompts: PromptBuilder, limit: int) -> Part
 
 
 def _documents(texts: object) -> list[Document]:
-    """Bare texts get the ids text-1, text-2, … Raises DocumentError as `_document`, and for a mapping, of which only keys would be read."""
-    if not isinstance(texts, Iterable) or isinstance(texts, Mapping | set | frozenset):
+    """Bare texts get the ids text-1, text-2, … Raises DocumentError as `_document`, and for what `is_list` is not."""
+    if not is_list(texts):
         raise DocumentError(f"the texts are a {type(texts).__name__}; give a text, a Document, or a list of these")
     return [_document(text, number) for number, text in enumerate(texts, 1)]
 
@@ -239,4 +246,4 @@ def _document(text: object, number: int = 1) -> Document:
     """Raises DocumentError for what is no text, as pandas' sign for an empty cell."""
     if not isinstance(text, str | Document):
         raise DocumentError(f"text {number} is a {type(text).__name__}; a str or a Document is needed")
-    return text if isinstance(text, Document) else Document(f"text-{number}", text)
+    return text if isinstance(text, Document) else Document(f"text-{number}", str(text))

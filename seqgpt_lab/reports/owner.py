@@ -49,9 +49,10 @@ class Owner:
 
     def _is_alive(self) -> bool | None:
         """None for what cannot be looked into."""
-        if self.host != platform.node():
+        boot = _this_boot()
+        if self.host != platform.node() or (self.boot and not boot):  # a sandbox may hide which boot this is
             return None
-        if self.boot and self.boot != _this_boot():
+        if self.boot and self.boot != boot:
             return False
         try:
             process, started = _process(self.pid, self.boot)

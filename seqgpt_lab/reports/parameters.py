@@ -19,13 +19,14 @@ from typing import Any
 import nbformat
 import yaml
 
+from seqgpt_lab.documents.settings import OnceLoader
 from seqgpt_lab.errors import ParameterError
 
 QUICK = ("seqgpt_lab", "quick")
 RUN_DIR = "run_dir"  # the parameter that the runner sets
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "NoneType": type(None)}
 _NOTHING = ("", "~", "null", "None")  # as YAML has it, and as messages show it
-_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_INT, _FLOAT, _TIME = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,18 +207,19 @@ def _yaml(parameter: Parameter, text: str) -> Any:
     try:
         # A list of texts stays one where an item looks like a number: [3090, l40s].
         value = yaml.load(text, yaml.BaseLoader if parameter.items == ("str",) else _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter for a number of thousands of digits
         if "str" in parameter.types:
             return text
         raise ParameterError(f"{parameter.name}={text!r} is not YAML ({' '.join(str(error).split())}); quote it, e.g. '[a, b]'") from error
     return text if isinstance(value, str) and not text.lstrip().startswith(("'", '"')) else value
 
 
-class _Loader(yaml.SafeLoader):
-    """Takes for a number what is one in JSON too, and nothing else: to YAML 1.1, 010 is 8 and 1:30 is 90, but 1e-5 a text."""
+class _Loader(OnceLoader):
+    """Takes for a number what is one in JSON too, and nothing else: to YAML 1.1, 010 is 8 and 1:30 is 90, but 1e-5 a text. A date, which
+    JSON has not either, is text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as the class that it is of declares it
-        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT, _TIME)]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 

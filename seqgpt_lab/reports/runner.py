@@ -22,13 +22,14 @@ from papermill.exceptions import PapermillExecutionError
 
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.files import sha256_of, write_atomically
-from seqgpt_lab.reports.interrupts import interrupts_wait, signals_interrupt
+from seqgpt_lab.reports.interrupts import Interrupts, interrupts_wait, signals_interrupt
 from seqgpt_lab.reports.kernel import RunProgress, Session, notebook_text, place_of
 from seqgpt_lab.reports.masked_page import read_personal
 from seqgpt_lab.reports.page import render_page
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
 from seqgpt_lab.reports.processes import guarded
-from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_run, release_reserve, start_run, write_run
+from seqgpt_lab.reports.reserve import give_room
+from seqgpt_lab.reports.runs import MOST_SECONDS, Failure, Run, Status, finish_run, start_run, write_run
 from seqgpt_lab.studies.run_files import JOURNALS, KERNEL_LOG, NOTEBOOK, PAGE
 
 _GRACE_SECONDS = 5.0
@@ -76,13 +77,13 @@ def run_notebook(
     injected = given | ({RUN_DIR: str(run.folder)} if RUN_DIR in declared else {})
     kernel = source.metadata.get("kernelspec", {}).get("name") or "python3"
     started = time.monotonic()
-    with signals_interrupt():
+    with signals_interrupt(), interrupts_wait() as interrupts:
         with guarded(run.id) as temporary:
             session = Session(run.id, run.folder / NOTEBOOK, run.folder / KERNEL_LOG, temporary, progress)
             worker = threading.Thread(target=session.execute, args=(path, injected, kernel), daemon=True)
-            status, error = _supervise(session, worker, timeout)
+            status, error = _supervise(session, worker, timeout, interrupts)
         run = finish_run(run, status, error, time.monotonic() - started)
-        return _write_results(run, session.notebook or source, session.current_cell)
+        return _write_results(run, session.notebook or source, session.current_cell, interrupts)
 
 
 def kept_journals(run: Run) -> bool:
@@ -104,25 +105,27 @@ def _take_over(earlier: Run | None, run: Run) -> None:
         raise RunError(f"the journals of {earlier.folder} cannot be copied to {run.folder} ({error}); free space or start anew") from error
 
 
-def _supervise(session: Session, worker: threading.Thread, timeout: float | None) -> tuple[Status, Failure | None]:
+def _supervise(session: Session, worker: threading.Thread, timeout: float | None, interrupts: Interrupts) -> tuple[Status, Failure | None]:
     """Watch the worker to its end, and tell how it ended; no process of the run is left afterwards, however often it is interrupted."""
     stopped: Failure | None = None
+    worker.start()
     try:
-        worker.start()
-        if not session.wait(timeout):
-            stopped = Failure("timeout", f"the run was stopped after its limit of {timeout:g} s")
+        with interrupts.let_in():
+            if not session.wait(timeout):
+                stopped = Failure("timeout", f"the run was stopped after its limit of {timeout:g} s")
     except KeyboardInterrupt as interrupt:
         stopped = _interrupted(interrupt)
     if stopped is not None:
-        with suppress(KeyboardInterrupt):  # a second one cuts the moment short that the notebook has to stop by itself
-            session.interrupt()
+        session.interrupt()
+        with suppress(KeyboardInterrupt), interrupts.let_in():  # a second one cuts the moment short that the notebook has to stop by itself
             session.wait(_GRACE_SECONDS)
+    session.end_processes()
     try:
-        with interrupts_wait():
-            session.end_processes()
+        with interrupts.let_in():
+            pass  # one that came meanwhile
     except KeyboardInterrupt as interrupt:
         stopped = stopped or _interrupted(interrupt)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), interrupts.let_in():
         session.wait(_LEAVING_SECONDS)
     return _ending(session, stopped)
 
@@ -168,23 +171,23 @@ def _exit_in(notebook: nbformat.NotebookNode | None) -> bool:
     return any(output.output_type == "error" and output.ename == "SystemExit" for output in outputs)
 
 
-def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | None) -> Run:
+def _write_results(run: Run, notebook: nbformat.NotebookNode, stopped_in: int | None, interrupts: Interrupts) -> Run:
     """Write notebook, page and, last of all, the record; a page that cannot be written fails the run, one that is not waited for
     interrupts it."""
     _settle(notebook, run, stopped_in)
-    release_reserve(run, all_of_it=False)
+    give_room(run.folder, all_of_it=False)
     try:
-        write_atomically(run.folder / NOTEBOOK, notebook_text(notebook))
-        write_atomically(run.folder / PAGE, render_page(notebook, run, None if run.unmasked else read_personal(run.folder)))
+        with interrupts.let_in():
+            write_atomically(run.folder / NOTEBOOK, notebook_text(notebook))
+            write_atomically(run.folder / PAGE, render_page(notebook, run, None if run.unmasked else read_personal(run.folder)))
     except KeyboardInterrupt as interrupt:
         problem = _interrupted(interrupt, f" when the notebook had {run.status} and its page was being written")
         run = replace(run, status="interrupted", error=problem) if run.ok else run
     except Exception as error:  # whatever it is, the record must still be written and name it
         problem = Failure(type(error).__name__, f"the notebook {run.status}, but its page could not be written: {error}")
         run = replace(run, status="failed", error=problem) if run.ok else run
-    with interrupts_wait():
-        release_reserve(run)
-        return write_run(run)
+    give_room(run.folder)
+    return write_run(run)
 
 
 def _settle(notebook: nbformat.NotebookNode, run: Run, stopped_in: int | None) -> None:

@@ -20,6 +20,7 @@ from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.reports.owner import Owner
 from seqgpt_lab.reports.provenance import code_version, describe_machine, package_versions
+from seqgpt_lab.reports.reserve import keep_room
 from seqgpt_lab.studies.run_files import INPUTS, RECORD
 
 Status = Literal["running", "completed", "failed", "timed out", "killed", "interrupted"]
@@ -28,8 +29,6 @@ RUNNER_GONE = "runner gone"
 MOST_SECONDS = 366 * 24 * 3600
 """The longest limit of a run: the system cannot wait for ever, and JSON has no infinity."""
 _FORMAT = 1
-_RESERVE = ".reserve"
-_RESERVE_BYTES, _FOR_RECORD_BYTES = 128 * 1024, 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +123,8 @@ def start_run(
         folder=folder,
     )
     write_run(run)
-    # Random bytes, which no file system makes smaller.
-    with suppress(OSError):
-        (folder / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
+    keep_room(folder)
     return run
-
-
-def release_reserve(run: Run, all_of_it: bool = True) -> None:
-    """Give back the room kept since the start for writing how the run ended, should the disk be full by now.
-
-    all_of_it: else what the record takes is still kept, for a notebook or page would fill that too.
-    """
-    with suppress(OSError):
-        if all_of_it:
-            (run.folder / _RESERVE).unlink(missing_ok=True)
-        else:
-            os.truncate(run.folder / _RESERVE, _FOR_RECORD_BYTES)
 
 
 def finish_run(run: Run, status: Status, error: Failure | None, seconds: float) -> Run:

@@ -18,6 +18,7 @@ class TextProgress:
 
     A bar that draws itself over and over is one on a terminal; elsewhere (a pipe, a log, a scheduler) it is a line every few seconds,
     and its last state. A stream that nobody reads any more (a closed terminal) is no reason to end a run: what it does not take is lost.
+    A context manager: a line that is begun is kept until it ends, at the latest with the block.
     """
 
     def __init__(self, stream: TextIO, *, every: float = _LINE_EVERY_SECONDS) -> None:
@@ -26,10 +27,20 @@ class TextProgress:
         self._returned = False  # to the beginning of the line: what comes next is drawn over it, unless it ends here
         self._shown = time.monotonic()
 
-    def cell_started(self, number: int, count: int, title: str) -> None:
-        """`[2/9] Title`"""
+    def __enter__(self) -> TextProgress:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.end_line()
+
+    def end_line(self) -> None:
+        """Write what there is of a line that has no end yet: what comes next is of something else."""
         if self._line.strip():
             self._end_line()
+
+    def cell_started(self, number: int, count: int, title: str) -> None:
+        """`[2/9] Title`"""
+        self.end_line()
         self._write(f"[{number}/{count}] {title}\n")
 
     def kernel_wrote(self, text: str) -> None:

@@ -39,9 +39,9 @@ def test_a_run_prints_its_report_s_path_and_gets_its_parameters(invoke: Invoke) 
 
 
 def test_a_run_that_fails_exits_with_1_says_where_and_still_has_a_report(invoke: Invoke) -> None:
-    result = invoke("run", write_notebook("1 / 0"), "--json")
+    result = invoke("run", write_notebook("import sys; sys.stderr.write('last words'); 1 / 0"), "--json")
     assert result.exit_code == 1
-    assert "error: the run failed in code cell 2: ZeroDivisionError: division by zero" in result.stderr
+    assert "last words\nerror: the run failed in code cell 2: ZeroDivisionError: division by zero" in result.stderr
     record = json.loads(result.stdout)
     assert record["status"] == "failed" and record["error"]["cell"] == 2
     assert Path(record["report"]).is_file() and Path(record["report"]).parent == Path(record["folder"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -125,6 +128,7 @@ def test_one_text_and_one_document_give_one_extraction(scripted: Callable[..., E
         (None, "the texts are a NoneType"),
         (["张伟", float("nan")], "text 2 is a float; a str or a Document is needed"),
         (b"text", "text 1 is a int"),
+        (pd.DataFrame({"id": ["1"], "text": ["张伟"]}), "the texts are a DataFrame"),
     ],
 )
 def test_what_is_no_text_is_refused_before_anything_runs(scripted: Callable[..., Extractor], texts: Any, told: str) -> None:
@@ -132,6 +136,13 @@ def test_what_is_no_text_is_refused_before_anything_runs(scripted: Callable[...,
     with pytest.raises(DocumentError, match=told):
         extractor.extract(texts, "姓名")
     assert script(extractor).asked == []
+
+
+@pytest.mark.parametrize("labels", [np.array(["姓名"]), ("姓名",)])
+@pytest.mark.parametrize("texts", [pd.Series(["张伟"]), np.array(["张伟"]), {"text": "张伟"}.values(), ("张伟",)])
+def test_texts_may_be_in_whatever_has_an_order(scripted: Callable[..., Extractor], texts: Any, labels: Any) -> None:
+    (result,) = scripted("姓名: 张伟").extract(texts, labels)
+    assert result.to_dict() == {"姓名": "张伟"} and type(result.text) is str
 
 
 def test_progress_counts_prompts(scripted: Callable[..., Extractor]) -> None:
@@ -283,6 +294,14 @@ def test_options_that_cannot_work_are_refused(scripted: Callable[..., Extractor]
 def test_options_of_another_type_are_refused(scripted: Callable[..., Extractor], options: dict[str, Any], told: str) -> None:
     with pytest.raises(OptionError, match=told):
         Extractor(scripted().engine, **options)
+
+
+def test_options_from_a_table_of_numbers_are_taken_as_plain_ones(scripted: Callable[..., Extractor]) -> None:
+    trials = pd.DataFrame({"max_length": [512], "window_length": [160], "grounded": [True]})
+    extractor = Extractor(scripted().engine, **{str(name): trials[name].iloc[0] for name in trials})
+    assert (extractor.max_length, extractor.window_length, extractor.grounded) == (512, 160, True)
+    assert json.loads(json.dumps(extractor.options)) == extractor.options
+    assert json.loads(json.dumps([extractor.max_length, extractor.window_length, extractor.grounded])) == [512, 160, True]
 
 
 def test_classification_asks_once_and_answers_in_the_models_order(scripted: Callable[..., Extractor], tokenizer: TextTokenizer) -> None:

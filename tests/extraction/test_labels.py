@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -35,10 +37,14 @@ def written(directory: Path, text: str) -> Path:
         "姓名、公司、手机号",
         "姓名 公司\u3000 手机号",
         ["姓名", "公司", "手机号"],
+        pd.Series(["姓名", "公司", "手机号"]),
+        np.array(["姓名", "公司", "手机号"]),
+        dict.fromkeys(["姓名", "公司", "手机号"]).keys(),
     ],
 )
-def test_labels_may_be_typed_in_many_ways(typed: str | list[str]) -> None:
-    assert LabelSet.of(typed).names == ("姓名", "公司", "手机号")
+def test_labels_may_be_typed_in_many_ways(typed: Any) -> None:
+    labels = LabelSet.of(typed)
+    assert labels.names == ("姓名", "公司", "手机号") and labels.to_yaml() == LabelSet.of("姓名,公司,手机号").to_yaml()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +55,7 @@ def test_labels_may_be_typed_in_many_ways(typed: str | list[str]) -> None:
         (None, "the labels are a NoneType"),
         (["姓名", 5], "the label 5 is a int"),
         ([("姓名", "name")], "the label .* is a tuple"),
+        (pd.DataFrame({"姓名": ["张伟"]}), "the labels are a DataFrame"),
     ],
 )
 def test_what_would_lose_phrases_or_their_order_is_refused(labels: Any, told: str) -> None:

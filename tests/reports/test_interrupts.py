@@ -43,22 +43,41 @@ def test_a_later_signal_interrupts_again(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_must_not_be_cut_short_comes_to_its_end_and_one_interrupt_after_it() -> None:
     done = []
     with signals_interrupt():
-        with pytest.raises(KeyboardInterrupt, match="SIGINT"), interrupts_wait():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"), interrupts_wait():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
                 signal.raise_signal(number)
                 done.append(number)
-        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
     assert len(done) == 3
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_what_came_and_what_comes_interrupts_where_it_is_let_in_and_nowhere_else() -> None:
+    heard = []
+    with interrupts_wait() as interrupts:
+        for number in (signal.SIGINT, signal.SIGINT):
+            signal.raise_signal(number)
+        for comes in (False, True, False):
+            try:
+                with interrupts.let_in():
+                    if comes:
+                        signal.raise_signal(signal.SIGINT)
+                    heard.append("nothing")
+            except KeyboardInterrupt:
+                signal.raise_signal(signal.SIGINT) if comes else None
+                heard.append("interrupt")
+        assert heard == ["interrupt", "interrupt", "interrupt"]
+        with interrupts.let_in():
+            heard.append("nothing")
+    assert heard[3:] == ["nothing"]
 
 
 def test_a_signal_that_is_ignored_interrupts_nothing() -> None:
     """As SIGHUP is under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals_interrupt(), interrupts_wait():
+        with signals_interrupt(), interrupts_wait() as interrupts, interrupts.let_in():
             signal.raise_signal(signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:

@@ -131,6 +131,10 @@ def test_values_that_fit_pass() -> None:
         ("labels", "@甲: 乙: 丙", "@甲: 乙: 丙"),
         ("anything", "{a: 1}", {"a": 1}),
         ("anything", "007", "007"),
+        ("anything", "2024-01-05", "2024-01-05"),
+        ("anything", "[2024-13-45]", ["2024-13-45"]),
+        ("labels", "2024-13-45", "2024-13-45"),
+        ("labels", "9" * 5000, "9" * 5000),
         ("anything", "12", 12),
         ("anything", "'12'", "12"),
         ("anything", "合同 #1.yaml", "合同 #1.yaml"),
@@ -161,6 +165,7 @@ def test_words_of_a_command_line_become_what_the_notebook_declares(name: str, te
     [
         *(("limit", "many"), ("limit", "1.5"), ("limit", "1:30"), ("rate", "1:30"), ("grounded", "maybe")),
         *(("kinds", "[a"), ("sizes", "1,b"), ("sizes", "1:30,2"), ("nothing", "1")),
+        *(("limit", "2024-13-45"), ("limit", "9" * 5000), ("anything", "{a: 1, a: 2}"), ("anything", "!!timestamp 2024-13-45")),
     ],
 )
 def test_words_that_do_not_fit_are_refused(name: str, text: str) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from seqgpt_lab.errors import RunError
+from seqgpt_lab.reports.interrupts import Interrupts
 from seqgpt_lab.reports.processes import RUN_VARIABLE
 from seqgpt_lab.reports.runner import _write_results, run_notebook
 from seqgpt_lab.reports.runs import Failure, finish_run, list_runs, read_run, start_run
@@ -108,7 +109,7 @@ def test_a_notebook_that_takes_the_room_kept_free_leaves_some_for_the_record(
             pass
     error = Failure("OSError", "[Errno 28] No space left on device", 1, "a traceback\n" * 700)
     cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="x" * size)])
-    ended = _write_results(finish_run(run, "failed", error, 1.0), nbformat.v4.new_notebook(cells=[cell]), 0)
+    ended = _write_results(finish_run(run, "failed", error, 1.0), nbformat.v4.new_notebook(cells=[cell]), 0, Interrupts())
     assert read_run(run.folder) == ended and ended.error == error
 
 

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -21,6 +22,7 @@ import pytest
 from seqgpt_lab.errors import OptionError, ParameterError, RunError
 from seqgpt_lab.reports import runner
 from seqgpt_lab.reports.kernel import Session
+from seqgpt_lab.reports.processes import guarded
 from seqgpt_lab.reports.runner import kept_journals, run_notebook
 from seqgpt_lab.reports.runs import Run, read_run, start_run, write_run
 from seqgpt_lab.reports.text_progress import TextProgress
@@ -254,6 +256,28 @@ def test_interrupts_while_processes_are_ended_neither_leave_one_nor_cost_the_rec
     notebook, _ = result(run, status="interrupted")
     assert run.error is not None and run.error.message == "the run was interrupted (SIGINT)" and output_text(notebook) == text
     assert not is_alive(int((run.folder / "child.pid").read_text()))
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_interrupts_while_the_guardian_comes_and_goes_do_not_cost_the_record(
+    make_notebook: MakeNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    """It takes the temporary files with it."""
+
+    @contextmanager
+    def interrupted(run_id: str) -> Iterator[Path]:
+        with guarded(run_id) as temporary:
+            if not started:
+                signal.raise_signal(signal.SIGINT)
+            yield temporary
+            signal.raise_signal(signal.SIGINT)
+            assert temporary.is_dir()
+        assert not temporary.exists()
+
+    monkeypatch.setattr(runner, "guarded", interrupted)
+    run = run_notebook(make_notebook("1"), runs_dir=tmp_path / "runs")
+    assert run.status == "interrupted" and read_run(run.folder) == run and run.error is not None
+    assert ("when the notebook had completed" in run.error.message) == started
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -66,6 +66,14 @@ def test_a_record_of_an_earlier_version_is_still_read(tmp_path: Path) -> None:
     assert read_run(run.folder).status == "running"
 
 
+def test_a_running_record_stays_running_for_a_reader_who_may_not_know_the_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(tmp_path)
+    write_run(replace(run, owner=replace(run.owner, boot="this")))
+    monkeypatch.setattr("seqgpt_lab.reports.owner._BOOT", tmp_path / "none")
+    found = read_run(run.folder)
+    assert found.status == "running" and not found.owner.is_here()
+
+
 @pytest.mark.parametrize("gone", ["ended", "reused", "before the last boot", "reused, in a record of an earlier version"])
 def test_a_running_record_whose_process_is_gone_is_read_as_killed(tmp_path: Path, gone: str) -> None:
     run = begin(tmp_path)

@@ -62,3 +62,13 @@ def test_lines_of_every_kind_of_ending_are_all_there_and_a_line_without_one_too(
         progress.kernel_wrote(piece)
     progress.cell_started(1, 1, "")
     assert log.getvalue() == "a\nb\nc\n\nc\nd\n[1/1] \n"
+
+
+def test_what_has_no_end_when_the_run_has_ended_is_written_then() -> None:
+    log = io.StringIO()
+    with TextProgress(log, every=3600) as progress:
+        progress.kernel_wrote("\rcells: 1/4\rcells: 2/4")
+        progress.end_line()
+        progress.kernel_wrote("out of mem")
+        progress.kernel_wrote("ory")
+    assert log.getvalue() == "cells: 2/4\nout of memory\n"

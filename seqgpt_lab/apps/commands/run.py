@@ -87,13 +87,13 @@ def run(
         raise OptionError("give either a NOTEBOOK, or --repeat RUN, or --resume RUN")
     if earlier is not None and (parameters or parameter_file or quick):
         raise OptionError("with --repeat and --resume the parameters are those of the earlier run; leave out -p, -f and --quick")
-    watch = TextProgress(sys.stderr)
-    if earlier is not None:
-        result = _again(earlier, runs_dir, timeout, unmasked, watch, resume is not None)
-    else:
-        path = _find(cast(Path, notebook))
-        given = (_quick(path) if quick else {}) | _read_file(parameter_file) | _parse(path, parameters or ())
-        result = run_notebook(path, given, runs_dir, timeout=timeout, progress=watch, unmasked=unmasked)
+    with TextProgress(sys.stderr) as watch:
+        if earlier is not None:
+            result = _again(earlier, runs_dir, timeout, unmasked, watch, resume is not None)
+        else:
+            path = _find(cast(Path, notebook))
+            given = (_quick(path) if quick else {}) | _read_file(parameter_file) | _parse(path, parameters or ())
+            result = run_notebook(path, given, runs_dir, timeout=timeout, progress=watch, unmasked=unmasked)
     _show(result, as_json)
     if not result.ok:
         raise typer.Exit(1)
@@ -121,6 +121,7 @@ def _again(earlier: str, runs_dir: Path, timeout: float | None, unmasked: bool, 
     limit = record.timeout if timeout is None else timeout
     taken = record if resume else None
     run = run_notebook(record.notebook, given, runs_dir, timeout=limit, progress=progress, unmasked=unmasked, resume=taken)
+    progress.end_line()
     found = differences(record, run)
     for difference in found:
         note(f"differs from {record.id}: {difference}")

@@ -47,7 +47,10 @@ def suite(
     from seqgpt_lab.reports.suite_runner import SuiteInterruptedError, run_suite
     from seqgpt_lab.reports.text_progress import TextProgress
 
+    watch = TextProgress(sys.stderr)
+
     def started(number: int, count: int, part: Part) -> None:
+        watch.end_line()
         note(f"part {number} of {count}: {part}")
 
     found = load_suite(file)
@@ -55,7 +58,8 @@ def suite(
         return
     waiting = (lambda other: note(f"{other}; waiting for its end")) if wait else None
     try:
-        outcome = run_suite(found, runs_dir, anew=anew, wait=waiting, progress=TextProgress(sys.stderr), part_started=started)
+        with watch:
+            outcome = run_suite(found, runs_dir, anew=anew, wait=waiting, progress=watch, part_started=started)
     except SuiteInterruptedError as interrupt:
         note(str(interrupt))
         raise typer.Exit(INTERRUPTED) from None

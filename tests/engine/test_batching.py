@@ -22,17 +22,24 @@ def test_longest_prompts_come_first_and_equals_keep_their_order(lengths: list[in
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(1, 9)), max_size=30))
 def test_requests_that_share_a_text_stand_together_longest_text_first(cases: list[tuple[int, int, int]]) -> None:
     asked = [Request((text,) * (4 + text) + (8,) * end, shared_prefix=4 + text) for text, end, _ in cases]
-    texts = [asked[index].prompt_ids[0] for index in longest_first(asked)]
-    assert texts == sorted(texts, reverse=True)
+    order = longest_first(asked)
+    assert [cases[index][:2] for index in order] == sorted((case[:2] for case in cases), reverse=True), "and of one text the longest prompt"
 
 
-@given(LENGTHS, st.integers(1, 5), st.integers(1, 20))
-def test_every_request_is_in_one_part_that_leaves_no_replica_idle(lengths: list[int], replicas: int, most: int) -> None:
-    parts = plan_parts(requests(lengths), replicas=replicas, most=most)
-    assert sorted(index for part in parts for index in part) == list(range(len(lengths)))
+# The text that a request shares with others, if any, how long that is, and how many ids come after it.
+SHARING = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([3, 40, 400]), st.integers(1, 60)), max_size=50)
+
+
+@given(SHARING, st.integers(1, 5), st.integers(1, 20))
+def test_every_request_is_in_one_part_of_as_few_as_can_be_that_leave_no_replica_idle(
+    cases: list[tuple[int, int, int]], replicas: int, most: int
+) -> None:
+    asked = [Request((text,) * size + (8,) * end, shared_prefix=size if text else 0) for text, size, end in cases]
+    parts = plan_parts(asked, replicas=replicas, most=most)
+    assert sorted(index for part in parts for index in part) == list(range(len(asked)))
     assert all(1 <= len(part) <= most for part in parts)
-    assert len(parts) >= min(replicas, len(lengths))
-    assert all(longest_first([asked[index] for index in part]) == list(range(len(part))) for asked in [requests(lengths)] for part in parts)
+    assert min(replicas, len({(text, size) for text, size, _ in cases})) <= len(parts) <= -(-len(asked) // (most * replicas)) * replicas
+    assert all(longest_first([asked[index] for index in part]) == list(range(len(part))) for part in parts)
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=50), st.integers(1, 5))

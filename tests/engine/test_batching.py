@@ -55,3 +55,10 @@ def test_requests_about_one_text_go_to_one_replica_unless_they_are_more_than_its
     assert sorted(sorted({asked[index].prompt_ids[0] for index in part}) for part in parts) == [[0, 2], [1, 3]]
     lone = [Request((7,) * 300 + (8, end), shared_prefix=300) for end in range(8)]
     assert all(part for part in plan_parts(lone, replicas=2, most=50)) and len(plan_parts(lone, replicas=2, most=50)) == 2
+
+
+def test_what_is_too_much_of_one_text_for_a_replica_goes_on_together_at_the_next() -> None:
+    """Twelve questions on a text are some one and a half of four replicas' shares: two compute the text, not all four."""
+    asked = [Request((7,) * 300 + (8,), shared_prefix=300) for _ in range(12)] + [Request((9,) * 200) for _ in range(8)]
+    parts = plan_parts(asked, replicas=4, most=50)
+    assert len(parts) == 4 and sum(any(index < 12 for index in part) for part in parts) == 2

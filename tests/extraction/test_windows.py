@@ -305,12 +305,11 @@ def test_a_value_that_a_window_begins_with_is_whole_behind_a_mark() -> None:
         assert found == (Merged((span("张伟", 5),)) if whole else Merged((), (span("张伟", 5),))), mark
 
 
+READING = st.tuples(st.integers(0, 19), st.integers(1, 9), st.sampled_from([None, 0.2, 0.5, 0.9]))  # where in a window, how long, how sure
+
+
 @settings(max_examples=80, deadline=None)
-@given(
-    st.lists(
-        st.lists(st.tuples(st.integers(0, 19), st.integers(1, 9), st.sampled_from([None, 0.2, 0.5, 0.9])), max_size=6), min_size=2, max_size=4
-    )
-)
+@given(st.lists(st.lists(READING, max_size=6), min_size=2, max_size=4))
 def test_of_values_that_overlap_the_more_certain_then_the_longer_one_stays(readings: list[list[tuple[int, int, float | None]]]) -> None:
     """The same by looking at each pair of all readings: a text in which no edge can cut anything."""
     windows = [Window(12 * index, 12 * index + 28) for index in range(len(readings))]
@@ -318,7 +317,12 @@ def test_of_values_that_overlap_the_more_certain_then_the_longer_one_stays(readi
         [Span(f"{index}.{number}", start, start + length, chance) for number, (start, length, chance) in enumerate(some)]
         for index, some in enumerate(readings)
     ]
-    given = [(windows[index].start + one.start, windows[index].start + one.end, index, one) for index, some in enumerate(found) for one in some]
+    starts = [window.start for window in windows]
+    given = [
+        (at + start, at + start + length, index, one)
+        for index, at in enumerate(starts)
+        for (start, length, _), one in zip(readings[index], found[index], strict=True)
+    ]
     wanted: list[tuple[int, int, int, Span]] = []
     for start, end, window, one in sorted(given, key=lambda each: (-each[3].certainty, each[0] - each[1], each[2])):
         if not any((start, end) == (a, b) or (window != other and start < b and a < end) for a, b, other, _ in wanted):

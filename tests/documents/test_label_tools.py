@@ -129,28 +129,10 @@ def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path
         assert [document.gold for document in reading.documents] == [(age,) if "was_cancelled" in more else (NAME,)]
 
 
-def test_old_exports_call_annotations_completions(tmp_path: Path) -> None:
-    found = task(2, 4)
-    found["completions"] = found.pop("annotations")
-    assert read_label_studio(written(tmp_path / "a.json", [found])).documents == (Document("3", TEXT, (NAME,)),)
-
-
 def test_a_mark_with_several_labels_is_a_value_of_each(tmp_path: Path) -> None:
     result = [{"type": "labels", "value": {"start": 2, "end": 4, "labels": ["姓名", "联系人"]}}]
     reading = read_label_studio(written(tmp_path / "a.json", [{"data": {"text": TEXT}, "annotations": [{"result": result}]}]))
     assert reading.documents[0].gold == (NAME, Entity("联系人", 1, 3, "张伟"))
-
-
-def test_a_note_on_a_place_that_is_labelled_is_no_gold_and_one_elsewhere_is_named(tmp_path: Path) -> None:
-    label = {"type": "labels", "value": {"start": 2, "end": 4, "labels": ["姓名"]}}
-    note = {"type": "textarea", "value": {"start": 2, "end": 4, "text": ["看过"]}}
-    for result in ([label, note], [note, label]):
-        reading = read_label_studio(written(tmp_path / "a.json", [{"data": {"text": TEXT}, "annotations": [{"result": result}]}]))
-        assert reading.documents[0].gold == (NAME,)
-    elsewhere = {"type": "textarea", "value": {"start": 5, "end": 7, "text": ["看过"]}}
-    reading = read_label_studio(written(tmp_path / "a.json", [{"data": {"text": TEXT}, "annotations": [{"result": [label, elsewhere]}]}]))
-    (problem,) = problems(reading)
-    assert "result 2 of type 'textarea' marks a place that is not read" in problem
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path
     found["annotations"] = [*task(0, 2, None, was_cancelled=True)["annotations"], *found["annotations"]]  # type: ignore[misc]
     assert read_label_studio(written(tmp_path / "a.json", [found])).documents[0].gold == (NAME,)
     for more in ({"ground_truth": True}, {"ground_truth": True, "was_cancelled": True}):
-        differing = [*task(5, 7, None)["annotations"], *task(2, 4, **more)["annotations"]]  # type: ignore[misc]
+        differing = [*task(5, 7, None)["annotations"], *task(2, 4, "张伟", **more)["annotations"]]  # type: ignore[misc]
         reading = read_label_studio(written(tmp_path / "b.json", [task(2, 4) | {"annotations": differing}]))
         age = Entity("姓名", 4, 6, TEXT[4:6])
         assert [document.gold for document in reading.documents] == [(age,) if "was_cancelled" in more else (NAME,)]

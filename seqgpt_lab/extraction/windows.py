@@ -75,7 +75,7 @@ def _next_start(text: str, ruler: Ruler, window: Window, room: int, overlap: int
     """Where the window after this one begins: at a boundary, far enough back, and so that it gets further than this one."""
     width = window.end - window.start
     latest = window.end - min(overlap, width // 2)
-    start = _boundary(text, max(latest - min(overlap, width // 4), window.start + 1), latest)
+    start = _boundary(text, latest - min(overlap, width // 4), latest)
     while start < window.end and ruler.reach(start, room) <= window.end:
         start += 1
     return start

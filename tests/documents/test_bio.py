@@ -37,6 +37,12 @@ def test_bio_words_are_joined_as_asked(tmp_path: Path) -> None:
     assert document.text == "Ada Lovelace wrote" and [one.text for one in document.gold] == ["Ada Lovelace"]
 
 
+@pytest.mark.parametrize("between", ["\tI-人", " I-人"])
+def test_a_line_with_a_tag_only_is_a_blank(tmp_path: Path, between: str) -> None:
+    (document,) = read_bio(written(tmp_path / "a.bio", f"Ada B-人\n{between}\nLovelace I-人\n, O\n")).documents
+    assert document.text == "Ada Lovelace," and document.gold == (Entity("人", 0, 12, "Ada Lovelace"),)
+
+
 @pytest.mark.parametrize(
     ("tokens", "text"),
     [
@@ -64,6 +70,7 @@ def test_words_of_letters_stand_apart_unasked_and_a_note_says_so(tmp_path: Path,
         ("张 I-姓名\n", "line 1: the tag I-姓名"),
         ("张 B-姓名\n， O\n伟 I-姓名\n", "line 3"),
         ("张 S-姓名\n伟 I-姓名\n", "line 2"),
+        ("张 B-姓名\n伟 E-姓名\n明 I-姓名\n", "line 3: the tag I-姓名"),
         ("张\n", "line 1: ⟪张⟫ does not end with a tag"),
         ("张 B-\n", "does not end with a tag"),
         ("张 X-姓名\n", "does not end with a tag"),

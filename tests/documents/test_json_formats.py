@@ -29,11 +29,40 @@ def test_records_without_gold_do_not_decide_the_format(tmp_path: Path, suffix: s
     }
 
 
+@pytest.mark.parametrize(
+    ("records", "listed", "lines"),
+    [
+        ([{"text": "甲"}, {"text": "乙", "meta": {}}], "jsonl", "jsonl"),
+        ([{"text": "甲"}, {"text": "乙", "来源": "合同"}], "label-studio", "jsonl"),
+        ([{"text": "甲", "label": []}, {"text": "乙", "Comments": [], "label": []}], "doccano", "doccano"),
+        ([{"text": "甲", "label": []}, {"text": "乙"}], "label-studio", "jsonl"),
+    ],
+)
+def test_records_that_show_no_format_count_as_the_one_that_all_of_them_may_be(
+    records: list[dict[str, object]], listed: str, lines: str, tmp_path: Path
+) -> None:
+    assert detect_json(written(tmp_path / "a.json", records)) == listed
+    assert detect_json(written(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))) == lines
+
+
 def test_a_stray_record_of_another_format_costs_only_itself(tmp_path: Path) -> None:
     own = [json.dumps({"text": TEXT, "entities": [{"label": "姓名", "start": 1, "end": 3, "text": "张伟"}]})] * 2
     reading = read_documents(written(tmp_path / "a.jsonl", "\n".join([json.dumps({"text": "x", "label": [[0, 1, "姓名"]]}), *own])))
     assert [document.gold for document in reading.documents] == [(NAME,), (NAME,)]
     assert "line 1: the line has the unknown key ⟪label⟫" in problems(reading)[0]
+
+
+def test_marks_of_label_studio_are_not_taken_for_the_labs_own_though_their_control_is_called_so(tmp_path: Path) -> None:
+    theirs = [{"text": "甲", "entities": [mark(0, 1, labels=["姓名"])]}] * 2
+    own = [{"text": "甲", "entities": [{"label": "姓名", "start": 0, "end": 1, "text": "甲"}]}]
+    assert detect_json(written(tmp_path / "a.json", [*theirs, *own])) == "label-studio"
+    assert detect_json(written(tmp_path / "a.json", [*theirs[:1], *own, *own])) == "jsonl"
+
+
+@pytest.mark.parametrize("between", ["", ";", "x", ":"])
+def test_a_list_whose_records_nothing_or_something_else_than_a_comma_parts_is_refused(tmp_path: Path, between: str) -> None:
+    with pytest.raises(DocumentError, match="not a JSON list"):
+        read_documents(written(tmp_path / "a.json", f'[{{"text": "甲"}}{between}{{"text": "乙"}}]'))
 
 
 def test_a_line_that_cannot_be_read_costs_no_other_line_of_doccano(tmp_path: Path) -> None:

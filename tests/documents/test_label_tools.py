@@ -20,11 +20,12 @@ from tests.documents.files import NAME, TEXT, problems, written
     [
         {"id": 7, "text": TEXT, "label": [[1, 3, "姓名"]], "Comments": ["好"]},
         {"id": 7, "text": TEXT, "labels": [[1, 3, "姓名"]], "Comments": ["好"]},
+        {"id": 7, "data": TEXT, "label": [[1, 3, "姓名"]], "Comments": ["好"]},
         {"id": 7, "text": TEXT, "entities": [{"id": 1, "label": "姓名", "start_offset": 1, "end_offset": 3}], "Comments": ["好"]},
     ],
 )
 def test_doccano_exports_are_recognised(tmp_path: Path, record: dict[str, object]) -> None:
-    wanted = [Document("7", TEXT, (NAME,), {"Comments": ["好"]})]
+    wanted = [Document("7", TEXT, (NAME,), {"Comments": ["好"]})]  # old versions call the text `data`
     assert load_documents(written(tmp_path / "a.jsonl", record)) == wanted
     assert load_documents(written(tmp_path / "a.json", [record])) == wanted
 
@@ -33,6 +34,10 @@ def test_doccano_exports_are_recognised(tmp_path: Path, record: dict[str, object
     ("label", "told"),
     [
         ([[1, 99, "姓名"]], "[1, 99), the text has 7 characters"),
+        ([[1, 8, "姓名"]], "[1, 8), the text has 7 characters"),
+        ([[1, 1, "姓名"]], "[1, 1)"),
+        ([[3, 1, "姓名"]], "[3, 1)"),
+        ([[-2, -1, "姓名"]], "[-2, -1)"),
         ([[1, 3]], "wanted [start, end, label]"),
         ([["1", 3, "姓名"]], "whole number"),
         ([[1, 3, 5]], "must be a text"),
@@ -117,6 +122,17 @@ def test_cancelled_annotations_do_not_count_and_ground_truth_wins(tmp_path: Path
     found = task(2, 4)
     found["annotations"] = [*task(0, 2, None, was_cancelled=True)["annotations"], *found["annotations"]]  # type: ignore[misc]
     assert read_label_studio(written(tmp_path / "a.json", [found])).documents[0].gold == (NAME,)
+    for more in ({"ground_truth": True}, {"ground_truth": True, "was_cancelled": True}):
+        differing = [*task(5, 7, None)["annotations"], *task(2, 4, "张伟", **more)["annotations"]]  # type: ignore[misc]
+        reading = read_label_studio(written(tmp_path / "b.json", [task(2, 4) | {"annotations": differing}]))
+        age = Entity("姓名", 4, 6, TEXT[4:6])
+        assert [document.gold for document in reading.documents] == [(age,) if "was_cancelled" in more else (NAME,)]
+
+
+def test_a_mark_with_several_labels_is_a_value_of_each(tmp_path: Path) -> None:
+    result = [{"type": "labels", "value": {"start": 2, "end": 4, "labels": ["姓名", "联系人"]}}]
+    reading = read_label_studio(written(tmp_path / "a.json", [{"data": {"text": TEXT}, "annotations": [{"result": result}]}]))
+    assert reading.documents[0].gold == (NAME, Entity("联系人", 1, 3, "张伟"))
 
 
 @pytest.mark.parametrize(

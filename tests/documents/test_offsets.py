@@ -49,3 +49,9 @@ def test_the_error_says_what_the_offsets_seem_to_be(tmp_path: Path, start: int, 
     (tmp_path / "a.jsonl").write_text(json.dumps(record), encoding="utf-8")
     (problem,) = read_jsonl(tmp_path / "a.jsonl").problems
     assert named in problem.message
+
+
+@pytest.mark.parametrize(("start", "end"), [(-3, -1), (-3, 13), (12, 12), (12, 11)])
+def test_offsets_from_the_end_of_a_text_are_no_place_though_python_takes_them(start: int, end: int) -> None:
+    with pytest.raises(DocumentError, match="offsets are code points, end exclusive"):
+        Document("a", TEXT, (Entity("金额", start, end, TEXT[start:end] or "1"),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seqgpt_lab.engine.decode import decode
+from seqgpt_lab.engine import decode as decode_module
+from seqgpt_lab.engine.decode import Decoder, decode
 from seqgpt_lab.engine.model import Bloom
 from seqgpt_lab.engine.requests import Request
+from tests.engine.completions import run, same
 from tests.engine.oracles import Oracle, load, random_requests
 
 ROWS, LONGEST = 8, 10
@@ -116,6 +119,39 @@ def test_a_pass_works_only_on_rows_that_still_write(alone: Alone) -> None:
     finally:
         hook.remove()
     assert counts == [sum(len(prompt) for prompt in alone.prompts[:4]), 3, 2, 2], "tokens side by side, without padding"
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 3)), min_size=1, max_size=8),
+    st.integers(1, 5),
+    st.integers(1, 80),
+    st.integers(1, 60),
+)
+@settings(max_examples=25, deadline=None)
+def test_as_many_rows_work_at_once_as_rows_budget_and_pass_allow(
+    alone: Alone, cases: list[tuple[int, int]], most: int, budget: int, newcomers: int
+) -> None:
+    """Every prompt counts as long as the longest at work; of prompts that enter in one pass at most `newcomers` tokens, or one prompt."""
+    requests = [Request(alone.prompts[0][:1] * length, limit) for length, limit in cases]
+    decoder, feed, passes = Decoder(alone.model, rows=most, token_budget=budget), Decoder._feed, 0
+
+    def watched(_: Decoder, places: torch.Tensor) -> torch.Tensor:
+        nonlocal passes
+        passes += 1
+        at_work = [len(row.request.prompt_ids) for row in decoder.rows]
+        new = [len(row.feed) for row in decoder.rows if not row.passes]
+        assert len(at_work) <= most and (len(at_work) == 1 or max(at_work) * len(at_work) <= budget)
+        assert len(new) <= 1 or sum(new) <= newcomers
+        if decoder.waiting:  # nobody waits for whom there is room
+            count = len(decoder.waiting[0][1].prompt_ids)
+            room = len(at_work) < most and max(*at_work, count) * (len(at_work) + 1) <= budget
+            assert not room or (new and sum(new) + count > newcomers)
+        return feed(decoder, places)
+
+    with patch.object(decode_module, "PROMPT_TOKENS_A_PASS", newcomers), patch.object(Decoder, "_feed", watched):
+        found = run(decoder, requests)
+    same(found, decode(alone.model, requests))
+    assert passes >= max(limit for _, limit in cases)
 
 
 def test_timing_counts_up_to_each_rows_own_last_token(alone: Alone) -> None:

@@ -81,6 +81,15 @@ def test_prompts_that_are_all_text_still_feed_their_last_token(model: Bloom) -> 
     assert decoder.reuse.info.reused_tokens == 16
 
 
+def test_a_text_that_goes_while_its_answer_is_written_is_not_kept_again_from_that(model: Bloom) -> None:
+    """There is room for the embeddings of one text: the other's drive them out in the pass that computes both."""
+    size = torch.float32.itemsize * model.config.hidden_size
+    decoder = Decoder(model, rows=2, reuse=ReuseCache("embedding", 17 * size))
+    for requests in ([ask(1, 1), ask(0, 1)], [ask(1, 2)], [ask(0, 2)]):
+        same(run(decoder, requests), decode(model, requests))
+    assert decoder.reuse.info.bytes == 12 * size
+
+
 def test_the_least_recently_used_text_goes_first() -> None:
     kept = ReuseCache("prefix", 100)
     for name in (1, 2):

@@ -104,6 +104,15 @@ def test_right_guesses_save_passes(model: Bloom, truth: Truth) -> None:
     assert plain.token_ids == drafted.token_ids
 
 
+def test_right_guesses_go_on_behind_ids_that_a_constraint_forces(model: Bloom, truth: Truth) -> None:
+    """Of the runs that these rules force only the first id is a choice; guesses name the others too and are not to be out of step."""
+    for seed in range(12):
+        ids = tuple(truth(seed, True)[0])
+        steered = replace(bare(seed), constraint=RandomRules(seed, VOCABULARY, END), drafts=Always(ids))
+        (found,) = decode(model, [steered])
+        assert found.token_ids == ids and found.timing.passes <= 1
+
+
 class Always:
     """A drafter that knows the answer."""
 

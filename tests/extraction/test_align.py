@@ -115,6 +115,13 @@ def test_a_repeated_value_takes_successive_places_then_none() -> None:
     assert place("张伟和张伟", "张伟", "张伟", "张伟") == [(0, 2), (3, 5), "unaligned"]
 
 
+def test_places_of_one_value_do_not_overlap() -> None:
+    """Neither exact ones nor those that merely read alike: nothing is mentioned twice at one place."""
+    assert place("哈哈哈", "哈哈", "哈哈") == [(0, 2), "unaligned"]
+    assert place("哈 哈 哈", "哈哈", "哈哈") == [(0, 3), "unaligned"]
+    assert place("ａａａａ", "aa", "aa", "aa") == [(0, 2), (2, 4), "unaligned"]
+
+
 def test_labels_do_not_take_places_from_one_another() -> None:
     aligner = Aligner("张伟")
     assert places(aligner.place([("张伟", None)])) == places(aligner.place([("张伟", None)])) == [(0, 2)]
@@ -162,6 +169,10 @@ def test_no_sign_that_unicode_calls_invisible_hides_a_value(sign: str) -> None:
         ("Viê\u0323t", "Vie\u0323\u0302t", (0, 5)),
         ("ｶﾞｽ", "ガス", (0, 3)),
         ("\u1112\u1161\u11ab\u1100\u116e\u11a8", "한국", (0, 6)),
+        ("o\u0302\u0303\u0308\u0323\u0331\u0328", "ộ\u0331\u0328\u0303\u0308", (0, 7)),  # a letter with six accents
+        # Upper and lower case are not always one letter each.
+        ("STRASSE", "Straße", (0, 7)),
+        ("ΟΔΟΣ", "οδος", (0, 4)),
         # Half a letter is another one.
         ("Café", "Cafe", "unaligned"),
         ("CAFE\u0301", "Cafe", "unaligned"),

@@ -188,6 +188,16 @@ def test_a_cut_answer_is_told_and_what_it_said_is_kept(scripted: Callable[..., E
     assert [problem.startswith("truncated: the answer was cut after") for problem in result.problems] == [True]
 
 
+def test_of_a_grounded_answer_that_was_cut_whole_values_are_kept_and_begun_ones_are_not(
+    scripted: Callable[..., Extractor], tokenizer: TextTokenizer
+) -> None:
+    """What was copied from the text so far is a part of it, but need not be the value that it would have become."""
+    for answer, wanted in (("姓名: 张伟\t上海", "张伟"), ("姓名: 张伟\t上海\t", ["张伟", "上海"]), ("姓名: 张", None)):
+        extractor = Extractor(scripted(completion(tokenizer, answer, reason="length")).engine, grounded=True)
+        result = extractor.extract(TEXT, "姓名")
+        assert result.truncated and result.to_dict() == {"姓名": wanted}, answer
+
+
 def test_lines_that_cannot_be_read_are_told(scripted: Callable[..., Extractor]) -> None:
     result = scripted("姓名: 张伟\n胡言乱语\n").extract(TEXT, "姓名,年龄")
     assert result.malformed and not result.truncated and result.to_dict() == {"姓名": "张伟", "年龄": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -190,6 +190,26 @@ def test_windows_cover_the_text_share_their_overlap_and_stay_within_their_room(t
     assert fresh > 30 if widths[0] == 3 or text[0] == "a" else fresh > 20  # each window brings new text: their number is linear in it
 
 
+@settings(max_examples=80, deadline=None)
+@given(text=st.text("云a ，。\n\r😀", min_size=1, max_size=120), room=st.integers(1, 60), overlap=st.integers(0, 30), data=st.data())
+def test_windows_go_on_and_cover_a_text_whose_tokens_are_as_dense_as_they_like(
+    text: str, room: int, overlap: int, data: st.DataObject
+) -> None:
+    costs = data.draw(st.lists(st.integers(0, 4), min_size=len(text), max_size=len(text)))  # tokens that begin at each character
+    starts = [at for at, cost in enumerate(costs) for _ in range(cost)]
+    ruler = Ruler(len(text), [starts])
+    windows = list(islice(plan_windows(text, ruler, room=room, overlap=overlap), len(text)))  # each gets further by a character at least
+    assert (windows[0].start, windows[-1].end) == (0, len(text))
+    for window in windows:
+        assert window.start < window.end and (sum(costs[window.start : window.end]) <= room or window.end - window.start == 1)
+        fits = [end for end in range(window.start + 1, len(text) + 1) if sum(costs[window.start : end]) <= room]
+        assert ruler.reach(window.start, room) == max(fits, default=window.start + 1)
+    for one, other in pairwise(windows):
+        assert one.start < other.start <= one.end < other.end, "each window begins and ends further on, and none is left out between them"
+        if 4 * (2 * overlap + 1) <= room:  # twice the overlap and one character more fit, however dense they are
+            assert one.end - other.start >= min(overlap, (one.end - one.start) // 2)
+
+
 def test_a_plan_measures_no_more_of_a_text_than_the_windows_that_were_asked_for() -> None:
     text, told = "云" * 1000, 0
 
@@ -264,6 +284,53 @@ def test_a_value_that_an_edge_may_have_cut_is_given_as_left_out_where_the_neighb
     for after, kept in (("，乙", True), ("\n乙", True), ("，3", False), ("）乙", False), (".5", False)):
         one = merge_spans("甲" * 8 + "张伟" + after + "乙" * 8, windows, [[cut], []])
         assert one == (Merged((cut,)) if kept else Merged((), (cut,))), after
+
+
+def test_a_value_is_left_to_a_neighbour_only_where_that_has_both_its_ends_free() -> None:
+    """A window that may have cut the value itself, at its other end, tells no more than this one."""
+    first, second = span("张伟", 8), span("张伟", 0)
+    for before, left in (("甲", False), ("，", True)):  # the neighbour begins where the value does: it is whole there after a comma
+        text = "甲" * 7 + before + "张伟" + "乙" * 10
+        assert merge_spans(text, [Window(0, 10), Window(8, 20)], [[first], []]) == (Merged((), (first,)) if left else Merged((first,)))
+    for after, left in (("乙", False), ("，", True)):  # it ends where the value does
+        text = "甲" * 8 + "张伟" + after + "乙" * 9
+        kept = merge_spans(text, [Window(0, 10), Window(8, 20)], [[], [second]])
+        assert kept == (Merged((), (first,)) if left else Merged((first,)))
+
+
+def test_a_value_that_a_window_begins_with_is_whole_behind_a_mark() -> None:
+    for mark, whole in (("，", True), ("。", True), ("：", True), (" ", True), ("“", False)):
+        text = "甲" * 4 + mark + "张伟" + "乙" * 13
+        found = merge_spans(text, [Window(0, 10), Window(5, 20)], [[], [span("张伟", 0)]])
+        assert found == (Merged((span("张伟", 5),)) if whole else Merged((), (span("张伟", 5),))), mark
+
+
+READING = st.tuples(st.integers(0, 19), st.integers(1, 9), st.sampled_from([None, 0.2, 0.5, 0.9]))  # where in a window, how long, how sure
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(READING, max_size=6), min_size=2, max_size=4))
+def test_of_values_that_overlap_the_more_certain_then_the_longer_one_stays(readings: list[list[tuple[int, int, float | None]]]) -> None:
+    """The same by looking at each pair of all readings: a text in which no edge can cut anything."""
+    windows = [Window(12 * index, 12 * index + 28) for index in range(len(readings))]
+    found = [
+        [Span(f"{index}.{number}", start, start + length, chance) for number, (start, length, chance) in enumerate(some)]
+        for index, some in enumerate(readings)
+    ]
+    starts = [window.start for window in windows]
+    given = [
+        (at + start, at + start + length, index, one)
+        for index, at in enumerate(starts)
+        for (start, length, _), one in zip(readings[index], found[index], strict=True)
+    ]
+    wanted: list[tuple[int, int, int, Span]] = []
+    for start, end, window, one in sorted(given, key=lambda each: (-each[3].certainty, each[0] - each[1], each[2])):
+        if not any((start, end) == (a, b) or (window != other and start < b and a < end) for a, b, other, _ in wanted):
+            wanted.append((start, end, window, one))
+    merged = merge_spans("\n" * windows[-1].end, windows, found)
+    assert not merged.left_out
+    assert sorted((one.start, one.end, one.text) for one in merged.spans) == sorted((start, end, one.text) for start, end, _, one in wanted)
+    assert [(one.start, one.end) for one in merged.spans] == sorted((start, end) for start, end, _, _ in wanted), "in text order"
 
 
 def test_a_value_that_is_left_out_at_an_edge_is_told(lookup: Callable[..., Extractor]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from seqgpt_lab.documents.settings import read_yaml
 from seqgpt_lab.errors import OptionError, RunError
 from seqgpt_lab.files import sha256_of
 from seqgpt_lab.reports.parameters import RUN_DIR, check_parameters, declared_parameters, read_notebook
-from seqgpt_lab.reports.runs import MOST_SECONDS, Run
+from seqgpt_lab.reports.runs import MOST_SECONDS, RUNNER_GONE, Run
 from seqgpt_lab.reports.schedule import Schedule
 from seqgpt_lab.resources import bundled_notebook
 
@@ -109,6 +109,20 @@ def last_session(runs_dir: str | Path, name: str) -> Session | None:
 def runs_of(session: Session, runs: Iterable[Run]) -> list[Run]:
     """Those of some runs that are of a session, in their order."""
     return [run for run in runs if run.origin and run.origin.get("session") == session.id]
+
+
+def is_done(run: Run) -> bool:
+    """Whether a part's run came to an end of its own: a notebook that fails would fail again."""
+    return run.status in ("completed", "failed", "timed out") or (
+        run.status == "killed" and run.error is not None and run.error.kind != RUNNER_GONE
+    )
+
+
+def runs_that_count(runs: Sequence[Run]) -> dict[str, Run]:
+    """Of each part of a session that has begun, by its key, the run that is done, else the newest. runs: those of the session."""
+    # Once a clock was set back, the newest by its name may be one that was cut long before the part was done.
+    ordered = sorted(runs, key=is_done)
+    return {run.origin["part"]: run for run in ordered if run.origin}
 
 
 def _parts(entry: Any, folder: Path, where: str) -> Iterator[Part]:

@@ -17,9 +17,9 @@ from seqgpt_lab.errors import RunError
 from seqgpt_lab.files import write_json
 from seqgpt_lab.reports.kernel import RunProgress
 from seqgpt_lab.reports.runner import kept_journals, run_notebook
-from seqgpt_lab.reports.runs import RUNNER_GONE, Run, list_runs
+from seqgpt_lab.reports.runs import Run, list_runs
 from seqgpt_lab.reports.schedule import is_over
-from seqgpt_lab.reports.suite import SUITES, Part, Session, Suite, last_session, runs_of
+from seqgpt_lab.reports.suite import SUITES, Part, Session, Suite, is_done, last_session, runs_of, runs_that_count
 
 _LOCK = ".suite.lock"
 
@@ -64,7 +64,7 @@ def run_suite(
         session = (None if anew else _unfinished(runs_dir, suite, earlier)) or _begin(runs_dir, suite)
         own = runs_of(session, earlier)
         known = runs_that_count(own)
-        done = {key: run for key, run in known.items() if _is_done(run)}
+        done = {key: run for key, run in known.items() if is_done(run)}
         runs = []
         for number, part in enumerate(suite.parts, 1):
             if part.key not in done:
@@ -74,14 +74,7 @@ def run_suite(
             runs.append(done[part.key])
         session = replace(session, finished=_now())
         _write(runs_dir, suite, session)
-        return Outcome(session, tuple(runs), sum(_is_done(run) for run in known.values()))
-
-
-def runs_that_count(runs: Sequence[Run]) -> dict[str, Run]:
-    """Of each part of a session that has begun, by its key, the run that is done, else the newest. runs: those of the session."""
-    # Once a clock was set back, the newest by its name may be one that was cut long before the part was done.
-    ordered = sorted(runs, key=_is_done)
-    return {run.origin["part"]: run for run in ordered if run.origin}
+        return Outcome(session, tuple(runs), sum(is_done(run) for run in known.values()))
 
 
 @contextmanager
@@ -144,13 +137,6 @@ def _write(runs_dir: str | Path, suite: Suite, session: Session) -> None:
         write_json(folder / f"{suite.name}.json", asdict(session))
     except OSError as error:
         raise RunError(f"the session cannot be written to {folder} ({error}); free space or choose another runs folder") from error
-
-
-def _is_done(run: Run) -> bool:
-    """Whether a part's run came to an end of its own: a notebook that fails would fail again."""
-    return run.status in ("completed", "failed", "timed out") or (
-        run.status == "killed" and run.error is not None and run.error.kind != RUNNER_GONE
-    )
 
 
 def _to_resume(part: Part, runs: Sequence[Run]) -> Run | None:

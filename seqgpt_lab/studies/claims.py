@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import pandas
 import yaml
 
 from seqgpt_lab.errors import CapacityError, ClaimError
 from seqgpt_lab.resources import bundled
-from seqgpt_lab.studies import run_files
 from seqgpt_lab.studies.claim_metrics import Record
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, Prediction
-from seqgpt_lab.studies.display import Prose, counted
+from seqgpt_lab.studies.display import counted
 from seqgpt_lab.studies.rigs import Rig
 
 Verdict = Literal["confirmed", "contradicted", "physically impossible", "not testable here"]
@@ -99,42 +97,3 @@ def _predicted(claim: Claim, rig: Rig) -> Prediction:
         return PREDICTIONS[claim.prediction](rig, claim.claimed)
     except CapacityError as error:
         return Prediction(str(error))
-
-
-def claims_table(findings: Sequence[Finding]) -> pandas.DataFrame:
-    """One row a claim: id, claim, verdict, why, conditions, tested by, predicted for the rig, measured (what, where, how)."""
-    return pandas.DataFrame(
-        {
-            "id": one.claim.id,
-            "claim": one.claim.text,
-            "verdict": one.verdict,
-            "why": one.why,
-            "conditions": one.claim.conditions,
-            "tested_by": one.claim.tested_by,
-            "predicted": one.prediction.text if one.prediction else "no prediction",
-            "measured": " | ".join(f"{record.found} [{record.machine}, {record.date}: {record.command}]" for record in one.records)
-            or "nothing yet",
-        }
-        for one in findings
-    )
-
-
-def about_claims(findings: Sequence[Finding]) -> Prose:
-    """How many claims got which verdict, in sentences."""
-    counts = {verdict: [one.claim.id for one in findings if one.verdict == verdict] for verdict in VERDICTS}
-    parts = [f"{verdict}: {len(names)} ({', '.join(names)})" for verdict, names in counts.items() if names]
-    records = [record for one in findings for record in one.records]
-    deciding = sum(record.decides for record in records)
-    return Prose(
-        f"{counted(len(findings), 'claim')}; {'; '.join(parts)}. Shown: {counted(len(records), 'measurement')}, {deciding} of which under "
-        "the conditions of a claim; the others, and predictions, confirm and contradict nothing."
-    )
-
-
-def write_metrics(run_dir: str | Path, findings: Sequence[Finding]) -> None:
-    """Write the verdicts, and the records as `load_records` reads them, as `<run_dir>/metrics.json`, atomically.
-
-    An empty `run_dir` means nowhere. Raises OSError.
-    """
-    records = [asdict(record) for finding in findings for record in finding.records]
-    run_files.write_metrics(run_dir, {"verdicts": claims_table(findings).to_dict("records"), "claims": records})

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from bs4 import BeautifulSoup
 
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import ClaimError, EngineWarning
@@ -18,7 +19,8 @@ from seqgpt_lab.resources import bundled
 from seqgpt_lab.studies.claim_metrics import Record
 from seqgpt_lab.studies.claim_predictions import PREDICTIONS, floor_seconds
 from seqgpt_lab.studies.claim_records import load_records, measure_determinism
-from seqgpt_lab.studies.claims import VERDICTS, about_claims, claims_table, judge, load_claims, write_metrics
+from seqgpt_lab.studies.claims import VERDICTS, judge, load_claims
+from seqgpt_lab.studies.claims_shown import about_claims, claims_one_by_one, claims_table, verdicts_table, write_metrics
 from seqgpt_lab.studies.display import counted
 from seqgpt_lab.studies.models import model_record
 from seqgpt_lab.studies.passes import Workload
@@ -165,8 +167,27 @@ def test_only_measurements_under_the_claims_conditions_decide() -> None:
     assert judge(claims, [record("latency", holds=None)], RIG)[0].verdict == "not testable here"
     assert "latency" in str(about_claims(elsewhere)) and "1 measurement, 0 of which" in str(about_claims(elsewhere))
     assert "1 measurement, 1 of which under the conditions" in str(about_claims(judge(claims, [record("latency", holds=False)], RIG)))
-    # What a reader is told to look at stands before the long texts, which a window may not have room for.
-    assert list(claims_table(elsewhere).columns)[:4] == ["id", "claim", "verdict", "why"]
+
+
+def test_a_reader_finds_under_each_claim_all_that_is_known_of_it() -> None:
+    claims = load_claims()
+    markup = replace(record("latency", holds=False), found="<b>170</b> & more", command="seqgpt-lab run -p a '<x>'")
+    records = [*load_records(), markup]
+    findings = judge(claims, records, RIG)
+    page = BeautifulSoup(claims_one_by_one(findings, "dual-4090").html, "html.parser")
+    titles, details = page.find_all("h3"), page.find_all("dl")
+    assert [title.text for title in titles] == [f"{claim.id}: {claim.text}" for claim in claims]
+    for finding, told in zip(findings, details, strict=True):
+        texts = {name.text: value.text for name, value in zip(told.find_all("dt"), told.find_all("dd"), strict=True)}
+        assert texts["Verdict"] == f"{finding.verdict}: {finding.why}" and texts["Conditions of the claim"] == finding.claim.conditions
+        assert texts["Predicted for dual-4090"] == (finding.prediction.text if finding.prediction else "no prediction")
+        assert [item.code.text for item in told.find_all("li")] == [one.command for one in finding.records]
+        for item, one in zip(told.find_all("li"), finding.records, strict=True):
+            assert item.text.startswith(one.found) and one.machine in item.text
+            assert ("decides nothing" in item.text) is not one.decides
+    at_a_glance = verdicts_table(findings)
+    assert list(at_a_glance["name"]) == [claim.id for claim in claims]
+    assert list(at_a_glance["verdict"]) == [finding.verdict for finding in findings]
 
 
 def test_runs_fill_the_table_and_a_cpu_is_no_card(tmp_path: Path) -> None:

@@ -126,8 +126,7 @@ def _show(outcome: Outcome, as_json: bool) -> None:
 def _show_schedule(job: Job, runs_dir: Path) -> None:
     """When it ran last and how that ended, and when it runs next."""
     from seqgpt_lab.reports.runs import list_runs
-    from seqgpt_lab.reports.suite import last_session, runs_of
-    from seqgpt_lab.reports.suite_runner import runs_that_count
+    from seqgpt_lab.reports.suite import last_session, runs_of, runs_that_count
 
     session = last_session(runs_dir, job.name)
     emit(f"schedule {job.schedule}, next {_in_words(job.schedule)}")

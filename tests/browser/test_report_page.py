@@ -200,7 +200,8 @@ def test_a_wide_table_takes_the_room_of_the_window(browser: Browser, make_page: 
 
 
 # Of each number, and each head of a column, in how many lines its first word stands.
-LINES = """[...document.querySelectorAll('main td, main th')].filter(one => /^[0-9.]+$|^[a-z]+$/.test(one.textContent.trim())).map(one => {
+CELL_LINES = """[...document.querySelectorAll('main td, main th')]
+  .filter(one => /^[0-9.]+$|^[a-z]+$/.test(one.textContent.trim())).map(one => {
   const range = document.createRange(); range.selectNodeContents(one); return range.getClientRects().length; })"""
 
 
@@ -212,7 +213,7 @@ def test_on_paper_no_number_is_broken_into_two(browser: Browser, make_page: Make
     page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 within its margins
     page.goto(path.as_uri())
     page.emulate_media(media="print")
-    lines = page.evaluate(LINES)
+    lines = page.evaluate(CELL_LINES)
     assert len(lines) >= 15 and set(lines) == {1}
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
     page.close()

@@ -77,7 +77,8 @@ def _results(record: Mapping[str, Any], key: str) -> list[_Value] | None:
     """The values, those with a place in the text, of the one annotation that counts, or of several that say the same; None without any."""
     annotations = [typed(one, dict, f"{key}[{at}]") for at, one in enumerate(typed(record[key], list, f"'{key}'"))]
     annotations = [one for one in annotations if not one.get("was_cancelled")]
-    found = [_values(one) for one in [one for one in annotations if one.get("ground_truth")] or annotations]
+    counting = [one for one in annotations if one.get("ground_truth")] or annotations
+    found = [_values(one) for one in counting]
     if any(_said(other) != _said(found[0]) for other in found[1:]):
         raise ValueError(f"the task has {len(found)} annotations that differ; mark one as ground truth, or export one for each task")
     return found[0] if found else None

@@ -75,7 +75,6 @@ class Engine:
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where)
         check_whole({"batch_size": batch_size, "token_budget": token_budget, "cache_bytes": cache_bytes})
-        check_whole({"tensor_parallel": tensor_parallel, "replicas": replicas})
         if batch_size < 1 or token_budget < 1:
             raise OptionError(f"batch_size {batch_size} and token_budget {token_budget} must both be at least 1")
         check_counts(tensor_parallel, replicas)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.config import ModelConfig, check_whole
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.errors import OptionError
 from seqgpt_lab.machine import processors
@@ -14,7 +14,8 @@ MOST_WORKERS = 64
 
 
 def check_counts(tensor_parallel: int, replicas: int) -> None:
-    """Raises OptionError for counts below 1, and for more than MOST_WORKERS workers together."""
+    """Raises OptionError for what is no whole number, for counts below 1, and for more than MOST_WORKERS workers together."""
+    check_whole({"tensor_parallel": tensor_parallel, "replicas": replicas})
     if tensor_parallel < 1 or replicas < 1:
         raise OptionError(f"tensor_parallel {tensor_parallel} and replicas {replicas} must both be at least 1")
     if (workers := tensor_parallel * replicas) > MOST_WORKERS:

@@ -78,7 +78,7 @@ def render_page(notebook: nbformat.NotebookNode, run: Run, personal: Mapping[str
     )
     exporter.register_filter("inert", inert)
     html, _ = exporter.from_notebook_node(shown, resources={"page": _view(shown, run)})
-    page, about = _with_contents(html), UNMASKED
+    page, about = _arranged(html), UNMASKED
     if personal is not None:
         page, masks = mask_page(page, personal)
         about = f"Masked: {masks} different values" if masks else "None was found"
@@ -197,16 +197,26 @@ def _code_style() -> str:
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
 
 
-def _with_contents(html: str) -> str:
-    """The page with ids of its own on the notebook's headings and a list of them at the place for it, where there are three or more;
-    and with cells marked that hold a number, which must not be broken into two however narrow the paper.
-
-    Headings that a cell put out, such as an example's, are none of its sections.
-    """
+def _arranged(html: str) -> str:
+    """The page with its numbers marked and its contents listed."""
     soup = BeautifulSoup(html, "html.parser")
+    _mark_numbers(soup)
+    _list_contents(soup)
+    return str(soup)
+
+
+def _mark_numbers(soup: BeautifulSoup) -> None:
+    """Mark the cells that hold a number, which must not be broken into two however narrow the paper."""
     for cell in soup.select("main td"):
         if _NUMBER.fullmatch(cell.get_text(strip=True)):
             cell["data-number"] = ""
+
+
+def _list_contents(soup: BeautifulSoup) -> None:
+    """Ids of their own on the notebook's headings, and a list of them at the place for it, where there are three or more.
+
+    Headings that a cell put out, such as an example's, are none of its sections.
+    """
     place = soup.find(id="contents")
     headings = soup.select("main > .text h2, main > .text h3")
     entries = soup.new_tag("ul")
@@ -219,4 +229,3 @@ def _with_contents(html: str) -> str:
         entries.append(entry)
     if place is not None and len(headings) >= 3:
         place.append(entries)
-    return str(soup)

@@ -14,7 +14,7 @@ from seqgpt_lab.studies.claim_metrics import Record
 from seqgpt_lab.studies.claims import VERDICTS, Finding
 from seqgpt_lab.studies.display import Html, Prose, counted
 
-_NO_PREDICTION, _NOTHING_MEASURED = "no prediction", "nothing yet"
+_NOTHING_MEASURED = "nothing yet"
 
 
 def about_claims(findings: Sequence[Finding]) -> Prose:
@@ -44,7 +44,7 @@ def claims_table(findings: Sequence[Finding]) -> pandas.DataFrame:
             "why": one.why,
             "conditions": one.claim.conditions,
             "tested_by": one.claim.tested_by,
-            "predicted": one.prediction.text if one.prediction else _NO_PREDICTION,
+            "predicted": _predicted(one),
             "measured": " | ".join(f"{record.found} [{record.machine}, {record.date}: {record.command}]" for record in one.records)
             or _NOTHING_MEASURED,
         }
@@ -62,12 +62,16 @@ def _claim(one: Finding, rig: str) -> str:
     told = {
         "Verdict": f"<strong>{html.escape(one.verdict)}</strong>: {html.escape(one.why)}",
         "Conditions of the claim": html.escape(one.claim.conditions),
-        f"Predicted for {rig}": html.escape(one.prediction.text if one.prediction else _NO_PREDICTION),
+        f"Predicted for {rig}": html.escape(_predicted(one)),
         "Measured": f"<ul>{measured}</ul>" if measured else _NOTHING_MEASURED,
         "Tested by": html.escape(one.claim.tested_by),
     }
     rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in told.items())
     return f"<h3>{html.escape(f'{one.claim.id}: {one.claim.text}')}</h3><dl>{rows}</dl>"
+
+
+def _predicted(one: Finding) -> str:
+    return one.prediction.text if one.prediction else "no prediction"
 
 
 def _measurement(record: Record) -> str:

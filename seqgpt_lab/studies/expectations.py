@@ -30,10 +30,15 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 64 else None
 
 
-def _bytes(value: object) -> float | None:
-    # YAML reads 64e9 as text, for it wants 64.0e+9; people write 64e9.
+def as_number(value: object) -> object:
+    """Text that is a number as that number, else the value: YAML reads 64e9 as text, for it wants 64.0e+9; people write 64e9."""
     with suppress(ValueError):
-        value = float(value) if isinstance(value, str) else value
+        return float(value) if isinstance(value, str) else value
+    return value
+
+
+def _bytes(value: object) -> float | None:
+    value = as_number(value)
     right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value < 1e15
     return float(value) if right and isinstance(value, int | float) else None
 

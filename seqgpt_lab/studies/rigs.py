@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from seqgpt_lab.documents.settings import read_yaml
 from seqgpt_lab.errors import OptionError, RigError
 from seqgpt_lab.files import write_atomically
 from seqgpt_lab.resources import bundled
-from seqgpt_lab.studies.expectations import checked_expectations
+from seqgpt_lab.studies.expectations import as_number, checked_expectations
 
 DTYPES = ("fp16", "bf16", "fp32")
 BASES = ("datasheet", "estimate", "measured")
@@ -175,10 +174,7 @@ def _figure(value: object, name: str, where: str) -> Any:
 
 
 def _number(value: object, name: str, shown: str, where: str) -> float:
-    # YAML reads 1e9 as text, for it wants 1.0e+9; people write 1e9.
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = float(value)
+    value = as_number(value)
     low, high = _LIMITS[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise RigError(f"{where}: {shown} is {value!r}; a number between {low:g} and {high:g} is needed")

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from seqgpt_lab.documents.document import Document
 from seqgpt_lab.documents.quoting import quoted
-from seqgpt_lab.errors import DocumentError
+from seqgpt_lab.errors import DocumentError, LabelError
 from seqgpt_lab.evaluation.comparison import check_labels
 from seqgpt_lab.evaluation.metrics import Scores
 from seqgpt_lab.evaluation.mistakes import Mistake, classify
@@ -49,8 +49,11 @@ def evaluate(extractor: Extracts[Labels], documents: Sequence[Document], label_s
     """Extract every document with `label_set` and score the results against its gold.
 
     progress: handed to the extractor. Raises DocumentError without documents (a perfect score of nothing would mislead), for
-    repeated ids, and when the extractor returns other documents than it was given; LabelError for empty or repeated labels.
+    repeated ids, and when the extractor returns other documents than it was given; LabelError for empty or repeated labels, and for what
+    is no label set.
     """
+    if not hasattr(label_set, "names"):
+        raise LabelError(f"labels are {label_set!r}; results are scored by the names of a label set: give LabelSet.of({label_set!r})")
     check_labels(label_set.names)
     _check_documents(documents)
     return score(documents, extractor.extract(documents, label_set, progress=progress), label_set.names)

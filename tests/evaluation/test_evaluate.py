@@ -71,3 +71,5 @@ def test_no_documents_repeated_ids_and_no_labels_are_refused() -> None:
         evaluate(FirstCharacter(), [DOCUMENTS[0], DOCUMENTS[0]], Names(("A",)))
     with pytest.raises(LabelError):
         evaluate(FirstCharacter(), DOCUMENTS, Names(()))
+    with pytest.raises(LabelError, match=r"LabelSet\.of\('姓名,年龄'\)"):
+        evaluate(FirstCharacter(), DOCUMENTS, "姓名,年龄")  # type: ignore[type-var]

@@ -94,12 +94,15 @@ def may_be_lines(source: Source) -> bool:
     return isinstance(source, bytes) or Path(source).suffix.lower() in LINES
 
 
-def json_value(text: str, **options: Any) -> Any:
-    """A JSON text's value. options: as `json.loads` takes them. Raises ValueError, also for an object that has a key twice."""
+def json_value(text: str | bytes, **options: Any) -> Any:
+    """A JSON text's value; bytes may be in UTF-8, 16 or 32. options: as `json.loads` takes them.
+
+    Raises ValueError, a RepeatedKeyError for an object that has a key twice.
+    """
     return json.loads(text, object_pairs_hook=_without_repeats, **options)
 
 
-class _RepeatedKeyError(ValueError):
+class RepeatedKeyError(ValueError):
     """Of an object that has a key twice: whichever value one took, the other would be lost."""
 
 
@@ -108,7 +111,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(record) != len(pairs):
         counts = Counter(key for key, _ in pairs)
         repeated = next(key for key, count in counts.items() if count > 1)
-        raise _RepeatedKeyError(f"the key {quoted(repeated)} occurs twice in one object; keep one of the two")
+        raise RepeatedKeyError(f"the key {quoted(repeated)} occurs twice in one object; keep one of the two")
     return record
 
 
@@ -139,7 +142,7 @@ def _within(text: str, layout: Layout) -> Iterator[Record]:
             start = _next(text, start + 1)
         try:
             value, end = _STRICT.raw_decode(text, start)
-        except _RepeatedKeyError as error:
+        except RepeatedKeyError as error:
             value, end = error, _LENIENT.raw_decode(text, start)[1]
         number, line, at = number + 1, line + text.count("\n", at, start), start
         yield Record(number, line, value)
@@ -173,7 +176,7 @@ def _lines(content: bytes) -> Iterator[Record]:
             text = decode(line, byte_order_mark=number == 1)
             if text.strip():
                 yield Record(number, number, json_value(text))
-        except (DocumentError, _RepeatedKeyError) as error:
+        except (DocumentError, RepeatedKeyError) as error:
             yield Record(number, number, error)
         except (ValueError, RecursionError) as error:
             yield Record(number, number, ValueError(f"not JSON: {error}; wanted one object a line"))
@@ -194,7 +197,7 @@ def _is_in_first_line(error: Exception) -> bool:
 
 
 def _has_objects(each: Iterable[Record]) -> bool:
-    return any(isinstance(record.value, (dict, _RepeatedKeyError)) for record in each)
+    return any(isinstance(record.value, (dict, RepeatedKeyError)) for record in each)
 
 
 def typed(value: object, wanted: type[T], where: str) -> T:

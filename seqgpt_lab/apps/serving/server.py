@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
+from fastapi import HTTPException as BodyError
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -27,6 +29,7 @@ from seqgpt_lab.apps.serving.schemas import (
     Problem,
 )
 from seqgpt_lab.documents.document import Document
+from seqgpt_lab.documents.records import RepeatedKeyError, json_value
 from seqgpt_lab.errors import LabelError, OptionError, SeqGPTLabError
 from seqgpt_lab.extraction.extraction import Extraction
 from seqgpt_lab.extraction.extractor import Extractor, Prepared
@@ -90,9 +93,31 @@ async def _client_left(request: Request) -> None:
         pass
 
 
+class _OneMeaning(Request):
+    """A request whose JSON says nothing twice: json takes the last of two values in silence."""
+
+    async def json(self) -> Any:
+        """The body's value. Raises ValueError as `json` does, HTTPException for an object that has a key twice."""
+        try:
+            return json_value(await self.body())
+        except RepeatedKeyError as error:
+            raise BodyError(422, f"body: {error}"[:500]) from error  # FastAPI would call any other but its own an error of parsing
+
+
+class _OneMeaningRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handle(_OneMeaning(request.scope, request.receive))
+
+        return strictly
+
+
 def create_app(service: Service, metrics: Metrics) -> FastAPI:
     """The application, without its guard."""
     app = FastAPI(title="SeqGPT Lab", summary="Fields out of texts.", docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY)
+    app.router.route_class = _OneMeaningRoute
     app.add_exception_handler(RequestValidationError, _explain_invalid)
     app.add_exception_handler(HTTPException, _explain_http)
     app.add_exception_handler(SeqGPTLabError, _explain_error)

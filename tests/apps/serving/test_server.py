@@ -93,6 +93,7 @@ def test_requests_that_come_together_are_decoded_together_whatever_their_labels(
         ('{"text": 3, "labels": "a"}', 422, "text"),
         ('{"text": "a", "labels": "a,a"}', 422, "given twice"),
         ('{"text": "a", "labels": []}', 422, "no labels"),
+        ('{"text": "a", "labels": "a", "labels": "b"}', 422, "occurs twice"),
         ('{"text": "a", "labels": "a", "temperature": 1}', 422, "temperature"),
         ('{"text": "\\ud800", "labels": "a"}', 422, "unicode"),
         (json.dumps({"text": "a", "labels": ",".join(map(str, range(10_000)))}), 422, "10,000 labels"),

@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ class Sheet:
 
 def read_sheet(path: str | Path, sheet: str) -> Sheet:
     """A sheet of a file; sheet: its name, empty: the first. Raises DocumentError for a file that cannot be read, or has no such sheet."""
-    workbook = _workbook(path)
-    if sheet and sheet not in workbook.sheetnames:
-        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
-    chosen = workbook[sheet] if sheet else workbook.worksheets[0]
+    sheets = {one.title: one for one in _workbook(path).worksheets}  # those of charts have no cells
+    if not sheets:
+        raise DocumentError(f"{path} has no sheet with cells, only charts; give the file that they were drawn from")
+    if sheet and sheet not in sheets:
+        raise DocumentError(f"{path} has no sheet {sheet!r} with cells; there are {quoted(', '.join(sheets))}")
+    chosen = sheets[sheet] if sheet else next(iter(sheets.values()))
     # Hidden ones hold what lists of choices are made of.
-    visible = [one for one in workbook.worksheets if one is not chosen and one.sheet_state == "visible"]
+    visible = [one for one in sheets.values() if one is not chosen and one.sheet_state == "visible"]
     others = tuple(one.title for one in visible if any(cell is not None for row in one.iter_rows(values_only=True) for cell in row))
     return Sheet(_rows(path, chosen), others)
 
@@ -111,11 +114,17 @@ def _workbook(path: str | Path, *, formulas: bool = False) -> Any:
 
 
 def _text(value: object) -> str:
-    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight, `_x000D_` as what Excel writes so."""
+    """A cell as a person sees it: TRUE, numbers in the 15 digits that Excel shows at most and without .0, dates without a time of midnight,
+    hours beyond a day, `_x000D_` as what Excel writes so."""
     if isinstance(value, str):
         return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+    if isinstance(value, bool):
+        return str(value).upper()
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, datetime.timedelta):
+        minutes, seconds = divmod(round(abs(value).total_seconds()), 60)
+        return f"{'-' if value < datetime.timedelta() else ''}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    if isinstance(value, float):
+        return format(Decimal(f"{value:.15g}"), "f")
     return "" if value is None else str(value)

@@ -19,6 +19,7 @@ from seqgpt_lab.extraction.told import Offset
 # [start, end) of the step's input, and what replaces it.
 Edit = tuple[int, int, str]
 Step = Callable[[str], Iterable[Edit]]
+_UNSEEN = re.compile(f"[{INVISIBLE}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,16 @@ def _narrow(text: str) -> Iterator[Edit]:
             yield at, at + 1, plain
 
 
+def _without_punctuation(text: str) -> Iterator[Edit]:
+    """Leaves words and white space: of marks, which are no letters to Python, the accents and vowel signs that words are written with."""
+    word = False
+    for at, character in enumerate(text):
+        if unicodedata.category(character) not in ("Mn", "Mc") or _UNSEEN.match(character):
+            word = character.isalnum()
+        if not (word or character.isspace()):
+            yield at, at + 1, ""
+
+
 def _mended_ocr(text: str) -> Iterator[Edit]:
     """What scanners misread where the neighbours leave no doubt: O and l between digits, 曰 and 未 in dates, blanks in numbers.
 
@@ -208,7 +219,7 @@ STEPS: dict[str, Step] = {
     "simplified": _converting("t2s"),
     "traditional": _converting("s2t"),
     "ocr_correction": _ordered(_mended_ocr),
-    "remove_punctuation": _removing(r"[^\w\s]|_"),
+    "remove_punctuation": _without_punctuation,
     "remove_brackets": _removing(r"[\[\](){}<>（）【】〔〕〈〉《》「」『』［］｛｝＜＞]"),
     "drop_garbage": _removing(f"[\ufffd\ufffc\ue000-\uf8ff□■{INVISIBLE}\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"),
     "email_quoting": _removing(_QUOTING),

@@ -37,6 +37,7 @@ COMBINATIONS = st.lists(st.sampled_from(sorted(STEPS)), max_size=6)
         ("ocr_correction", "1, 280元，35 万元", "1,280元，35万元"),
         ("ocr_correction", "1OO元，3OOO，2o〇8年，1ll8，1||8，5Oo", "100元，3OOO，2008年，1118，1||8，500"),
         ("remove_punctuation", "【贷款】5,000.00元（含税）_张·伟", "贷款500000元含税张伟"),
+        ("remove_punctuation", "Cafe\u0301, हिन्दी\u0964☎\ufe0f 1\ufe0f\u20e3", "Cafe\u0301 हिन्दी 1"),
         ("remove_brackets", "【贷款】〔2024〕5号（含税）", "贷款20245号含税"),
         ("drop_garbage", "张\ufffd伟\u200b□\x00，138****1234", "张伟，138****1234"),
         ("drop_garbage", "\u2068张\u200d伟\u2069，\u202d138\u202c\u200e☎\ufe0f", "张伟，138☎"),

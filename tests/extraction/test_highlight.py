@@ -110,6 +110,7 @@ def test_everything_from_outside_is_escaped() -> None:
     assert page.text == evil
     assert set(page.tags) <= {"div", "mark", "small", "span"}
     assert page.marks[0][1] == f"{evil}: {evil}"
+    assert Page(highlight(evil, [Field("甲", (Span("甲", 0, len(evil), 0.9, "approximate"),))])).text == evil
 
 
 def test_line_breaks_are_kept() -> None:

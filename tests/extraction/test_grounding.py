@@ -220,6 +220,25 @@ def check_extraction(result: Extraction, text: str) -> int:
     return len(spans)
 
 
+def test_a_label_takes_several_values_unless_it_is_said_to_take_one(engine: Engine) -> None:
+    labels = LabelSet((Label("甲"), Label("乙", multiple=True), Label("丙", multiple=False)))
+    (request,) = Extractor(engine, grounded=True).prepare("张伟，李娜", labels).requests
+    assert request.constraint
+    constraint, tokenizer = request.constraint.start(), TextTokenizer.load(engine.checkpoint.tokenizer)
+    several = []
+    for name in labels.names:
+        constraint.advance(tokenizer.encode(f"{name}: 张伟").ids)
+        several.append(tokenizer.encode("\t").ids[0] in constraint.allowed().tolist())
+        constraint.advance(tokenizer.encode("\n").ids)
+    assert several == [True, True, False]
+
+
+def test_a_text_is_given_no_label_that_was_not_asked(engine: Engine) -> None:
+    for text in ("太慢了", "很好，很快", "None"):
+        found = Extractor(engine, grounded=True).classify(text, "好评,差评,物流")
+        assert set(found.labels) <= {"好评", "差评", "物流"} and found.problems == (), "a random model writes anything else"
+
+
 def random_text(choices: random.Random) -> str:
     """One character of a word at least, so that the text is asked about."""
     characters = "".join(BITS) + "上海市浦东新区张江路12号abc"

@@ -178,6 +178,7 @@ def test_no_sign_that_unicode_calls_invisible_hides_a_value(sign: str) -> None:
         ("Café", "Cafe", "unaligned"),
         ("CAFE\u0301", "Cafe", "unaligned"),
         ("ガス", "カス", "unaligned"),
+        ("ｶﾞｽ", "カ", "unaligned"),
         ("ﾊﾟｽ", "ハ", "unaligned"),
         ("각", "가", "unaligned"),
     ],

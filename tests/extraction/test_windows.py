@@ -256,7 +256,7 @@ def test_windows_end_at_the_best_boundary_near() -> None:
     assert first_end("a" * 14 + " 1,234.56 " + "丁" * 30).endswith("a ")
     assert len(first_end("甲" * 60)) == 20
     assert first_end("aaa bbb ccc dddd. ee ff gg hh").endswith("dddd.")
-    for letter in ("e\u0301", "👨\u200d👩", "☎\ufe0f", "\r\n"):  # what one sees as one character is not cut
+    for letter in ("e\u0301", "ｶﾞ", "👨\u200d👩", "☎\ufe0f", "\r\n"):  # what one sees as one character is not cut
         assert first_end("甲" * 19 + letter + "丁" * 30) == "甲" * 19
     assert first_end("甲" * 18 + "👨\u200d👩" + "丁" * 30) == "甲" * 18
 

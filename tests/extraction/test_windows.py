@@ -175,6 +175,14 @@ def test_windows_are_as_long_as_the_model_likes_and_a_little_more_is_read_whole(
     assert min(map(len, engine.asked)) > 15
 
 
+def test_no_prompt_is_longer_than_it_may_be_however_much_the_labels_take_of_it(lookup: Callable[..., Extractor]) -> None:
+    labels = [str(number) * 12 for number in range(6)]
+    extractor = lookup(120)
+    for length in (5, 15, 25, 50, 200):
+        lengths = [len(request.prompt_ids) for request in extractor.prepare("云" * length, labels).requests]
+        assert 80 < max(lengths) <= 120, length
+
+
 @pytest.mark.parametrize("overlap", [0, 8, 64])
 @pytest.mark.parametrize("text", ["云" * 1000, FILLER * 60, "a b " * 300, "😀" * 300, "一句。\n" * 200])
 def test_windows_cover_the_text_share_their_overlap_and_stay_within_their_room(text: str, overlap: int) -> None:

@@ -159,7 +159,7 @@ def test_a_blank_text_leaves_only_absent_values(file: Path) -> None:
 
 
 def test_classes_are_written_whole_each_once(file: Path) -> None:
-    choices = ("好评", "好", "None", "a: b", "(甲方)", "(甲方)x")  # of which one begins another, with a token for `)` and a line break
+    choices = ("好评", "好", "None", "a: b", "(甲方)", "(甲方)x")  # some begin others
     source = GroundedClasses(choices, file, END)
     for seed in range(40):
         written, ended = write(source.start(), random.Random(seed).choice)
@@ -175,6 +175,13 @@ def test_a_tokenizer_that_is_replaced_is_read_anew(tokenizer_file: Path, merging
     path.write_bytes(merging_file.read_bytes())
     os.utime(path, ns=(0, 0))
     assert load_vocabulary(path).ids == load_vocabulary(merging_file).ids != first.ids
+
+
+def test_a_class_is_not_written_again_by_a_token_that_ends_the_line_too(merging_file: Path, merging: TextTokenizer) -> None:
+    constraint = GroundedClasses(("(甲方)", "(甲方)x", "(甲方)y"), merging_file, END).start()
+    constraint.advance(merging.encode("(甲方)\t(甲方").ids)
+    assert [merging.pieces[index] for index in constraint.allowed().tolist()] == [b")"]
+    assert b")\n" in merging.pieces.values(), "the test needs a tokenizer that merges `)` with a line break"
 
 
 def test_sources_are_plain_data(tokenizer_file: Path) -> None:

@@ -80,7 +80,6 @@ def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
     ("value", "seen"),
     [
         (True, "TRUE"),
-        (2.675 * 100, "267.5"),  # which is 267.49999999999994
         (0.00001, "0.00001"),
         (1e16, "10000000000000000"),
         (datetime(2024, 5, 9), "2024-05-09"),
@@ -92,6 +91,50 @@ def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
 def test_cells_of_a_sheet_are_read_as_people_see_them(tmp_path: Path, value: object, seen: str) -> None:
     (document,) = load_documents(sheet(tmp_path / "a.xlsx", [["text", "值"], ["张伟", value]]))
     assert document.meta == {"值": seen}
+
+
+def test_a_format_that_a_file_has_lost_costs_no_number(tmp_path: Path) -> None:
+    workbook = openpyxl.load_workbook(sheet(tmp_path / "a.xlsx", [["text"], [123]]))
+    workbook.active["A2"].number_format = "000000"
+    workbook.save(tmp_path / "a.xlsx")
+    with ZipFile(tmp_path / "a.xlsx") as whole, ZipFile(tmp_path / "b.xlsx", "w") as broken:
+        for name in whole.namelist():
+            broken.writestr(name, re.sub(b"<numFmts.*</numFmts>", b"", whole.read(name)))
+    assert [load_documents(tmp_path / name)[0].text for name in ("a.xlsx", "b.xlsx")] == ["000123", "123"]
+
+
+def test_digits_that_excel_never_shows_are_none_of_a_number(tmp_path: Path) -> None:
+    with ZipFile(sheet(tmp_path / "a.xlsx", [["text"], [267.5]])) as plain, ZipFile(tmp_path / "b.xlsx", "w") as saved:
+        for name in plain.namelist():  # as Excel saves =2.675*100, where openpyxl would round
+            saved.writestr(name, plain.read(name).replace(b"<v>267.5</v>", b"<v>267.49999999999994</v>"))
+    assert [document.text for document in load_documents(tmp_path / "b.xlsx")] == ["267.5"]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown", "seen"),
+    [
+        (0.13, "0%", "13%"),
+        (0.0385, "0.00%", "3.85%"),
+        (0.285, "0%", "29%"),
+        (1280, "#,##0", "1,280"),
+        (1234567.5, "#,##0.00_ ", "1,234,567.50"),
+        (12.5, "0.00", "12.50"),
+        (1.5, "000.0", "001.5"),
+        (123, "000000", "000123"),
+        (-1280, "#,##0_);(#,##0)", "-1280"),
+        (1280, "#,##0_);(#,##0)", "1,280"),
+        (1280, '"¥"#,##0', "1280"),
+        (1e300, "0.00", f"1{'0' * 300}.00"),
+    ],
+)
+def test_numbers_of_a_sheet_are_read_as_their_format_shows_them(tmp_path: Path, number: float, shown: str, seen: str) -> None:
+    """A rate of 13% is 0.13 to Excel, and no text says so."""
+    path = sheet(tmp_path / "a.xlsx", [["text", "值"], [f"共{seen}整", number]])
+    workbook = openpyxl.load_workbook(path)
+    workbook.active["B2"].number_format = shown
+    workbook.save(path)
+    (document,) = load_documents(path, gold=["值"])
+    assert document.gold == (Entity("值", 1, 1 + len(seen), seen),)
 
 
 def test_a_formula_that_nobody_calculated_is_no_empty_cell(tmp_path: Path) -> None:

@@ -96,8 +96,9 @@ def _between(last: str, token: str) -> str:
 
 def _read(number: int, line: str) -> tuple[str, str, str]:
     """Token, tag letter and label of a line; a line with nothing but a tag is a blank's."""
+    line = line.rstrip()  # blanks before the tag may be the token, those after it are nothing
     columns = line.split("\t") if "\t" in line else line.split(" ")
-    tag = columns[-1].strip()
+    tag = columns[-1]
     mark, _, label = tag.partition("-")
     if len(columns) < 2 or not (tag == "O" or (mark in (*_BEGINS, *_GOES_ON) and label)):
         raise _LineError(

@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ EXCEL = (".xlsx", ".xlsm")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
 # How Excel writes characters that XML lacks or changes (ECMA-376, ST_Xstring), a carriage return mostly; openpyxl leaves them as they are.
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+# What says no more than which digits of a number are shown: 0.00, 13%, #,##0, 000000.
+_NUMBER_FORMAT = re.compile(r"(?P<commas>#,##)?(?P<whole>0+)(?:\.(?P<decimals>0+))?(?P<percent>%?)")
+_PADDING = re.compile("_.")
+_ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # for the longest numbers that Excel has
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,14 @@ class Sheet:
 
 def read_sheet(path: str | Path, sheet: str) -> Sheet:
     """A sheet of a file; sheet: its name, empty: the first. Raises DocumentError for a file that cannot be read, or has no such sheet."""
-    workbook = _workbook(path)
-    if sheet and sheet not in workbook.sheetnames:
-        raise DocumentError(f"{path} has no sheet {sheet!r}; there are {', '.join(workbook.sheetnames)}")
-    chosen = workbook[sheet] if sheet else workbook.worksheets[0]
+    sheets = {one.title: one for one in _workbook(path).worksheets}  # those of charts have no cells
+    if not sheets:
+        raise DocumentError(f"{path} has no sheet with cells, only charts; give the file that they were drawn from")
+    if sheet and sheet not in sheets:
+        raise DocumentError(f"{path} has no sheet {sheet!r} with cells; there are {quoted(', '.join(sheets))}")
+    chosen = sheets[sheet] if sheet else next(iter(sheets.values()))
     # Hidden ones hold what lists of choices are made of.
-    visible = [one for one in workbook.worksheets if one is not chosen and one.sheet_state == "visible"]
+    visible = [one for one in sheets.values() if one is not chosen and one.sheet_state == "visible"]
     others = tuple(one.title for one in visible if any(cell is not None for row in one.iter_rows(values_only=True) for cell in row))
     return Sheet(_rows(path, chosen), others)
 
@@ -54,7 +61,7 @@ def _rows(path: str | Path, worksheet: Any) -> Iterator[TableRow]:
     areas = sorted({covered[cell.row, cell.column] for cell in head if (cell.row, cell.column) in covered})
     if areas:
         raise DocumentError(f"{path}: the head has the merged cells {', '.join(areas)}; unmerge them and name every column")
-    names = head_names(str(path), [_text(cell.value) for cell in head])
+    names = head_names(str(path), [_text(cell) for cell in head])
     if names:
         yield TableRow(1, dict(zip(names, names, strict=True)), {})
     for cells in rows:
@@ -72,14 +79,14 @@ def _rows(path: str | Path, worksheet: Any) -> Iterator[TableRow]:
             for name, cell in zip(names, cells, strict=False)
             if cell.data_type == "e"
         }
-        beyond = next((cell for cell in cells[len(names) :] if cell.coordinate in formulas or _text(cell.value).strip()), None)
+        beyond = next((cell for cell in cells[len(names) :] if cell.coordinate in formulas or _text(cell).strip()), None)
         if beyond is not None:
             faults |= {
-                "": f"the cell {beyond.coordinate} holds {quoted(_text(beyond.value), longest=60)}, and row 1 has no name for its column; "
+                "": f"the cell {beyond.coordinate} holds {quoted(_text(beyond), longest=60)}, and row 1 has no name for its column; "
                 "name the column, or clear the cell"
             }
         if faults or any(cell.value is not None for cell in cells):
-            yield TableRow(cells[0].row, {name: _text(cell.value) for name, cell in zip(names, cells, strict=False)}, faults, errors)
+            yield TableRow(cells[0].row, {name: _text(cell) for name, cell in zip(names, cells, strict=False)}, faults, errors)
 
 
 def _formulas(path: str | Path, title: str) -> frozenset[str]:
@@ -110,12 +117,42 @@ def _workbook(path: str | Path, *, formulas: bool = False) -> Any:
         raise DocumentError(f"{path} is not an Excel file, or a broken one ({error}); save it again as .xlsx or as CSV in UTF-8") from error
 
 
-def _text(value: object) -> str:
-    """A cell as a person sees it: whole numbers without .0, dates without a time of midnight, `_x000D_` as what Excel writes so."""
+def _text(cell: Any) -> str:
+    """A cell as a person sees it: TRUE, numbers as `_number`, dates without a time of midnight, hours beyond a day, `_x000D_` as what Excel
+    writes so."""
+    value = cell.value
     if isinstance(value, str):
         return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+    if isinstance(value, bool):
+        return str(value).upper()
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, datetime.timedelta):
+        minutes, seconds = divmod(round(abs(value).total_seconds()), 60)
+        return f"{'-' if value < datetime.timedelta() else ''}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    if isinstance(value, int | float):
+        return _number(value, _format(cell))
     return "" if value is None else str(value)
+
+
+def _format(cell: Any) -> str:
+    try:
+        return str(cell.number_format)
+    except IndexError:  # the file has lost the format that it names, and with it no number
+        return ""
+
+
+def _number(value: int | float, shown: str) -> str:
+    """A number in the 15 digits that Excel shows at most, without .0; with decimals, leading zeros, commas and % where its format says so.
+
+    shown: the format, whose other parts (currencies, words, a form of its own for negative numbers) are left out with all of it.
+    """
+    number = Decimal(value if isinstance(value, int) else f"{value:.15g}")
+    positive, _, negative = shown.partition(";")
+    found = _NUMBER_FORMAT.fullmatch(_PADDING.sub("", positive))
+    if not found or not number.is_finite() or (negative and number < 0):
+        return format(number, "f")
+    decimals, percent = found["decimals"] or "", found["percent"]
+    rounded = _ROUNDING.quantize(number.scaleb(2, _ROUNDING) if percent else number, Decimal(1).scaleb(-len(decimals)))
+    width = len(found["whole"]) + len(decimals) + (decimals != "")
+    return f"{rounded:0{width}{',' if found['commas'] else ''}f}{percent}"

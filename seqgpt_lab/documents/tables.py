@@ -55,8 +55,9 @@ def read_table(source: Source, columns: Columns | None = None, sheet: str = "") 
             others = quoted(", ".join(found.others), longest=200)
             notes.append(f"only the first sheet is read; the others that hold something are {others}: save each as a file of its own")
     head = next(rows, None)
-    if head is None:
-        raise DocumentError(f"{called(source)} is empty; its first row must name the columns, one of them {' or '.join(TEXT_COLUMNS)}")
+    if head is None or not head.cells:
+        what = "is empty; its first row" if head is None else "has an empty first row; it"
+        raise DocumentError(f"{called(source)} {what} must name the columns, one of them {' or '.join(TEXT_COLUMNS)}")
     chosen = _choose(called(source), list(head.cells), columns)
     documents: dict[str, Document] = {}
     problems: list[Problem] = []
@@ -95,7 +96,7 @@ def _choose(path: str, names: Sequence[str], wanted: Columns) -> Columns:
 def _document(row: TableRow, columns: Columns) -> Document:
     read = (columns.text, columns.id, *columns.labels)
     wrong = dict(row.faults) | {name: row.errors[name] for name in read if name in row.errors}
-    for name in (*read, "", *wrong):
+    for name in (*read, *wrong):
         if name in wrong:
             raise DocumentError(wrong[name])
     text = row.cells.get(columns.text, "")

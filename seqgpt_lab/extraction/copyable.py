@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import AnyStr
 
 from seqgpt_lab.extraction.vocabulary import first_separator
@@ -21,10 +22,13 @@ def flatten(text: str) -> str:
 
 
 class Copyable:
-    """UTF-8 bytes in which every value is a run from one of `starts` to an end; a line break among them is never copied."""
+    """UTF-8 bytes in which every value is a run from one of `starts` to an end; a line break among them is never copied.
 
-    def __init__(self, data: bytes, starts: Sequence[int], ends: Sequence[int]) -> None:
-        self.data, self.starts = data, tuple(starts)
+    choices: all values, where they are those of a list.
+    """
+
+    def __init__(self, data: bytes, starts: Sequence[int], ends: Sequence[int], choices: Sequence[bytes] = ()) -> None:
+        self.data, self.starts, self._choices = data, tuple(starts), tuple(choices)
         self._ends, self._is_end, self._is_start = tuple(ends), frozenset(ends), frozenset(starts)
         self._first = frozenset(data[start] for start in starts)
 
@@ -44,12 +48,9 @@ class Copyable:
     @classmethod
     def choices(cls, values: Iterable[str]) -> Copyable:
         """Whole values of a list, which hold neither line breaks nor tabs."""
-        data, starts, ends = b"", [], []
-        for value in values:
-            starts.append(len(data))
-            ends.append(len(data) + len(value.encode()))
-            data += value.encode() + b"\n"
-        return cls(data, starts, ends)
+        choices = [value.encode() for value in values]
+        ends = list(accumulate((len(choice) + 1 for choice in choices), initial=-1))
+        return cls(b"".join(choice + b"\n" for choice in choices), [end + 1 for end in ends[:-1]], ends[1:], choices)
 
     def follow(self, places: Places, piece: bytes) -> tuple[int, ...]:
         """Where the value so far may end after one more piece, of at least one byte; nowhere when it is not copied from here."""
@@ -78,8 +79,8 @@ class Copyable:
                     yield ending
 
     def times(self, value: bytes) -> int:
-        """How often the value stands here without overlapping itself."""
-        return self.data.count(value)
+        """How often the value stands here without overlapping itself; of a list, how often as one of its values, not as part of one."""
+        return self._choices.count(value) if self._choices else self.data.count(value)
 
 
 def starts_of(whole: AnyStr, piece: AnyStr) -> Iterator[int]:

@@ -132,7 +132,7 @@ class Guesser:
     def _until(self, label: int, start: int, at: int) -> str:
         """The text from `at` to the likely end of the value that begins at `start`."""
         profile, stop = self.hints[label].profile, self._stop(at)
-        if profile is None or not profile.lengths:
+        if profile is None or not profile.lengths or start >= len(self.text):
             return self.text[at:stop].rstrip()
         ends = range(max(at, start + 1), max(at, min(len(self.text), start + _LONGEST)) + 1)
         end = max(ends, key=lambda end: self._end_score(profile, start, end) + (0.8 if end == stop else -0.3 if end > stop else 0.0))

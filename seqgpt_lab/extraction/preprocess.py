@@ -19,6 +19,7 @@ from seqgpt_lab.extraction.told import Offset
 # [start, end) of the step's input, and what replaces it.
 Edit = tuple[int, int, str]
 Step = Callable[[str], Iterable[Edit]]
+_UNSEEN = re.compile(f"[{INVISIBLE}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,7 @@ class Cleaned:
         if start < end:
             return self.starts[start], self.ends[end - 1]
         place = self.starts[start] if start < len(self.text) else len(self.original)
-        before = self.ends[start - 1] if start else 0
-        return (max(place, before),) * 2
+        return place, place
 
 
 def clean(text: str, steps: Sequence[str]) -> Cleaned:
@@ -159,26 +159,23 @@ def _narrow(text: str) -> Iterator[Edit]:
             yield at, at + 1, plain
 
 
+def _without_punctuation(text: str) -> Iterator[Edit]:
+    """Leaves words and white space: of marks, which are no letters to Python, the accents and vowel signs that words are written with."""
+    word = False
+    for at, character in enumerate(text):
+        if unicodedata.category(character) not in ("Mn", "Mc") or _UNSEEN.match(character):
+            word = character.isalnum()
+        if not (word or character.isspace()):
+            yield at, at + 1, ""
+
+
 def _mended_ocr(text: str) -> Iterator[Edit]:
     """What scanners misread where the neighbours leave no doubt: O and l between digits, 曰 and 未 in dates, blanks in numbers.
 
     Several O or l in a row are mended together, or the first alone would be, and half a number is worse than none.
     """
-    for pattern, new in _OCR:
-        yield from ((found.start(), found.end(), new * len(found.group())) for found in pattern.finditer(text))
-
-
-def _ordered(step: Step) -> Step:
-    """The step with its edits in order and those that overlap an earlier one left out."""
-
-    def ordered(text: str) -> Iterator[Edit]:
-        at = 0
-        for start, end, new in sorted(step(text)):
-            if start >= at:
-                yield start, end, new
-                at = end
-
-    return ordered
+    edits = ((found.start(), found.end(), new * len(found.group())) for pattern, new in _OCR for found in pattern.finditer(text))
+    yield from sorted(edits)  # no two patterns match the same character
 
 
 _TO_FULL = {",": "，", ":": "：", ";": "；", "(": "（", ")": "）", "?": "？", "!": "！", "%": "％"}
@@ -207,8 +204,8 @@ STEPS: dict[str, Step] = {
     "full_width": _translating(_TO_FULL),
     "simplified": _converting("t2s"),
     "traditional": _converting("s2t"),
-    "ocr_correction": _ordered(_mended_ocr),
-    "remove_punctuation": _removing(r"[^\w\s]|_"),
+    "ocr_correction": _mended_ocr,
+    "remove_punctuation": _without_punctuation,
     "remove_brackets": _removing(r"[\[\](){}<>（）【】〔〕〈〉《》「」『』［］｛｝＜＞]"),
     "drop_garbage": _removing(f"[\ufffd\ufffc\ue000-\uf8ff□■{INVISIBLE}\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"),
     "email_quoting": _removing(_QUOTING),

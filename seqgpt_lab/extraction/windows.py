@@ -6,11 +6,11 @@ most `overlap` code points lies whole in a window, so that no value of that leng
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from seqgpt_lab.documents.places import continues_letter
 from seqgpt_lab.extraction.spans import Span
 
 OVERLAP = 64
@@ -93,7 +93,7 @@ def _rank(text: str, at: int) -> int:
     before, after = text[at - 1], text[at]
     if before == "\n":
         return _PARAGRAPH
-    if after in _JOINERS or before == "\u200d" or unicodedata.combining(after) or (before == "\r" and after == "\n"):
+    if after in _JOINERS or before == "\u200d" or continues_letter(after) or (before == "\r" and after == "\n"):
         return _INSIDE
     if after in _CLOSERS:
         return _ANYWHERE

@@ -12,18 +12,23 @@ from typing import Never, TextIO
 import pandas
 from tqdm import tqdm
 
+from seqgpt_lab.documents.utf8 import without_halves
+
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$&])")
 _EMPHASIS_OR_ESCAPE = re.compile(r"\\(.)|\*\*|`", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """Markdown that a notebook shows as text; names that come from files go through `plain` first."""
+    """Markdown that a notebook shows as text; names that come from files go through `plain` first.
+
+    Half characters are shown as U+FFFD: a notebook is a file in UTF-8, and its kernel would fail over one.
+    """
 
     markdown: str
 
     def _repr_markdown_(self) -> str:
-        return self.markdown
+        return without_halves(self.markdown)
 
     def __str__(self) -> str:
         return self.markdown
@@ -36,12 +41,12 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Html:
-    """An HTML fragment that a notebook shows; whoever makes it escapes what is in it."""
+    """An HTML fragment that a notebook shows, half characters as `Prose` does; whoever makes it escapes what is in it."""
 
     html: str
 
     def _repr_html_(self) -> str:
-        return self.html
+        return without_halves(self.html)
 
 
 def as_json(value: object) -> Html:

@@ -143,6 +143,7 @@ TASKS = [{"id": 1, "data": {"text": "28"}, "annotations": []}, {"id": 2, "data":
         ("in.json", json.dumps({"text": "张伟"}, indent=1) + "\n" + json.dumps({"text": "28"}, indent=1)),
         ("in.csv", 'id,text,\r\n1,"张伟，\r\n好"\r\n\r\n2,28,\r\n'),
         ("in.tsv", "内容\t编号\n张伟, 好\t1\n28\t2\n"),
+        ("in.csv", "id,text,,\n1,张伟,,,\n2,28\n"),
     ],
 )
 def test_documents_of_other_programs_are_the_same_from_a_file_and_from_standard_input(

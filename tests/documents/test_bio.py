@@ -14,7 +14,7 @@ from tests.documents.files import problems, written
 
 
 def test_bio_and_bioes_tags_become_spans(tmp_path: Path) -> None:
-    lines = "-DOCSTART- O\n\n张\tB-姓名\n伟\tI-姓名\n，\tO\n李 B-姓名\n娜 E-姓名\r\n京 S-城市\n\n\n3 B-年龄\n岁 B-年龄\n"
+    lines = "-DOCSTART- O\n\n张\tB-姓名\n伟\tI-姓名\n，\tO\n李 B-姓名 \n娜 E-姓名\t\r\n京 S-城市\n\n\n3 B-年龄\n岁 B-年龄\n"
     first, second = read_bio(written(tmp_path / "a.bio", lines)).documents
     assert (first.id, first.text) == ("line-3", "张伟，李娜京")
     assert [(one.label, one.text, one.start) for one in first.gold] == [("姓名", "张伟", 0), ("姓名", "李娜", 3), ("城市", "京", 5)]

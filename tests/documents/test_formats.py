@@ -103,7 +103,7 @@ def test_a_line_in_another_encoding_is_one_problem(tmp_path: Path) -> None:
     path.write_bytes(GOOD.encode() + b"\n" + '{"text": "姓名"}'.encode("gb18030") + b"\n" + b'{"text": "x"}\n')
     reading = read_jsonl(path)
     assert [document.id for document in reading.documents] == ["a", "line-3"]
-    assert "not UTF-8: byte 0xd0" in str(reading.problems[0]) and "iconv" in str(reading.problems[0])
+    assert "not UTF-8: byte 0xd0 at position 10;" in str(reading.problems[0]) and "iconv" in str(reading.problems[0])
 
 
 def test_a_text_stream_that_cannot_be_decoded_says_how_to_open_it() -> None:
@@ -132,7 +132,10 @@ def test_loading_strictly_lists_every_problem_and_leniently_warns_of_them(tmp_pa
 def test_a_long_list_of_problems_says_how_many_it_leaves_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("{}x\n" * 50, encoding="utf-8")
-    with pytest.raises(DocumentError, match=r"50 of 50 lines[\s\S]*and 30 more"):
+    with pytest.raises(DocumentError, match=r"50 of 50 lines[\s\S]*\n  line 20: .*\n  … and 30 more"):
+        load_documents(path)
+    path.write_text("{}x\n" * 20, encoding="utf-8")
+    with pytest.raises(DocumentError, match=r"20 of 20 lines[\s\S]*\n  line 20: .*\nMend these"):
         load_documents(path)
 
 
@@ -155,12 +158,14 @@ def test_a_text_file_is_one_document_without_its_last_line_end(tmp_path: Path, e
     ("name", "encoding", "told"),
     [
         ("a.txt", "gb18030", "from GBK: iconv -f GB18030"),
+        ("a.txt", "utf-16-be", "from UTF-16: iconv -f UTF-16"),
         *((f"a.{ending}", "utf-16", "from UTF-16: iconv -f UTF-16") for ending in ("txt", "csv", "bio", "jsonl", "json")),
     ],
 )
 def test_a_file_in_another_encoding_says_once_how_to_convert_it(tmp_path: Path, name: str, encoding: str, told: str) -> None:
     path = tmp_path / name
-    path.write_bytes('{"text": "姓名"}\n{"text": "上海"}\n'.encode(encoding))
+    mark = "\ufeff" if encoding == "utf-16-be" else ""  # which Python itself writes for utf-16
+    path.write_bytes(f'{mark}{{"text": "姓名"}}\n{{"text": "上海"}}\n'.encode(encoding))
     with pytest.raises(DocumentError, match=rf"{name}: not UTF-8: byte 0x.. at position \d+; save the file as UTF-8 \({told} -t UTF-8\)$"):
         load_documents(path)
 

@@ -62,6 +62,9 @@ def task(start: int, end: int, marked: str | None = "张伟", **more: object) ->
     return {"id": 3, "data": {"text": TEXT}, "annotations": [{"result": [{"type": "labels", "value": value}], **more}]}
 
 
+OTHERWISE = {"type": "labels", "value": {"start": 2, "end": 4, "labels": ["公司"]}}
+
+
 @pytest.mark.parametrize("found", [task(2, 4), task(2, 4, None), task(1, 3)], ids=["utf-16", "utf-16 unmarked", "code points"])
 def test_label_studio_counts_utf_16_and_is_read_in_code_points(tmp_path: Path, found: dict[str, object]) -> None:
     assert load_documents(written(tmp_path / "a.json", [found])) == [Document("3", TEXT, (NAME,))]
@@ -100,6 +103,10 @@ def test_label_studio_texts_are_found_under_the_names_that_tables_use(tmp_path: 
         ),
         (
             {"data": {"text": TEXT}, "annotations": [*task(2, 4)["annotations"], *task(2, 3, None)["annotations"]]},  # type: ignore[misc]
+            "2 annotations that differ",
+        ),
+        (
+            {"data": {"text": TEXT}, "annotations": [*task(2, 4)["annotations"], {"result": [OTHERWISE]}]},  # type: ignore[misc]
             "2 annotations that differ",
         ),
     ],

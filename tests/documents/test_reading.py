@@ -47,12 +47,14 @@ def test_links_to_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
     assert [(document.id, document.text) for document in reading.documents] == [("子/a", "一"), ("远/b", "二")]
     assert problems(reading) == []
     (top / "上").symlink_to(tmp_path)
-    assert problems(read_documents(top)) == [f"cannot read the folder {top / '上'}: it is a link to a folder that holds this one"]
+    written(tmp_path / "外.txt", "三")
+    again = read_documents(top)
+    assert problems(again) == [f"cannot read the folder {top / '上'}: it is a link to a folder that holds this one"]
+    assert again.documents == reading.documents
 
 
 def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "锁").mkdir()
-    written(tmp_path / "a.txt", "一")
     scandir = os.scandir
 
     def guarded(path: str | Path) -> Any:  # root may enter every folder
@@ -62,6 +64,8 @@ def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path: Path, monkeypatch: 
 
     locked = {tmp_path / "锁"}
     monkeypatch.setattr(os, "scandir", guarded)
+    assert problems(read_documents(tmp_path)) == [f"cannot read the folder {tmp_path / '锁'}: Permission denied"]
+    written(tmp_path / "a.txt", "一")
     reading = read_documents(tmp_path)
     assert [document.id for document in reading.documents] == ["a"]
     assert problems(reading) == [f"cannot read the folder {tmp_path / '锁'}: Permission denied"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from zipfile import ZipFile
 
 import openpyxl
 import pytest
+from openpyxl.chart import BarChart, Reference
 
 from seqgpt_lab.documents.document import Document, Entity
 from seqgpt_lab.documents.formats import load_documents, read_documents
@@ -28,7 +30,7 @@ def sheet(path: Path, rows: list[list[object]], merged: str = "") -> Path:
     return path
 
 
-ROWS: list[list[object]] = [["id", "text", "姓名", "页"], ["a", "张伟，\n35岁", "张伟", 2.0], [None, "李娜和王芳", "李娜|王芳", None]]
+ROWS: list[list[object]] = [["id", "text", "姓名", "页"], ["a", "张伟，\n35岁", "张伟", 2.0], [None, "李娜和王芳", "李娜 | 王芳| ", None]]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".xlsx"])
@@ -74,12 +76,82 @@ def test_what_excel_escapes_is_read_as_it_shows_it(tmp_path: Path) -> None:
     assert document == Document("row-2", "张伟\r\n在云智，编号_x000D_", (Entity("姓名", 0, 2, "张伟"),))
 
 
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        (True, "TRUE"),
+        (0.00001, "0.00001"),
+        (1e16, "10000000000000000"),
+        (datetime(2024, 5, 9), "2024-05-09"),
+        (datetime(2024, 5, 9, 10, 30), "2024-05-09 10:30:00"),
+        (timedelta(hours=26, minutes=5), "26:05:00"),
+        (timedelta(hours=-1), "-1:00:00"),
+    ],
+)
+def test_cells_of_a_sheet_are_read_as_people_see_them(tmp_path: Path, value: object, seen: str) -> None:
+    (document,) = load_documents(sheet(tmp_path / "a.xlsx", [["text", "值"], ["张伟", value]]))
+    assert document.meta == {"值": seen}
+
+
+def test_a_format_that_a_file_has_lost_costs_no_number(tmp_path: Path) -> None:
+    workbook = openpyxl.load_workbook(sheet(tmp_path / "a.xlsx", [["text"], [123]]))
+    workbook.active["A2"].number_format = "000000"
+    workbook.save(tmp_path / "a.xlsx")
+    with ZipFile(tmp_path / "a.xlsx") as whole, ZipFile(tmp_path / "b.xlsx", "w") as broken:
+        for name in whole.namelist():
+            broken.writestr(name, re.sub(b"<numFmts.*</numFmts>", b"", whole.read(name)))
+    assert [load_documents(tmp_path / name)[0].text for name in ("a.xlsx", "b.xlsx")] == ["000123", "123"]
+
+
+def test_digits_that_excel_never_shows_are_none_of_a_number(tmp_path: Path) -> None:
+    with ZipFile(sheet(tmp_path / "a.xlsx", [["text"], [267.5]])) as plain, ZipFile(tmp_path / "b.xlsx", "w") as saved:
+        for name in plain.namelist():  # as Excel saves =2.675*100, where openpyxl would round
+            saved.writestr(name, plain.read(name).replace(b"<v>267.5</v>", b"<v>267.49999999999994</v>"))
+    assert [document.text for document in load_documents(tmp_path / "b.xlsx")] == ["267.5"]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown", "seen"),
+    [
+        (0.13, "0%", "13%"),
+        (0.0385, "0.00%", "3.85%"),
+        (0.285, "0%", "29%"),
+        (1280, "#,##0", "1,280"),
+        (1234567.5, "#,##0.00_ ", "1,234,567.50"),
+        (12.5, "0.00", "12.50"),
+        (1.5, "000.0", "001.5"),
+        (123, "000000", "000123"),
+        (-1280, "#,##0_);(#,##0)", "-1280"),
+        (1280, "#,##0_);(#,##0)", "1,280"),
+        (1280, '"¥"#,##0', "1280"),
+        (1e300, "0.00", f"1{'0' * 300}.00"),
+    ],
+)
+def test_numbers_of_a_sheet_are_read_as_their_format_shows_them(tmp_path: Path, number: float, shown: str, seen: str) -> None:
+    """A rate of 13% is 0.13 to Excel, and no text says so."""
+    path = sheet(tmp_path / "a.xlsx", [["text", "值"], [f"共{seen}整", number]])
+    workbook = openpyxl.load_workbook(path)
+    workbook.active["B2"].number_format = shown
+    workbook.save(path)
+    (document,) = load_documents(path, gold=["值"])
+    assert document.gold == (Entity("值", 1, 1 + len(seen), seen),)
+
+
 def test_a_formula_that_nobody_calculated_is_no_empty_cell(tmp_path: Path) -> None:
     """As programs write it that cannot calculate; an empty gold cell would say that the field is not in the text."""
-    path = sheet(tmp_path / "a.xlsx", [["text", "姓名"], ["张伟来了", "=LEFT(A2,2)"], ["天气好", None], ["李娜来了", "李娜"]])
-    reading = read_table(path, Columns(labels=("姓名",)))
-    assert [[one.text for one in document.gold] for document in reading.documents] == [[], ["李娜"]]
-    assert problems(reading) == ["line 2: the cell B2 of 姓名 has a formula without a result; save the file in Excel, or write values"]
+    rows: list[list[object]] = [["text", "姓名"], ["张伟来了", "=LEFT(A2,2)"], ["天气好", None], ["李娜来了", "李娜"], ["=A2", None]]
+    path = sheet(tmp_path / "a.xlsx", rows)
+    workbook = openpyxl.load_workbook(path)
+    workbook.create_sheet("先", 0).append(["text"])
+    workbook["先"].append(["王芳来了"])
+    workbook.save(tmp_path / "b.xlsx")
+    for reading in (read_table(path, Columns(labels=("姓名",))), read_table(tmp_path / "b.xlsx", Columns(labels=("姓名",)), sheet="Sheet")):
+        assert [[one.text for one in document.gold] for document in reading.documents] == [[], ["李娜"]]
+        assert problems(reading) == [
+            f"line {cell[1]}: the cell {cell} of {name} has a formula without a result; save the file in Excel, or write values"
+            for cell, name in (("B2", "姓名"), ("A5", "text"))
+        ]
+    assert not read_table(tmp_path / "b.xlsx").problems
 
 
 def test_the_result_of_a_formula_is_read_an_empty_text_too(tmp_path: Path) -> None:
@@ -117,6 +189,13 @@ def test_an_error_costs_a_row_only_where_its_column_is_read(tmp_path: Path) -> N
     assert problems(read_table(path, Columns(labels=("客户",)))) == [
         "line 2: the cell B2 of 客户 holds the error #N/A; mend its formula, or write values"
     ]
+    assert problems(read_table(path, Columns(id="客户"))) == problems(read_table(path, Columns(labels=("客户",))))
+
+
+@pytest.mark.parametrize("head", ["id,text", "ID,文本", "编号,内容", "ID,正文", "编号,content"])
+def test_columns_that_are_called_as_usual_are_found(tmp_path: Path, head: str) -> None:
+    path = written(tmp_path / "a.csv", f"{head},备注\n7,张伟来了,急\n")
+    assert load_documents(path) == [Document("7", "张伟来了", (), {"备注": "急"})]
 
 
 def test_gold_without_a_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
@@ -148,6 +227,33 @@ def test_merged_cells_in_the_head_are_named(tmp_path: Path) -> None:
         read_table(sheet(tmp_path / "a.xlsx", ROWS, "A1:B1"))
 
 
+@pytest.mark.parametrize("sheets", [["图", "表"], ["图"]])
+def test_a_sheet_that_is_a_chart_is_none_to_read(tmp_path: Path, sheets: list[str]) -> None:
+    workbook = openpyxl.Workbook()
+    chart = BarChart()
+    chart.add_data(Reference(workbook.active, range_string="表!A1:A2"))
+    workbook.create_chartsheet("图", 0).add_chart(chart)
+    workbook["Sheet"].append(["text"])
+    workbook["Sheet"].append(["张伟来了"])
+    workbook["Sheet"].title = "表"
+    if "表" not in sheets:
+        workbook.remove(workbook["表"])
+    workbook.save(tmp_path / "a.xlsx")
+    if "表" in sheets:
+        assert [document.text for document in load_documents(tmp_path / "a.xlsx")] == ["张伟来了"]
+        with pytest.raises(DocumentError, match="no sheet '图' with cells; there are ⟪表⟫"):
+            read_table(tmp_path / "a.xlsx", sheet="图")
+    else:
+        with pytest.raises(DocumentError, match="no sheet with cells, only charts"):
+            load_documents(tmp_path / "a.xlsx")
+
+
+def test_an_empty_first_row_names_no_columns(tmp_path: Path) -> None:
+    for path in (sheet(tmp_path / "a.xlsx", [[], ["text"], ["张伟来了"]]), written(tmp_path / "a.csv", ",,\ntext\n张伟来了\n")):
+        with pytest.raises(DocumentError, match="has an empty first row; it must name the columns, one of them text"):
+            read_table(path)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -166,8 +272,13 @@ def test_a_table_that_cannot_be_read_says_why(tmp_path: Path, content: str, told
         read_table(written(tmp_path / "a.csv", content))
 
 
+def test_a_table_that_commas_separate_though_its_name_promises_tabs_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match=r"a\.tsv names the columns ⟪id,text⟫, as if ',' separated them; call it \.csv"):
+        read_table(written(tmp_path / "a.tsv", "id,text\n1,张伟\n"))
+
+
 def test_rows_that_cannot_be_used_are_named_with_their_line(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.csv", "id,text,姓名\n1,张伟,李娜\n1,张伟张伟,张伟\n2,,\n\n3,张,伟,多\n3,好,\n3,又,\n")
+    path = written(tmp_path / "a.csv", "id,text,姓名\n1,张伟,李娜\n1,张伟张伟,张伟\n2,\u3000,\n\n3,张,伟,多\n3,好,\n3,又,\n")
     assert problems(read_table(path, Columns(labels=("姓名",)))) == [
         "line 2: the value ⟪李娜⟫ of 姓名 is not in the text; write it as the text does, or give offsets in a JSONL file",
         "line 3: the value ⟪张伟⟫ of 姓名 stands 2 times in the text, so its place cannot be told; "
@@ -212,6 +323,7 @@ def test_a_value_inside_a_longer_number_is_not_meant(tmp_path: Path, text: str, 
     ("content", "kept", "lost"),
     [
         ('id,text\na,张伟\nb,"李"娜\nc,王五\n', ["张伟", "王五"], [3]),
+        ('id,text\na,"李"娜\nb,王五\nc,"赵"六\nd,钱七\n', ["王五", "钱七"], [2, 4]),
         ('id,text\na,张伟\nb,"李娜\nc,"王""五"\nd,"赵\n六"\n', ["张伟", '王"五', "赵\n六"], [3]),
         ('id,text\na,"张伟\n她说\n\nb,李娜\n', ["李娜"], [2]),
         ('text\n张伟\n"李娜\n王五\n', ["张伟"], [3]),
@@ -241,5 +353,5 @@ def test_a_file_that_is_no_excel_file_and_a_missing_sheet_are_named(tmp_path: Pa
             read_table(tmp_path / "cut.xlsx")
     with pytest.raises(DocumentError, match=r"cannot read .*b\.xlsx"):
         read_table(tmp_path / "b.xlsx")
-    with pytest.raises(DocumentError, match="no sheet '二'; there are Sheet"):
+    with pytest.raises(DocumentError, match="no sheet '二' with cells; there are ⟪Sheet⟫"):
         read_table(sheet(tmp_path / "c.xlsx", ROWS), sheet="二")

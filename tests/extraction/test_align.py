@@ -168,6 +168,7 @@ def test_no_sign_that_unicode_calls_invisible_hides_a_value(sign: str) -> None:
         ("Vie\u0302\u0323t", "Việt", (0, 6)),  # accents in another order than Unicode's
         ("Viê\u0323t", "Vie\u0323\u0302t", (0, 5)),
         ("ｶﾞｽ", "ガス", (0, 3)),
+        ("ｽﾊﾟ", "スパ", (0, 3)),
         ("\u1112\u1161\u11ab\u1100\u116e\u11a8", "한국", (0, 6)),
         ("o\u0302\u0303\u0308\u0323\u0331\u0328", "ộ\u0331\u0328\u0303\u0308", (0, 7)),  # a letter with six accents
         # Upper and lower case are not always one letter each.
@@ -177,6 +178,8 @@ def test_no_sign_that_unicode_calls_invisible_hides_a_value(sign: str) -> None:
         ("Café", "Cafe", "unaligned"),
         ("CAFE\u0301", "Cafe", "unaligned"),
         ("ガス", "カス", "unaligned"),
+        ("ｶﾞｽ", "カ", "unaligned"),
+        ("ﾊﾟｽ", "ハ", "unaligned"),
         ("각", "가", "unaligned"),
     ],
 )

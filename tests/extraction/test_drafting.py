@@ -27,6 +27,7 @@ from tests.checkpoints import write_random_checkpoint
 FORM = "姓名：张伟\n年龄：35岁\n公司：上海云智科技有限公司 (甲方)\n"
 KINDS = ["resume", "loan_form", "invoice"]
 PIECES = st.sampled_from(["姓名: ", "姓名", "张伟", "35岁", "None", "\t", "\n", "公司: ", "𠮷", "(甲方)\n", "x"])
+LEARNT = st.text("张伟35a：，", max_size=3)
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
@@ -74,10 +75,24 @@ def test_whatever_was_written_a_draft_is_short_and_always_the_same(file: Path, t
     ids = load_vocabulary(file).tokenizer.encode("".join(data.draw(st.lists(PIECES, max_size=8)))).ids
     written = [*ids[: data.draw(st.integers(0, len(ids)))], *data.draw(st.lists(st.integers(0, 419), max_size=2))]
     most = data.draw(st.integers(1, 40))
-    source = drafts(file, text, ["姓名", "公司"])
+    experience = Experience()
+    for phrase in ("姓名", "公司"):  # what was found may have been anything that stands in a text
+        for example in data.draw(st.lists(st.builds(Example, LEARNT, LEARNT.filter(bool), LEARNT), max_size=3)):
+            experience.add(phrase, [example])
+    hints = tuple(Hints((phrase,), experience.profile(phrase)) for phrase in ("姓名", "公司"))
+    source = TextDrafts(text, ("姓名", "公司"), hints, file)
     guess = source.start().propose(written, most)
     assert len(guess) <= most and guess == pickle.loads(pickle.dumps(source)).start().propose(written, most)
     assert all(0 <= index < 10_000 for index in guess)
+
+
+def test_nothing_is_guessed_behind_the_last_value_of_a_text(tokenizer_file: Path) -> None:
+    """A model that repeats itself goes on with a tab there."""
+    experience = Experience()
+    experience.add("姓名", [Example("姓名：", "张伟", "")])
+    source = TextDrafts("姓名：张伟", ("姓名",), (Hints(("姓名",), experience.profile("姓名")),), tokenizer_file)
+    encode = load_vocabulary(tokenizer_file).tokenizer.encode
+    assert list(source.start().propose(encode("姓名: 张伟\t").ids, 9)) == encode("\n").ids
 
 
 def test_a_character_of_which_some_bytes_are_written_is_finished(tokenizer_file: Path) -> None:

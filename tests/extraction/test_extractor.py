@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -312,6 +313,24 @@ def test_options_from_a_table_of_numbers_are_taken_as_plain_ones(scripted: Calla
     assert (extractor.max_length, extractor.window_length, extractor.grounded) == (512, 160, True)
     assert json.loads(json.dumps(extractor.options)) == extractor.options
     assert json.loads(json.dumps([extractor.max_length, extractor.window_length, extractor.grounded])) == [512, 160, True]
+
+
+def test_windows_are_as_long_as_the_texts_the_model_was_trained_on(scripted: Callable[..., Extractor], tmp_path: Path) -> None:
+    engine = script(scripted())
+    assert Extractor(engine).window_length == 1024, "its config.json does not say"
+    config = json.loads(engine.checkpoint.config.read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"seq_length": 160}), encoding="utf-8")
+    engine.checkpoint = replace(engine.checkpoint, config=tmp_path / "config.json")
+    options: list[dict[str, int]] = [{}, {"max_length": 100}, {"window_length": 50}, {"window_length": 2000}]
+    assert [Extractor(engine, **one).window_length for one in options] == [160, 100, 50, 1024]
+
+
+def test_what_is_asked_depends_on_earlier_answers_only_where_that_is_wanted(scripted: Callable[..., Extractor]) -> None:
+    for learn in (False, True):
+        extractor = Extractor(scripted("姓名: 张伟").engine, learn=learn)
+        first = extractor.prepare(TEXT, "姓名").requests
+        extractor.extract(TEXT, "姓名")
+        assert (extractor.prepare(TEXT, "姓名").requests != first) == learn
 
 
 def test_classification_asks_once_and_answers_in_the_models_order(scripted: Callable[..., Extractor], tokenizer: TextTokenizer) -> None:

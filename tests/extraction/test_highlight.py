@@ -110,20 +110,21 @@ def test_everything_from_outside_is_escaped() -> None:
     assert page.text == evil
     assert set(page.tags) <= {"div", "mark", "small", "span"}
     assert page.marks[0][1] == f"{evil}: {evil}"
+    assert Page(highlight(evil, [Field("甲", (Span("甲", 0, len(evil), 0.9, "approximate"),))])).text == evil
 
 
 def test_line_breaks_are_kept() -> None:
-    page = highlight("第一行\n第二行\n\n第三", [field("行", ("一行\n第二", 1, 6))])
-    assert Page(page).text == "第一行\n第二行\n\n第三"
+    page = highlight("第一行\n第二行\n\r\n第三", [field("行", ("一行\n第二", 1, 6))])
+    assert Page(page).text == "第一行\n第二行\n\r\n第三"
     assert "white-space:pre-wrap" in page
 
 
 def test_lone_surrogates_and_control_characters_are_drawn() -> None:
     page = highlight(
-        "a\ud800\x00\x07b", [Field("\udc00", (Span("\ud800", 1, 2), Span("\udfff", None, None, match="unaligned")))], ["\ud800"]
+        "a\ud800\x00\x07\x7fb", [Field("\udc00", (Span("\ud800", 1, 2), Span("\udfff", None, None, match="unaligned")))], ["\ud800"]
     )
     page.encode("utf-8")
-    assert Page(page).text == "a\ufffd\u2400\u2407b"
+    assert Page(page).text == "a\ufffd\u2400\u2407\u2421b"
 
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_needs_a_style_sheet() -> None:
@@ -142,9 +143,14 @@ def test_ink_on_every_colour_has_the_contrast_that_wcag_aa_asks_for(colour: str)
 
 
 def test_more_labels_than_colours_still_look_different() -> None:
-    labels = [field(f"标{order}", ("字", order, order + 1)) for order in range(16)]
-    styles = [style for _, _, style in Page(highlight("字" * 16, labels)).marks]
-    assert len(set(styles)) == 16
+    labels = [field(f"标{order}", ("字", order, order + 1)) for order in range(40)]
+    styles = [style for _, _, style in Page(highlight("字" * 40, labels)).marks]
+    assert len(set(styles[:32])) == 32 and styles[32:] == styles[:8]
+
+
+def test_the_legend_counts_the_places_of_a_label_that_has_several() -> None:
+    page = Page(highlight("张伟和李娜，35岁", [field("姓名", ("张伟", 0, 2), ("李娜", 3, 5)), field("年龄", ("35", 6, 8))]))
+    assert page.rest.split("\n") == ["姓名 × 2", "年龄", ""]
 
 
 @given(st.data())

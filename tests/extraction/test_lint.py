@@ -125,7 +125,7 @@ def test_words_are_known_in_any_script() -> None:
     assert folded("聯繫 電話") == "联系电话" and folded(" Job  Title ") == "job title"
     assert "email" in alike("電子郵箱") and "邮箱" not in alike("邮箱") and alike("什么都不是") == ()
     assert is_vague("other details") and is_vague("重要的信息") and not is_vague("联系信息") and not is_vague("data format")
-    assert (missing_unit("含税单价"), missing_unit("面积"), missing_unit("单价（元）"), missing_unit("姓名")) == (
+    assert (missing_unit("含税单价"), missing_unit("面积"), missing_unit("美元金额"), missing_unit("姓名")) == (
         "元",
         "平方米",
         None,

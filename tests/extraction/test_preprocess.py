@@ -29,7 +29,7 @@ COMBINATIONS = st.lists(st.sampled_from(sorted(STEPS)), max_size=6)
         ("lines_to_spaces", "上海 \r\n  云智\n \n公司", "上海 云智 公司"),
         ("strip_spaces", "张 伟\u3000 35\n岁", "张伟35\n岁"),
         ("single_spaces", "张  伟 35\t\t岁", "张 伟 35 岁"),
-        ("half_width", "ＡＢ１２，（５％）：\u3000½ﬁ。", "AB12,(5%): ½ﬁ。"),
+        ("half_width", "ＡＢ１２，（５％）：\u3000½ﬁ￣。", "AB12,(5%): ½ﬁ￣。"),
         ("full_width", "金额:5%,(含税)", "金额：5％，（含税）"),
         ("simplified", "聯繫電話：後天", "联系电话：后天"),
         ("traditional", "联系电话：后天", "聯繫電話：後天"),
@@ -37,6 +37,7 @@ COMBINATIONS = st.lists(st.sampled_from(sorted(STEPS)), max_size=6)
         ("ocr_correction", "1, 280元，35 万元", "1,280元，35万元"),
         ("ocr_correction", "1OO元，3OOO，2o〇8年，1ll8，1||8，5Oo", "100元，3OOO，2008年，1118，1||8，500"),
         ("remove_punctuation", "【贷款】5,000.00元（含税）_张·伟", "贷款500000元含税张伟"),
+        ("remove_punctuation", "Cafe\u0301, हिन्दी\u0964☎\ufe0f 1\ufe0f\u20e3", "Cafe\u0301 हिन्दी 1"),
         ("remove_brackets", "【贷款】〔2024〕5号（含税）", "贷款20245号含税"),
         ("drop_garbage", "张\ufffd伟\u200b□\x00，138****1234", "张伟，138****1234"),
         ("drop_garbage", "\u2068张\u200d伟\u2069，\u202d138\u202c\u200e☎\ufe0f", "张伟，138☎"),
@@ -104,6 +105,9 @@ def test_what_was_put_in_stands_for_what_it_replaced_or_for_nothing() -> None:
     assert clean("（a） \n b", ["remove_brackets", "lines_to_spaces"]).original_range(1, 2) == (3, 6)
     inserted = Cleaned.of("ab").edited([(1, 1, "xx")])
     assert (inserted.text, inserted.original_range(1, 3), inserted.original_range(0, 2)) == ("axxb", None, (0, 1))
+    ended = clean("ab ", ["strip_spaces"]).edited([(2, 2, "x")])
+    assert (ended.text, ended.starts, ended.ends) == ("abx", (0, 1, 3), (1, 2, 3))
+    assert Cleaned.of("").edited([(0, 0, "x")]).original_range(0, 1) is None
     with pytest.raises(OptionError, match=r"\[2, 2\) is no range"):
         inserted.original_range(2, 2)
 
@@ -156,7 +160,7 @@ def test_a_cleaning_extractor_gives_values_of_the_original_text() -> None:
 
 def test_a_value_that_stands_for_nothing_is_said_to() -> None:
     cleaned = Cleaned.of("ab").edited([(1, 1, "x")])
-    extraction = Extraction("d", "axb", (Field("A", (Span("x", 1, 2),)),))
+    extraction = Extraction("d", "axb", (Field("A", (Span("x", 1, 2), Span("y", None, None, match="unaligned"))),))
     back = restored(extraction, cleaned)
     assert back.fields[0].spans[0].match == "unaligned"
     assert back.problems == (f"{UNMAPPED_PROBLEM} ⟪x⟫ stands for nothing in the text before preprocessing",)

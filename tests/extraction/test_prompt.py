@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
 from typing import get_args
 
@@ -81,6 +82,9 @@ def test_a_cut_keeps_the_instruction_and_as_much_text_as_fits(either: TextTokeni
     assert len(prompt.ids) <= limit
     assert written(either, prompt) == f"输入: {text[: prompt.text_kept]}{ASKED}"
     assert prompt.text_kept == len(text) or length(either, text[: prompt.text_kept + 1]) > limit
+    before_the_instruction = f"输入: {text[: prompt.text_kept]}".encode()
+    pieces = list(accumulate(either.pieces[index] for index in prompt.ids[:-1]))
+    assert prompt.shared == sum(before_the_instruction.startswith(piece) for piece in pieces)
 
 
 @QUICK

@@ -175,6 +175,14 @@ def test_windows_are_as_long_as_the_model_likes_and_a_little_more_is_read_whole(
     assert min(map(len, engine.asked)) > 15
 
 
+def test_no_prompt_is_longer_than_it_may_be_however_much_the_labels_take_of_it(lookup: Callable[..., Extractor]) -> None:
+    labels = [str(number) * 12 for number in range(6)]
+    extractor = lookup(120)
+    for length in (5, 15, 25, 50, 200):
+        lengths = [len(request.prompt_ids) for request in extractor.prepare("云" * length, labels).requests]
+        assert 80 < max(lengths) <= 120, length
+
+
 @pytest.mark.parametrize("overlap", [0, 8, 64])
 @pytest.mark.parametrize("text", ["云" * 1000, FILLER * 60, "a b " * 300, "😀" * 300, "一句。\n" * 200])
 def test_windows_cover_the_text_share_their_overlap_and_stay_within_their_room(text: str, overlap: int) -> None:
@@ -255,6 +263,10 @@ def test_windows_end_at_the_best_boundary_near() -> None:
     assert first_end("甲" * 16 + "，乙丙丁" + "丁" * 30).endswith("，")
     assert first_end("a" * 14 + " 1,234.56 " + "丁" * 30).endswith("a ")
     assert len(first_end("甲" * 60)) == 20
+    assert first_end("aaa bbb ccc dddd. ee ff gg hh").endswith("dddd.")
+    for letter in ("e\u0301", "ｶﾞ", "👨\u200d👩", "☎\ufe0f", "\r\n"):  # what one sees as one character is not cut
+        assert first_end("甲" * 19 + letter + "丁" * 30) == "甲" * 19
+    assert first_end("甲" * 18 + "👨\u200d👩" + "丁" * 30) == "甲" * 18
 
 
 def span(text: str, start: int, confidence: float | None = 0.5) -> Span:
@@ -376,4 +388,5 @@ def test_how_much_of_a_cleaned_text_was_read_is_counted_in_the_text_that_people_
     told = Told(("truncated: only the first ", Offset(3, ends=True), " of ", Offset(6, ends=True), " characters fitted into the prompt"))
     back = restored(Extraction("d", cleaned.text, (), "", True, ("parse: x", str(told)), (told,)), cleaned)
     assert back.problems == ("parse: x", "truncated: only the first 6 of 11 characters fitted into the prompt")
+    assert tuple(map(str, back.told)) == back.problems[1:]
     assert [cleaned.original_offset(Offset(at, ends)) for at, ends in ((0, False), (0, True), (2, False), (2, True))] == [2, 0, 5, 5]

@@ -8,6 +8,7 @@ import pandas
 from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
+from jupyter_client.session import json_packer
 from nbconvert.filters import markdown2html
 
 from seqgpt_lab.studies.display import Prose, TextBars, as_json, counted, plain, short, table
@@ -37,6 +38,11 @@ def test_what_a_program_gets_is_shown_as_json() -> None:
     value = {"姓名": "张伟", "公司": ["<b>甲</b>", "乙"], "邮箱": None}
     shown = BeautifulSoup(as_json(value).html, "html.parser").select_one("pre")
     assert shown is not None and json.loads(shown.get_text()) == value and "张伟" in shown.get_text() and "null" in shown.get_text()
+
+
+def test_half_a_character_of_a_document_does_not_end_a_notebook() -> None:
+    bundles = [{"text/html": as_json("张\ud800")._repr_html_()}, {"text/markdown": Prose("张\ud800")._repr_markdown_()}]
+    assert json.loads(json_packer(bundles)) == [{"text/html": as_json("张\ufffd").html}, {"text/markdown": "张\ufffd"}]
 
 
 def test_a_pivoted_table_has_no_empty_column() -> None:

@@ -126,15 +126,19 @@ def document_questions(
 ) -> tuple[Document, list[Question]]:
     """A document of a random kind with `count` questions about it; of the kinds that have templates of the split.
 
-    excerpts: how often it is an excerpt among plain sentences. A question that asks for what another does is drawn anew: an answer
-    teaches once, and without this a tenth of all were such.
+    excerpts: how often it is an excerpt among plain sentences.
     """
     kind = random.choice([kind for kind in kinds if kind.templates[split]])
     document = compose(kind, split, random, 0)
     if random.random() < excerpts:
         document = excerpt(document, random)
+    return document, questions_about(document, kind, kinds, random, count)
+
+
+def questions_about(document: Document, kind: Kind, kinds: Sequence[Kind], random: Random, count: int) -> list[Question]:
+    """`count` questions. One that asks for what another does is drawn anew: an answer teaches once, and without this a tenth were such."""
     asked: dict[tuple[str, tuple[str, ...]], Question] = {}
     while len(asked) < count:
         question = ask(document, kind, kinds, random)
         asked.setdefault((question.task, question.labels), question)
-    return document, list(asked.values())
+    return list(asked.values())

@@ -14,6 +14,7 @@ from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.errors import CheckpointError, OptionError
 
+CHECKPOINT = "checkpoint.pt"
 _PARTS = {"recipe", "tokenizer", "step", "batches", "model", "guide", "optimisers"}  # of every version
 _ANEW = "or another directory to start anew"
 

@@ -17,13 +17,13 @@ from torch.nn import functional
 
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
-from seqgpt_lab.embedded.corpus.kind import Kind
+from seqgpt_lab.embedded.corpus.kind import Kind, drawn_of, with_drawn
 from seqgpt_lab.embedded.guide import Guide
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.packed_attention import PackedAttention
-from seqgpt_lab.embedded.packing import Batch, collate, pack
+from seqgpt_lab.embedded.packing import Batch, PackedRow, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.resuming import check_made_alike, made_with, read_state
+from seqgpt_lab.embedded.resuming import CHECKPOINT, check_made_alike, made_with, read_state
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
 from seqgpt_lab.engine.memory import within_memory
@@ -82,6 +82,10 @@ class Trainer:
     def _keep_below(self, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._below = inputs[0]
 
+    def draw(self, kinds: Sequence[Kind]) -> None:
+        """Go on with the same kinds whose templates are drawn otherwise."""
+        self.kinds = self.batches.pools.kinds = kinds
+
     def train_step(self) -> tuple[float, int]:
         """One update; returns the loss and how many tokens the batch held."""
         drawn = self.batches.next()
@@ -112,24 +116,24 @@ class Trainer:
             logits = self.model.logits(hidden[wanted])
         return logits.float(), batch.targets[wanted]
 
-    @torch.no_grad()
     def exact_share(self, documents: int) -> float:
-        """Share of questions about so many held-out documents whose whole greedy answer is right: every answer token must be the most
-        likely one. The same number draws the same documents each time.
-        """
-        random, right, total = Random(0), 0, 0
+        """Share of questions about so many held-out documents whose whole greedy answer is right. The same number draws the same documents
+        each time."""
+        random = Random(0)
         asked_of = [document_questions(self.kinds, "dev", random, 2) for _ in range(documents)]
         rows = [pack(self.tokenizer, document.text, questions) for document, questions in asked_of]
-        for at in range(0, documents, 16):
-            batch = collate(rows[at : at + 16], token_id(self.tokenizer, "<pad>")).to(self.device)
-            logits, targets = self.answer_logits(batch)
-            wrong = torch.zeros_like(batch.targets, dtype=torch.bool)
-            wrong[batch.targets >= 0] = logits.argmax(-1) != targets
-            for block in (1, 2):
-                asked = batch.blocks == block
-                right += int((asked.any(1) & ~(wrong & asked).any(1)).sum())
-                total += int(asked.any(1).sum())
-        return right / total
+        right = [answer for at in range(0, documents, 16) for row in self.right(rows[at : at + 16]) for answer in row]
+        return sum(right) / len(right)
+
+    @torch.no_grad()
+    def right(self, rows: Sequence[PackedRow]) -> list[list[bool]]:
+        """For each question of each row, whether its whole greedy answer is right: every answer token must be the most likely one."""
+        batch = collate(rows, token_id(self.tokenizer, "<pad>")).to(self.device)
+        logits, targets = self.answer_logits(batch)
+        wrong = torch.zeros_like(batch.targets, dtype=torch.bool)
+        wrong[batch.targets >= 0] = logits.argmax(-1) != targets
+        missed = [set(blocks[bad].tolist()) for blocks, bad in zip(batch.blocks.cpu(), wrong.cpu(), strict=True)]
+        return [[block not in bad for block in range(1, max(row.blocks) + 1)] for row, bad in zip(rows, missed, strict=True)]
 
     def save(self, path: Path) -> None:
         """Write the checkpoint, whole or not at all; amid an update nothing is written. Raises OSError as the file system does."""
@@ -141,6 +145,7 @@ class Trainer:
             "batches": list(self._at),
             "model": self.model.state_dict(),
             "guide": self.guide.state_dict(),
+            "drawn": drawn_of(self.kinds),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
         with atomic_stream(path) as stream:
@@ -158,6 +163,8 @@ class Trainer:
         self.batches.pool, self.batches.offset = self._at = tuple(state["batches"])
         self.model.load_state_dict(state["model"])
         self.guide.load_state_dict(state["guide"])
+        if "drawn" in state:
+            self.draw(with_drawn(self.kinds, state["drawn"]))
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
 
@@ -202,7 +209,7 @@ def train(trainer: Trainer, directory: Path, report: Report, *, evaluate_every: 
     last one then stays), CapacityError where a step does not fit into memory.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "checkpoint.pt"
+    path = directory / CHECKPOINT
     if path.exists():
         trainer.load(read_state(path))
         report(f"resumed at step {trainer.step}")

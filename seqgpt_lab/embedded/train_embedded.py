@@ -15,7 +15,9 @@ from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.export import export
+from seqgpt_lab.embedded.hardness import drawn_by_hardness
 from seqgpt_lab.embedded.recipe import Recipe
+from seqgpt_lab.embedded.resuming import CHECKPOINT
 from seqgpt_lab.embedded.taught import lac_tagger, with_taught
 from seqgpt_lab.embedded.tokenizer import build_tokenizer
 from seqgpt_lab.embedded.train import CPU, Report, Trainer, train
@@ -53,8 +55,8 @@ def train_embedded(
 ) -> Path:
     """Train in `out` (checkpoint.pt, resumed if there) and export `out`/model; returns the model's directory.
 
-    start: a model directory to begin from instead of random weights; its tokenizer is kept, copying drills are not repeated, and one of
-    fewer layers than the recipe's is grown.
+    start: a model directory to begin from instead of random weights; its tokenizer is kept, copying drills are not repeated, one of fewer
+    layers than the recipe's is grown, and training templates that it reads wrong are drawn oftener (`hardness.py`).
     annotated: a directory of annotated real texts to mix in (`AnnotatedSets`); without it all documents are synthetic.
     teach: also learn people, places and organisations from LAC's marks in some of the annotated texts (`taught.py`).
     workers: processes that make batches ahead of the device's use; 0 makes them in this one. The batches are the same.
@@ -80,6 +82,9 @@ def train_embedded(
         began = " ".join(map(sha256_of, found.weights))
         trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real, device=device, workers=workers, start=began)
         _begin_from(trainer, found)
+        if not (out / CHECKPOINT).exists():  # else it says how templates are drawn
+            report("asking about every training template: what is read wrong will be drawn oftener (some minutes)")
+            trainer.draw(drawn_by_hardness(trainer, report))
     begun = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
     train(trainer, out, report)
     average(trainer.model, begun, trainer.recipe.kept_share)

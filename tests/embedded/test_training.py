@@ -241,6 +241,13 @@ def test_a_checkpoint_of_other_fields_is_refused(tokenizer: Tokenizer, tmp_path:
         train(Trainer(SMALL, tokenizer, KINDS[:-1]), tmp_path, lambda line: None)
 
 
+@pytest.fixture
+def all_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates are drawn all alike by who trains on from a model, which asking about each would take minutes."""
+    monkeypatch.setattr("seqgpt_lab.embedded.train_embedded.drawn_by_hardness", lambda trainer, report: trainer.kinds)
+
+
+@pytest.mark.usefixtures("all_alike")
 def test_training_goes_on_only_from_the_start_it_began_with(tokenizer: Tokenizer, tmp_path: Path) -> None:
     """A part of the start is averaged into what is exported. A checkpoint of a version that did not note the start goes on."""
     one, other = (export(Trainer(replace(SMALL, seed=seed), tokenizer, KINDS).model, tokenizer, tmp_path / str(seed)) for seed in (1, 2))
@@ -388,6 +395,7 @@ def test_a_disk_without_room_leaves_the_checkpoint_that_was_there(tokenizer: Tok
     assert raised.value.filename == str(path) and path.read_text() == "the last one"
 
 
+@pytest.mark.usefixtures("all_alike")
 def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path: Path) -> None:
     first = Trainer(SMALL, tokenizer, KINDS)
     start = export(first.model, tokenizer, tmp_path / "start")
@@ -401,6 +409,7 @@ def test_training_can_begin_from_a_models_weights(tokenizer: Tokenizer, tmp_path
         train_embedded(tmp_path / "out", SMALL, lines.append, tmp_path / "out" / "model")
 
 
+@pytest.mark.usefixtures("all_alike")
 def test_what_began_from_a_model_ends_part_of_the_way_back_to_it(tokenizer: Tokenizer, tmp_path: Path) -> None:
     """The checkpoint holds what training ended with; and the same command again, which has nothing left to train, writes the same."""
     start = export(Trainer(SMALL, tokenizer, KINDS).model, tokenizer, tmp_path / "start")

@@ -57,14 +57,24 @@ def compose(kind: Kind, split: Split, random: Random, index: int) -> Document:
     elif way < _PROSE_SHARE + _FORM_SHARE + _SPLICED_SHARE:
         template = _spliced(kind, random)
     else:
-        template = choose(random.choice(kind.templates[split]), random)
+        template = choose(_drawn(kind, split, random), random)
     if split == "train" and random.random() < _REWORDED_SHARE:
         template = reworded(template, random, _WORDS_REPLACED, known_groups())
-    text, entities = fill(template, lambda name: kind.field(name).make(random, split))
+    document = filled(template, kind, split, random, f"{kind.name}-{split}-{index}")
+    return corrupt(document, random.choice(("typed", "pdf", "ocr")), random) if random.random() < _NOISY_SHARE else document
+
+
+def _drawn(kind: Kind, split: Split, random: Random) -> str:
+    templates = kind.templates[split]
+    return random.choices(templates, cum_weights=kind.drawn)[0] if kind.drawn and split == "train" else random.choice(templates)
+
+
+def filled(template: str, kind: Kind, split: Split, random: Random, name: str) -> Document:
+    """The document called `name` of a chosen template; gold labels are specific field names."""
+    text, entities = fill(template, lambda field: kind.field(field).make(random, split))
     lead = len(text) - len(text.lstrip("\n"))
     gold = tuple(entity.moved(-lead) for entity in entities)  # in text order
-    document = Document(f"{kind.name}-{split}-{index}", text.strip("\n"), gold, {"kind": kind.name, "source": "clean"})
-    return corrupt(document, random.choice(("typed", "pdf", "ocr")), random) if random.random() < _NOISY_SHARE else document
+    return Document(name, text.strip("\n"), gold, {"kind": kind.name, "source": "clean"})
 
 
 def _spliced(kind: Kind, random: Random) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
@@ -49,6 +49,7 @@ class Kind:
 
     labels: the canonical label set shown to users and used by the bundled evaluation; each is a field's name or a family phrase.
     openings, closings: optional text around composed documents (no slots needed).
+    drawn: how often each training template is drawn, summed up from the first on (`random.choices`' cum_weights); empty: all alike.
     """
 
     name: str
@@ -59,6 +60,19 @@ class Kind:
     openings: tuple[str, ...] = ("",)
     closings: tuple[str, ...] = ("",)
     title_phrases: tuple[str, ...] = field(default=())
+    drawn: tuple[float, ...] = ()
 
     def field(self, name: str) -> FieldSpec:
         return next(spec for spec in self.fields if spec.name == name)
+
+
+def drawn_of(kinds: Iterable[Kind]) -> dict[str, list[float]]:
+    """How often each training template of each kind is drawn, where they are not all alike."""
+    return {kind.name: list(kind.drawn) for kind in kinds if kind.drawn}
+
+
+def with_drawn(kinds: Sequence[Kind], drawn: Mapping[str, Sequence[float]]) -> tuple[Kind, ...]:
+    """The same kinds whose templates are drawn as `drawn_of` says; a kind that is there several times remains one."""
+    different = {kind.name: kind for kind in kinds}
+    found = {name: replace(kind, drawn=tuple(drawn.get(name, ()))) for name, kind in different.items()}
+    return tuple(found[kind.name] for kind in kinds)

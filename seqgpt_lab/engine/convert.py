@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seqgpt_lab.engine.checkpoint import indexed_shards
+from seqgpt_lab.engine.checkpoint import indexed_files
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
 from seqgpt_lab.engine.memory import is_out_of_memory, within_memory
 from seqgpt_lab.engine.storing import store_tensors
@@ -117,13 +117,13 @@ def _files(model: Path) -> Iterator[tuple[Path, dict[str, Tensor]]]:
 
 
 def _whole(found: Iterable[Path], index: Path) -> Sequence[Path]:
-    """The files of a checkpoint of which some were found: those its index names, or its one file, or else all, where none is absent.
+    """The files of a checkpoint of which some were found: those of its index, or its one file, or else all, where none is absent.
 
     Raises CheckpointError naming the shards that are not there; without an index their names say how many there should be.
     """
     files = sorted(found)
     if files and index.exists():
-        return indexed_shards(index)
+        return indexed_files(index)
     if (single := index.with_name(index.name.removesuffix(".index.json"))) in files:
         return [single]
     names = {path.name for path in files}

@@ -165,7 +165,16 @@ def test_safetensors_convert_too_whatever_a_trainer_left_beside_them(
     torch.save({"state": [torch.ones(2)]}, model / "optimizer.pt")
     store({"adapter": torch.ones(2)}, model / "adapter_model.safetensors")
     store({"transformer.ln_f.bias": torch.ones(192)}, model / "model-00001-of-00002.safetensors")
-    assert text(convert(source, tmp_path / "new")) == expected
+    for folder, name in ((source, "configuration.json"), (model, "generation_config.json"), (source, "README.md")):
+        (folder / name).write_text("{}", encoding="utf-8")
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        (source / "tokenizer" / name if layout == "package" else source / name).write_text("{}", encoding="utf-8")
+    destination = convert(source, tmp_path / "new")
+    assert text(destination) == expected
+    assert {path.name for path in destination.iterdir()} == {
+        *("config.json", "model.safetensors", "generation_config.json", "configuration.json"),
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    }
 
 
 @pytest.mark.parametrize("stored", ("pytorch_model.bin", "model.safetensors"))

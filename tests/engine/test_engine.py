@@ -46,6 +46,7 @@ def test_nothing_to_do_gives_nothing(engine: Engine) -> None:
         (Request((5, 6.5), 1), "request 1 holds token ids of type float; whole numbers"),  # type: ignore[arg-type]
         (Request((5, 6), 2.5), "request 1 has 2.5 as max_new_tokens; a whole number"),  # type: ignore[arg-type]
         (Request((5, 6), 1, shared_prefix=1.0), "request 1 has 1.0 as shared_prefix"),  # type: ignore[arg-type]
+        (Request((5, 6), 1, shared_prefix=-1), "request 1 shares -1 of 2 prompt ids; 0 to all are possible"),
     ),
 )
 def test_a_request_that_cannot_be_answered_is_named(engine: Engine, request_: Request, message: str) -> None:
@@ -120,6 +121,7 @@ def test_a_closed_engine_says_so_and_closes_twice(oracle: Oracle) -> None:
         ({"token_budget": 0}, "token_budget 0"),
         ({"batch_size": "8"}, "batch_size is '8'; a whole number is needed"),
         ({"replicas": 1.5}, r"replicas is 1\.5"),
+        ({"token_budget": True}, "token_budget is True; a whole number"),
     ),
 )
 def test_an_option_that_cannot_work_is_refused_before_any_file_is_read(options: dict[str, str | float], message: str) -> None:

@@ -71,6 +71,21 @@ def test_many_exchanges_in_a_row_are_right_on_every_rank(world: int, shapes: lis
                 assert torch.equal(got, part if number % 2 else part.sum(0))
 
 
+def test_every_rank_ends_with_the_same_bits() -> None:
+    """Whose part is added first shows in the last of them."""
+    parts = torch.randn(4, 1000, generator=torch.Generator().manual_seed(0))
+
+    def work(end: MemoryExchange, rank: int) -> list[Tensor]:
+        mine = parts[rank].clone()
+        end.sum(mine)
+        return [mine]
+
+    with exchanges(4) as ends:
+        first, *others = (found[0] for found in on_every_rank(ends, work))
+    assert all(torch.equal(other, first) for other in others)
+    assert not torch.equal(parts.flip(0).sum(0), first), "any order would do"
+
+
 def test_a_tensor_larger_than_a_slot_and_one_that_is_not_contiguous_are_summed() -> None:
     whole = torch.arange(1_000_003, dtype=torch.float32)  # four slots, the last one nearly empty
     square = torch.arange(12.0).view(3, 4)

@@ -159,6 +159,7 @@ def test_one_request_that_did_not_fit_beside_what_was_kept_is_tried_by_itself(
 ) -> None:
     engine.generate(REQUESTS[:ROWS])
     made: Callable[[Decoder], None] = Decoder._step
+    decoder, given_back = engine._runner.decoder, []  # type: ignore[attr-defined]
 
     def poor(self: Decoder) -> None:
         if self.cache is None or self.cache.rows == ROWS:
@@ -166,7 +167,9 @@ def test_one_request_that_did_not_fit_beside_what_was_kept_is_tried_by_itself(
         made(self)
 
     monkeypatch.setattr(Decoder, "_step", poor)
+    monkeypatch.setattr("seqgpt_lab.engine.memory.give_back_memory", lambda: given_back.append(decoder.cache))
     check(dict(enumerate(engine.generate(REQUESTS[:1]), 100)), alone[:1])
+    assert given_back == [None], "to the system, what the failed pass let go of"
 
 
 def test_so_it_is_by_a_worker(replicas: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +212,7 @@ def test_a_shortage_of_memory_slows_none_but_those_that_met_it(
     assert len(at_work[others]) == ROWS, "rows stood empty long after there was memory again"
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_request_needs_no_room_for_many(engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch) -> None:
     made: Callable[..., None] = KVCache.__init__
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.placement import threads_each
 from seqgpt_lab.engine.replica import OutOfMemoryInWorkerError, Replica
 from seqgpt_lab.engine.requests import Request
+from seqgpt_lab.engine.reuse import CACHE_BYTES, CacheInfo
 from seqgpt_lab.errors import CapacityError, OptionError, SeqGPTLabError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests
 
 VOCABULARY = 1001  # odd: the last rank's block is shorter
 REQUESTS = random_requests(13, vocabulary=VOCABULARY)
+TEXTS = (tuple(range(100, 130)), tuple(range(200, 230)))
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,15 @@ def test_two_engines_run_side_by_side(two_ranks: Engine, two_replicas: Engine, a
 
     found, wanted = two_ranks.generate(REQUESTS[:6], inside), alone.generate(REQUESTS[:6])
     assert [completion.token_ids for completion in found] == [completion.token_ids for completion in wanted]
+
+
+def test_what_replicas_keep_of_texts_is_added_up(two_replicas: Engine, alone: Engine) -> None:
+    """Of two texts each replica gets one, and both questions about it."""
+    texts = [replace(request, prompt_ids=(*text, *request.prompt_ids), shared_prefix=30) for text in TEXTS for request in REQUESTS[:2]]
+    size = 2 * 4 * 30 * 192 * 2  # keys and values, in four bytes each, of 30 ids in 2 layers
+    for engine, limit in ((alone, CACHE_BYTES), (two_replicas, 2 * CACHE_BYTES)):
+        engine.generate(texts)
+        assert engine.cache_info == CacheInfo("prefix", limit, hits=2, misses=2, reused_tokens=60, entries=2, bytes=2 * size)
 
 
 def test_progress_counts_up_to_all_requests_over_all_replicas(two_replicas: Engine) -> None:

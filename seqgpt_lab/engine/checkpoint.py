@@ -61,7 +61,7 @@ def indexed_files(index: Path) -> tuple[Path, ...]:
     if missing == names and whole.exists():
         return (whole,)
     if missing:
-        raise CheckpointError(f"{model} lacks {len(missing)} of the {len(names)} shards its index names: {', '.join(missing)}")
+        raise CheckpointError(f"{model} lacks {len(missing)} of the {len(names)} shards its index names: {', '.join(missing)}; add them")
     return tuple(model / name for name in sorted({*names, whole.name} if whole.exists() else names))
 
 

@@ -58,7 +58,7 @@ def test_a_request_that_cannot_be_answered_is_named(engine: Engine, request_: Re
 @pytest.mark.parametrize("limit", (10**9, 10**18))
 def test_a_limit_that_no_memory_holds_is_told_in_words(engine: Engine, limit: int) -> None:
     with pytest.raises(CapacityError, match=rf"prompt of 2 tokens and room for {limit} new ones does not fit.*lower max_new_tokens"):
-        engine.generate([Request((5,), 1), Request((5, 6), limit)])
+        engine.generate([Request((5,) * 9, 1), Request((5, 6), limit)])
     assert engine.generate([Request((5,), 1)])
 
 

@@ -157,15 +157,17 @@ def test_running_out_of_memory_halves_the_rows_and_loses_none(
 def test_one_request_that_did_not_fit_beside_what_was_kept_is_tried_by_itself(
     engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.generate(REQUESTS[:ROWS])
+    """A cache for many rows, and a text."""
+    engine.generate([*REQUESTS[:ROWS], Request(tuple(range(5, 20)), 1, shared_prefix=10)])
     made: Callable[[Decoder], None] = Decoder._step
     decoder, given_back = engine._runner.decoder, []  # type: ignore[attr-defined]
 
     def poor(self: Decoder) -> None:
-        if self.cache is None or self.cache.rows == ROWS:
+        if self.cache is None or self.cache.rows == ROWS or self.reuse.info.entries:
             raise MemoryError
         made(self)
 
+    assert decoder.reuse.info.entries
     monkeypatch.setattr(Decoder, "_step", poor)
     monkeypatch.setattr("seqgpt_lab.engine.memory.give_back_memory", lambda: given_back.append(decoder.cache))
     check(dict(enumerate(engine.generate(REQUESTS[:1]), 100)), alone[:1])

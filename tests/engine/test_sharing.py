@@ -48,7 +48,7 @@ def stir(decoder: Decoder) -> None:
         tensor.copy_(NOISE * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)))
 
 
-@given(st.integers(1, 700), OWN, st.sampled_from((torch.float32, torch.bfloat16)), st.sampled_from((4, 6)))
+@given(st.integers(1, 700), OWN, st.sampled_from((torch.float32, torch.bfloat16, torch.float16)), st.sampled_from((4, 6)))
 @settings(max_examples=25, deadline=None)
 def test_joined_attention_is_attention_over_all_slots(length: int, own: list[tuple[int, int]], dtype: torch.dtype, heads: int) -> None:
     """Rows with `seen` slots of their own behind the text and `new` tokens: each by itself, text and own slots one after the other."""

@@ -157,7 +157,7 @@ def test_every_missing_extra_and_misshapen_tensor_is_named(oracle: Oracle, tmp_p
     with pytest.raises(CheckpointError) as raised:
         load(tmp_path, config=oracle.config)
     assert str(raised.value).splitlines() == [
-        "the weights do not fit config.json, 6 tensors differ:",
+        f"the weights in {tmp_path} do not fit config.json, 6 tensors differ; take both of one model:",
         "  missing h.1.mlp.dense_4h_to_h.weight [192, 768]",
         "  missing ln_f.bias [192]",
         "  extra adapter [3, 5]",

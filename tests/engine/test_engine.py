@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqgpt_lab.engine.attention import ReferenceAttention
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import CapacityError, CheckpointError, OptionError, SeqGPTLabError
@@ -104,6 +105,7 @@ def test_an_engine_beside_another_has_its_token_budget(engine: Engine) -> None:
 def test_a_closed_engine_says_so_and_closes_twice(oracle: Oracle) -> None:
     with Engine.load(oracle.directory, dtype="bf16", device="cpu", attention="reference") as engine:
         assert (engine.dtype, engine.device) == (torch.bfloat16, torch.device("cpu"))
+        assert isinstance(engine.model.attention, ReferenceAttention)
         assert len(engine.generate([Request((5, 6), 2)])[0].token_ids) == 2
     engine.close()
     with pytest.raises(SeqGPTLabError, match="this engine is closed"):

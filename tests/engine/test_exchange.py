@@ -137,5 +137,5 @@ def test_a_way_of_adding_up_that_does_not_exist_is_named(tmp_path: Path, monkeyp
     monkeypatch.setenv(REDUCTION, "mpi")
     with pytest.raises(OptionError, match=r"SEQGPT_LAB_REDUCTION='mpi' is no way .* use memory or gloo"):
         choose_reduction(torch.device("cpu"))
-    with pytest.raises(WorkerError, match="use memory or gloo"):
+    with pytest.raises(WorkerError, match=r"replica 0 rank \d .*OptionError: .*use memory or gloo"):
         Engine.load(write_random_checkpoint(tmp_path, heads=4, hidden=64, vocabulary=100), dtype="fp32", tensor_parallel=2)

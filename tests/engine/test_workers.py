@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(checkpoint: Path, tensor_parallel: int = 1, replicas: int = 1) -> Engine:
-    return Engine.load(checkpoint, dtype="fp32", device="cpu", batch_size=4, tensor_parallel=tensor_parallel, replicas=replicas)
+    counts = {"batch_size": 4, "token_budget": 100, "tensor_parallel": tensor_parallel, "replicas": replicas}
+    return Engine.load(checkpoint, dtype="fp32", device="cpu", **counts)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,13 @@ def test_progress_counts_up_to_all_requests_over_all_replicas(two_replicas: Engi
     two_replicas.generate(REQUESTS, lambda done, total: calls.append((done, total)))
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
     assert calls[-1] == (13, 13) and len(calls) >= 4
+
+
+def test_workers_have_the_engines_token_budget(two_replicas: Engine) -> None:
+    """Of four rows a budget of 100 takes three with prompts of 30: in each replica the fourth waits."""
+    calls = [0]
+    two_replicas.generate([Request((5,) * 30, 1)] * 8, lambda done, _total: calls.append(done))
+    assert sorted(after - before for before, after in pairwise(calls)) == [1, 1, 3, 3]
 
 
 def test_nothing_to_do_gives_nothing(two_replicas: Engine) -> None:

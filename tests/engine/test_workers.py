@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.messages import ModelSpec
 from seqgpt_lab.engine.placement import threads_each
 from seqgpt_lab.engine.replica import OutOfMemoryInWorkerError, Replica
 from seqgpt_lab.engine.requests import Request
@@ -161,6 +162,15 @@ def test_weights_that_do_not_fit_are_the_same_error_as_without_workers(checkpoin
     monkeypatch.setattr(Replica, "await_ready", full)
     with pytest.raises(CapacityError, match=r"the weights do not fit into memory: CUDA out of memory.*more ranks"):
         load(checkpoint, replicas=2)
+
+
+def test_workers_find_the_weights_whatever_becomes_of_the_working_directory(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is started again later is started where the program is then."""
+    given: list[ModelSpec] = []
+    monkeypatch.setattr("seqgpt_lab.engine.engine.WorkerPool", lambda spec, _devices: given.append(spec))
+    monkeypatch.chdir(checkpoint.parent)
+    load(Path(checkpoint.name), replicas=2)
+    assert (given[0].config, *given[0].weights) == tuple(checkpoint.resolve() / name for name in ("config.json", "model.safetensors"))
 
 
 def test_a_vocabulary_too_small_for_every_rank_is_refused(tmp_path: Path) -> None:

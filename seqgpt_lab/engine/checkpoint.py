@@ -46,17 +46,23 @@ def find_checkpoint(source: str | Path) -> Checkpoint:
     return Checkpoint(str(source), directory, model / "config.json", weights, tokenizer_file)
 
 
-def indexed_shards(index: Path) -> tuple[Path, ...]:
-    """The files that an index of shards names, in name order. Raises CheckpointError naming those that are not beside it."""
-    model = index.parent
+def indexed_files(index: Path) -> tuple[Path, ...]:
+    """The shards that an index names and the whole file, if that is beside them, in name order: who reads both finds whether they agree.
+
+    Where none of the shards is left the whole file is meant: transformers leaves the index there when it saves a model anew in one file,
+    and the whole file when it saves one anew in shards. Raises CheckpointError naming the shards that are not beside the index.
+    """
+    model, whole = index.parent, index.with_name(index.name.removesuffix(".index.json"))
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         missing = [name for name in names if not (model / name).exists()]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index} is not an index of shards ({error!r}); download it again") from error
+    if missing == names and whole.exists():
+        return (whole,)
     if missing:
-        raise CheckpointError(f"{model} lacks {len(missing)} of the {len(names)} shards its index names: {', '.join(missing)}")
-    return tuple(model / name for name in names)
+        raise CheckpointError(f"{model} lacks {len(missing)} of the {len(names)} shards its index names: {', '.join(missing)}; add them")
+    return tuple(model / name for name in sorted({*names, whole.name} if whole.exists() else names))
 
 
 def _directory(source: str | Path) -> Path:
@@ -88,10 +94,10 @@ def _download(hub_id: str) -> Path:
 
 
 def _weight_files(model: Path) -> tuple[Path, ...]:
-    """The index's shards, or the single safetensors file."""
+    """The single safetensors file, the index's shards, or both."""
     index = model / "model.safetensors.index.json"
     if index.exists():
-        return indexed_shards(index)
+        return indexed_files(index)
     single = model / "model.safetensors"
     if single.exists():
         return (single,)

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seqgpt_lab.engine.checkpoint import indexed_shards
+from seqgpt_lab.engine.checkpoint import indexed_files
 from seqgpt_lab.engine.config import DTYPES, ModelConfig
+from seqgpt_lab.engine.memory import is_out_of_memory, within_memory
 from seqgpt_lab.engine.storing import store_tensors
 from seqgpt_lab.engine.weights import COPIES_DIFFER, TIED_HEAD_DIFFERS, is_old_mask, plain_name, read_headers
 from seqgpt_lab.errors import CheckpointError, OptionError
@@ -29,7 +30,8 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
 
     Pickles are read with weights_only=True: tensors and nothing else. The directory appears whole or not at all.
     Raises CheckpointError for weights that are unreadable, lack a shard, are there twice and differ, or hold a head of their own where
-    config.json ties it; OptionError when the destination exists or the dtype is unknown, OSError when there is no room.
+    config.json ties it; OptionError when the destination exists or the dtype is unknown, OSError when there is no room on the disk,
+    CapacityError when there is none in memory.
     """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype!r}; choose {', '.join(DTYPES)}")
@@ -37,7 +39,8 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
         raise OptionError(f"{destination} exists already; name a directory that does not, nothing is overwritten")
     source_model = source / "model" if (source / "model" / "config.json").exists() else source
     config = ModelConfig.read(source_model / "config.json")
-    tensors = _converted(_read(source_model), dtype)
+    with within_memory(lambda: f"the weights of {source_model} do not fit into memory twice", "convert them on a machine with more"):
+        tensors = _converted(_read(source_model), dtype)
     if config.tied_head:
         head = tensors.pop("lm_head.weight", None)
         if head is not None and any(not torch.equal(head, tensors[name]) for name in _EMBEDDINGS if name in tensors):
@@ -56,7 +59,11 @@ def convert(source: Path, destination: Path, *, dtype: str = "fp16") -> Path:
 
 
 def _converted(tensors: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
-    result = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in tensors.items()}
+    result, places = dict[str, Tensor](), set[int]()
+    for name, tensor in tensors.items():
+        found = tensor.to(DTYPES[dtype]).contiguous()
+        result[name] = found.clone() if found.data_ptr() in places else found  # two of one memory are not written
+        places.add(found.data_ptr())
     broken = [name for name, tensor in result.items() if not tensor.isfinite().all()]
     if broken:
         raise CheckpointError(
@@ -68,13 +75,18 @@ def _converted(tensors: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
 def _read(model: Path) -> dict[str, Tensor]:
     """Every weight once, by the name that it is stored under; masks of old versions are left out.
 
-    Raises CheckpointError for two tensors that stand for the same weights and differ.
+    Raises CheckpointError for two tensors that stand for the same weights and differ, and for one that holds no floats.
     """
     kept: dict[str, tuple[str, Path, Tensor]] = {}
     for path, found in _files(model):
         for name, tensor in found.items():
             if is_old_mask(name):
                 continue
+            if not tensor.is_floating_point():
+                stored = str(tensor.dtype).removeprefix("torch.")
+                raise CheckpointError(
+                    f"{path}: tensor {name} is stored as {stored}; floats are needed, quantised weights are not converted"
+                )
             known, place, first = kept.setdefault(plain_name(name), (name, path, tensor))
             if first is not tensor and (first.dtype != tensor.dtype or not torch.equal(first, tensor)):
                 raise CheckpointError(COPIES_DIFFER.format(f"{known} of {place}", f"{name} of {path}"))
@@ -94,23 +106,24 @@ def _files(model: Path) -> Iterator[tuple[Path, dict[str, Tensor]]]:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # bytes that are no checkpoint raise nearly anything
+            if is_out_of_memory(error):
+                raise
             raise CheckpointError(
                 f"{path} is not a plain file of tensors ({_reason(error)}); it was not run, and cannot be converted"
             ) from error
-        wrong = not isinstance(found, dict) or [name for name, value in found.items() if not isinstance(value, Tensor)]
-        if wrong:
+        if not isinstance(found, dict) or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()):
             raise CheckpointError(f"{path} holds something else than named tensors; a checkpoint saved with state_dict() is needed")
         yield path, found
 
 
 def _whole(found: Iterable[Path], index: Path) -> Sequence[Path]:
-    """The files of a checkpoint of which some were found: those its index names, or its one file, or else all, where none is absent.
+    """The files of a checkpoint of which some were found: those of its index, or its one file, or else all, where none is absent.
 
     Raises CheckpointError naming the shards that are not there; without an index their names say how many there should be.
     """
     files = sorted(found)
     if files and index.exists():
-        return indexed_shards(index)
+        return indexed_files(index)
     if (single := index.with_name(index.name.removesuffix(".index.json"))) in files:
         return [single]
     names = {path.name for path in files}

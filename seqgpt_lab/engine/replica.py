@@ -11,7 +11,7 @@ from seqgpt_lab.engine.messages import Answer, Cancel, Failure, Ready, Work, Wor
 from seqgpt_lab.engine.requests import Completion, Request
 from seqgpt_lab.engine.reuse import CacheInfo
 from seqgpt_lab.engine.worker import TICK_SECONDS, Worker, pickled
-from seqgpt_lab.errors import LogitsError, OptionError, WorkerError
+from seqgpt_lab.errors import CheckpointError, LogitsError, OptionError, WorkerError
 
 IDLE_TICKS = 7  # no rank used its processors or finished a layer for 3.5 s: a deadlock
 STILL_TICKS = 600  # no rank finished a layer for 5 minutes, however busy
@@ -68,7 +68,7 @@ class Replica:
             self.workers.append(Worker(spec))
 
     def await_ready(self, deadline: float, check: Callable[[], None]) -> None:
-        """Until every rank has its weights and has met the others. deadline: of time.monotonic. Raises WorkerError.
+        """Until every rank has its weights and has met the others. deadline: of time.monotonic. Raises WorkerError, CheckpointError.
 
         check: called now and then; what it raises ends the wait.
         """
@@ -232,4 +232,8 @@ def _cause(workers: Sequence[Worker], failures: Sequence[tuple[Worker, Failure]]
     if own is None and isinstance(sign, WorkerError):
         return sign
     worker, failure = own or failures[0]
-    return OutOfMemoryInWorkerError(failure.message) if failure.out_of_memory else worker.raised(failure)
+    if failure.out_of_memory:
+        return OutOfMemoryInWorkerError(failure.message)
+    if failure.kind == CheckpointError.__name__:  # the model's fault and no worker's: the same error as without workers
+        return CheckpointError(failure.message)
+    return worker.raised(failure)

@@ -97,7 +97,9 @@ def read_headers(files: Sequence[Path]) -> dict[str, StoredTensor]:
             if name == "__metadata__" or is_old_mask(name):
                 continue
             if entry["dtype"] not in _STORED:
-                raise CheckpointError(f"{path}: tensor {name} is stored as {entry['dtype']}; this engine reads {', '.join(_STORED)}")
+                raise CheckpointError(
+                    f"{path}: tensor {name} is stored as {entry['dtype']}; this engine reads {', '.join(_STORED)}; store it so"
+                )
             stored = StoredTensor(path, 8 + length + entry["data_offsets"][0], tuple(entry["shape"]), _STORED[entry["dtype"]])
             _check_copies(name, found.get(name, stored), name, stored)
             found[name] = stored
@@ -118,15 +120,14 @@ def _check_copies(name: str, one: StoredTensor, other_name: str, other: StoredTe
 def _same_bytes(one: StoredTensor, other: StoredTensor) -> bool:
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
-    left = math.prod(one.shape) * one.dtype.itemsize
+    size = math.prod(one.shape) * one.dtype.itemsize
     with one.path.open("rb") as first, other.path.open("rb") as second:
         first.seek(one.offset)
         second.seek(other.offset)
-        while left > 0:
-            count = min(left, _CHUNK_BYTES)
+        for start in range(0, size, _CHUNK_BYTES):
+            count = min(_CHUNK_BYTES, size - start)
             if first.read(count) != second.read(count):
                 return False
-            left -= count
     return True
 
 
@@ -145,8 +146,7 @@ def _fill(result: Tensor, descriptor: int, stored: StoredTensor, rows: range, co
     """Whole rows are read in runs of megabytes, partial rows one by one; straight into `result` when the dtypes agree."""
     if not len(rows) or not len(columns):
         return
-    item = stored.dtype.itemsize
-    whole = len(columns) == width
+    item, whole = stored.dtype.itemsize, len(columns) == width
     step = max(1, _CHUNK_BYTES // (width * item)) if whole else 1
     same = result.dtype == stored.dtype
     scratch = torch.empty((0 if same else min(step, len(rows)), len(columns)), dtype=stored.dtype)
@@ -160,12 +160,13 @@ def _fill(result: Tensor, descriptor: int, stored: StoredTensor, rows: range, co
 
 
 def _read_into(target: Tensor, descriptor: int, at: int, path: Path) -> None:
-    view = target.reshape(-1).view(torch.uint8).numpy().data
-    done = 0
+    view, done = target.reshape(-1).view(torch.uint8).numpy().data, 0
     while done < len(view):
         count = os.preadv(descriptor, [view[done:]], at + done)
         if count == 0:
-            raise CheckpointError(f"{path} ended at byte {at + done} while its header promises more; it changed while being read")
+            raise CheckpointError(
+                f"{path} ended at byte {at + done} while its header promises more; it changed while being read; load it again"
+            )
         done += count
 
 
@@ -200,17 +201,17 @@ def _full_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 def _check_names(stored: dict[str, StoredTensor], full: dict[str, tuple[int, ...]], config: ModelConfig) -> None:
     if config.tied_head and "lm_head.weight" in stored:  # a tied head may be stored twice
         full = full | {"lm_head.weight": full["word_embeddings.weight"]}
-    found = set(stored)
-    problems = [f"missing {name} {list(full[name])}" for name in sorted(full.keys() - found)]
-    problems += [f"extra {name} {list(stored[name].shape)}" for name in sorted(found - full.keys())]
+    problems = [f"missing {name} {list(full[name])}" for name in sorted(full.keys() - stored.keys())]
+    problems += [f"extra {name} {list(stored[name].shape)}" for name in sorted(stored.keys() - full.keys())]
     problems += [
         f"{name} is {list(stored[name].shape)}, config.json asks for {list(full[name])}"
-        for name in sorted(found & full.keys())
+        for name in sorted(stored.keys() & full.keys())
         if stored[name].shape != full[name]
     ]
     if problems:
-        told = problems[:_TOLD] + ([f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else [])
-        raise CheckpointError(f"the weights do not fit config.json, {len(problems)} tensors differ:\n  " + "\n  ".join(told))
+        told = "\n  ".join(problems[:_TOLD] + ([f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []))
+        at = f" in {next(iter(stored.values())).path.parent}" if stored else ""
+        raise CheckpointError(f"the weights{at} do not fit config.json, {len(problems)} tensors differ; take both of one model:\n  {told}")
 
 
 def _check_tied_head(head: StoredTensor, embeddings: Tensor, rows: range) -> None:
@@ -232,8 +233,7 @@ def _slice(name: str, config: ModelConfig, shard: Shard) -> Slice:
     """
     if shard.world_size == 1:
         return Slice()
-    heads, inner = shard.heads(config.heads), shard.block(4 * config.hidden_size)
-    dim = config.head_dim
+    heads, inner, dim = shard.heads(config.heads), shard.block(4 * config.hidden_size), config.head_dim
     if "query_key_value" in name:
         return Slice(rows=range(heads.start * 3 * dim, heads.stop * 3 * dim))
     if name.endswith("self_attention.dense.weight"):

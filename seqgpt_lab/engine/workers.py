@@ -207,7 +207,7 @@ class WorkerPool:
     def _start(self, replicas: list[Replica]) -> None:
         """All together, then wait for each; none of them is left half started.
 
-        Raises WorkerError naming the rank, with its log, CapacityError where the weights do not fit into memory.
+        Raises WorkerError naming the rank, with its log, CapacityError where the weights do not fit into memory, CheckpointError.
         """
         deadline = time.monotonic() + _START_SECONDS
         try:

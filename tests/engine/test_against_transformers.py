@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import BloomForCausalLM
 
 from seqgpt_lab.engine.attention import Geometry
 from seqgpt_lab.engine.config import DTYPES
@@ -60,6 +61,16 @@ def test_an_untied_head_scores_with_its_own_weights(tmp_path: Path) -> None:
     oracle = make_oracle(tmp_path, heads=4, tied=False, layers=1)
     truth = oracle.logits(IDS[0].tolist())
     torch.testing.assert_close(logits_of(load(tmp_path), IDS[:1])[0], truth, atol=1e-4, rtol=0)
+
+
+def test_every_layer_norm_has_the_epsilon_of_the_config(oracle: Oracle, tmp_path: Path) -> None:
+    directory = with_config(oracle.directory, tmp_path / "model", layer_norm_epsilon=0.5)
+    theirs = BloomForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    truth = Oracle(theirs, directory).logits(IDS[0].tolist())
+    assert (truth - oracle.logits(IDS[0].tolist())).abs().max() > 1, "an epsilon that hardly matters would prove nothing"
+    model = load(directory)
+    torch.testing.assert_close(logits_of(model, IDS[:1])[0], truth, atol=1e-4, rtol=0)
+    assert {module.eps for module in model.modules() if isinstance(module, nn.LayerNorm)} == {0.5}, "the last one's hardly shows"
 
 
 def test_passes_over_a_cache_give_the_logits_of_one_pass(oracle: Oracle) -> None:
@@ -120,7 +131,7 @@ def texts(completions: list[Completion]) -> list[tuple[tuple[int, ...], str]]:
     return [(completion.token_ids, completion.finish_reason) for completion in completions]
 
 
-def with_config(source: Path, target: Path, **changes: int) -> Path:
+def with_config(source: Path, target: Path, **changes: float) -> Path:
     """A copy of a model directory with other values in its config.json."""
     shutil.copytree(source, target)
     (target / "generation_config.json").unlink(missing_ok=True)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
 import pytest
+import torch
 from huggingface_hub.utils import filter_repo_objects
+from transformers import BloomForCausalLM
 
 from seqgpt_lab.engine import checkpoint as module
 from seqgpt_lab.engine.checkpoint import find_checkpoint
+from seqgpt_lab.engine.convert import convert
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.errors import CheckpointError
 from tests.engine.oracles import Oracle, random_requests
@@ -35,11 +40,47 @@ def test_a_hugging_face_directory_is_found_whole(oracle: Oracle) -> None:
 
 
 def test_shards_are_those_the_index_names(tmp_path: Path) -> None:
-    model_directory(
-        tmp_path, "config.json", "tokenizer.json", "b.safetensors", "a.safetensors", "unrelated.safetensors", "model.safetensors"
-    )
+    model_directory(tmp_path, "config.json", "tokenizer.json", "b.safetensors", "a.safetensors", "unrelated.safetensors")
     write_index(tmp_path, json.dumps({"weight_map": {"x": "b.safetensors", "y": "a.safetensors", "z": "b.safetensors"}}))
     assert find_checkpoint(str(tmp_path)).weights == (tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+
+
+@pytest.fixture
+def saved_twice(oracle: Oracle, tmp_path: Path) -> Callable[[bool, bool], Path]:
+    """A directory into which transformers saved a model in shards and in one file, either first, and changed or not in between."""
+
+    def save(shards_first: bool, changed: bool) -> Path:
+        shutil.copyfile(oracle.directory / "tokenizer.json", tmp_path / "tokenizer.json")
+        model = copy.deepcopy(oracle.model)
+        for shards in (shards_first, not shards_first):
+            model.save_pretrained(tmp_path, max_shard_size="1MB" if shards else "1GB")
+            if changed:
+                model.transformer.ln_f.bias.data += 1
+        return tmp_path
+
+    return save
+
+
+@pytest.mark.parametrize(("shards_first", "changed"), ((True, True), (False, False)))
+def test_a_model_saved_anew_in_one_file_or_in_shards_is_read_as_transformers_reads_it(
+    saved_twice: Callable[[bool, bool], Path], shards_first: bool, changed: bool
+) -> None:
+    """It leaves the index of shards that are gone, or the one file beside the shards."""
+    directory = saved_twice(shards_first, changed)
+    assert (directory / "model.safetensors").exists() and (directory / "model.safetensors.index.json").exists()
+    wanted = BloomForCausalLM.from_pretrained(directory, dtype=torch.float32).transformer.ln_f.bias
+    for source in (directory, convert(directory, directory / "new", dtype="fp32")):
+        assert torch.equal(Engine.load(source, dtype="fp32", device="cpu").model.ln_f.bias, wanted)
+
+
+def test_a_model_saved_in_shards_beside_another_in_one_file_is_not_guessed(saved_twice: Callable[[bool, bool], Path]) -> None:
+    """transformers reads the older one, as if the newer were not there."""
+    directory = saved_twice(False, True)
+    same = r"ln_f\.bias of .* and .*ln_f\.bias of .*model\.safetensors stand for the same weights and differ; remove the one"
+    with pytest.raises(CheckpointError, match=same):
+        Engine.load(directory, dtype="fp32", device="cpu")
+    with pytest.raises(CheckpointError, match=same):
+        convert(directory, directory / "new")
 
 
 def test_a_shard_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -114,13 +155,24 @@ def test_a_place_that_is_not_there_is_never_looked_up_on_the_hub(monkeypatch: py
         find_checkpoint(source)
 
 
+def test_a_tilde_is_the_users_home(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell puts it in; a notebook does not."""
+    monkeypatch.setenv("HOME", str(oracle.directory.parent))
+    assert find_checkpoint(f"~/{oracle.directory.name}").directory == oracle.directory
+
+
 def refuse(hub_id: str, allow_patterns: list[str]) -> str:
     raise OSError("no route to host\nand a long tail of advice")
 
 
-def test_an_unknown_hub_id_offline_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(CheckpointError, match=r"'DAMO-NLP/SeqGPT-560M' is not a directory here .*\(no route to host\); download it"):
+def refuse_without_a_word(hub_id: str, allow_patterns: list[str]) -> str:
+    raise TimeoutError
+
+
+@pytest.mark.parametrize(("fails", "reason"), ((refuse, "no route to host"), (refuse_without_a_word, "TimeoutError")))
+def test_an_unknown_hub_id_offline_says_what_to_do(monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str], reason: str) -> None:
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(CheckpointError, match=rf"'DAMO-NLP/SeqGPT-560M' is not a directory here .*\({reason}\); download it"):
         find_checkpoint("DAMO-NLP/SeqGPT-560M")
 
 

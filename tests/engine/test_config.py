@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import BloomConfig
 
 from seqgpt_lab.engine.config import ModelConfig, resolve_device, resolve_dtype
 from seqgpt_lab.errors import CheckpointError, EngineWarning, OptionError
@@ -30,6 +31,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_null_ids_and_epsilon_are_blooms_own(tmp_path: Path) -> None:
     found = ModelConfig.read(written(tmp_path, bos_token_id=None, eos_token_id=None, pad_token_id=None, layer_norm_epsilon=None))
     assert (found.bos_token_id, found.eos_token_id, found.pad_token_id, found.layer_norm_epsilon) == (1, 2, 3, 1e-5)
+
+
+def test_what_is_not_said_is_as_in_transformers(tmp_path: Path) -> None:
+    found, theirs = ModelConfig.read(written(tmp_path)), BloomConfig(**SMALL)
+    assert (found.tied_head, found.residual_after_layer_norm) == (
+        theirs.tie_word_embeddings,
+        theirs.apply_residual_connection_post_layernorm,
+    )
+    assert (found.bos_token_id, found.eos_token_id) == (theirs.bos_token_id, theirs.eos_token_id)
+    assert found.layer_norm_epsilon == theirs.layer_norm_epsilon and found.seq_length is None
 
 
 def test_the_older_names_of_sizes_are_read(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import BloomForCausalLM
 
@@ -20,7 +21,7 @@ from seqgpt_lab.engine.config import DTYPES
 from seqgpt_lab.engine.convert import convert
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.weights import read_headers
-from seqgpt_lab.errors import CheckpointError, OptionError
+from seqgpt_lab.errors import CapacityError, CheckpointError, OptionError
 from tests.engine.oracles import Oracle, old_masks, random_requests, store
 from tests.full_disk import room_for
 
@@ -87,8 +88,12 @@ def test_the_config_says_what_was_stored(source: Path, tmp_path: Path, dtype: st
     assert BloomForCausalLM.from_pretrained(destination, dtype="auto").dtype == DTYPES[dtype]
 
 
-def test_a_head_of_its_own_is_not_dropped_because_the_config_ties_it(source: Path, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ("transformer.", ""))
+def test_a_head_of_its_own_is_not_dropped_because_the_config_ties_it(
+    source: Path, tensors: dict[str, Tensor], tmp_path: Path, prefix: str
+) -> None:
     head = {"lm_head.weight": tensors["transformer.word_embeddings.weight"] * 2}
+    tensors = {name.replace("transformer.", prefix): tensor for name, tensor in tensors.items()}
     torch.save(tensors | head, source / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"differs from word_embeddings\.weight.*set tie_word_embeddings to false"):
         convert(source, tmp_path / "new")
@@ -158,7 +163,18 @@ def test_safetensors_convert_too_whatever_a_trainer_left_beside_them(
     store(tensors, model / "model.safetensors")
     torch.save({"lr": 0.1}, model / "training_args.bin")
     torch.save({"state": [torch.ones(2)]}, model / "optimizer.pt")
-    assert text(convert(source, tmp_path / "new")) == expected
+    store({"adapter": torch.ones(2)}, model / "adapter_model.safetensors")
+    store({"transformer.ln_f.bias": torch.ones(192)}, model / "model-00001-of-00002.safetensors")
+    for folder, name in ((source, "configuration.json"), (model, "generation_config.json"), (source, "README.md")):
+        (folder / name).write_text("{}", encoding="utf-8")
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        (source / "tokenizer" / name if layout == "package" else source / name).write_text("{}", encoding="utf-8")
+    destination = convert(source, tmp_path / "new")
+    assert text(destination) == expected
+    assert {path.name for path in destination.iterdir()} == {
+        *("config.json", "model.safetensors", "generation_config.json", "configuration.json"),
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    }
 
 
 @pytest.mark.parametrize("stored", ("pytorch_model.bin", "model.safetensors"))
@@ -236,11 +252,41 @@ def test_a_pickle_cut_short_is_named(source: Path, tmp_path: Path) -> None:
         convert(source, tmp_path / "new")
 
 
-@pytest.mark.parametrize("value", ([torch.ones(2)], {"model": {"x": torch.ones(2)}}, {"epoch": 3}))
+@pytest.mark.parametrize("value", ([torch.ones(2)], {"model": {"x": torch.ones(2)}}, {"epoch": 3}, {0: torch.ones(2)}))
 def test_a_pickle_of_something_else_than_weights_is_refused(source: Path, tmp_path: Path, value: object) -> None:
     torch.save(value, source / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="holds something else than named tensors"):
         convert(source, tmp_path / "new")
+
+
+def test_whole_numbers_are_not_taken_for_weights(source: Path, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    """What stands for quantised weights says nothing without its scales."""
+    torch.save(tensors | {"transformer.ln_f.weight": torch.full((192,), 7, dtype=torch.int8)}, source / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: tensor transformer\.ln_f\.weight is stored as int8; floats are needed"):
+        convert(source, tmp_path / "new")
+    assert_nothing_written(tmp_path)
+
+
+def test_a_head_of_its_own_may_share_its_memory_with_the_embeddings(source: Path, tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    """As a pickle keeps what was one tensor when it was saved; a safetensors file does not."""
+    half = {name: tensor.half() for name, tensor in tensors.items()}
+    torch.save(half | {"lm_head.weight": half["transformer.word_embeddings.weight"]}, source / "pytorch_model.bin")
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    (source / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}), encoding="utf-8")
+    found = load_file(convert(source, tmp_path / "new") / "model.safetensors")
+    assert torch.equal(found["lm_head.weight"], half["transformer.word_embeddings.weight"])
+
+
+def test_weights_too_large_for_memory_are_not_called_a_broken_file(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
+        )
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(CapacityError, match=r"source do not fit into memory twice: .*; convert them on a machine with more"):
+        convert(source, tmp_path / "new")
+    assert_nothing_written(tmp_path)
 
 
 def test_numbers_that_the_dtype_cannot_hold_are_not_made_infinite(source: Path, tensors: dict[str, Tensor], tmp_path: Path) -> None:

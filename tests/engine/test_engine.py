@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqgpt_lab.engine.attention import ReferenceAttention
 from seqgpt_lab.engine.engine import Engine
 from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import CapacityError, CheckpointError, OptionError, SeqGPTLabError
@@ -46,6 +47,7 @@ def test_nothing_to_do_gives_nothing(engine: Engine) -> None:
         (Request((5, 6.5), 1), "request 1 holds token ids of type float; whole numbers"),  # type: ignore[arg-type]
         (Request((5, 6), 2.5), "request 1 has 2.5 as max_new_tokens; a whole number"),  # type: ignore[arg-type]
         (Request((5, 6), 1, shared_prefix=1.0), "request 1 has 1.0 as shared_prefix"),  # type: ignore[arg-type]
+        (Request((5, 6), 1, shared_prefix=-1), "request 1 shares -1 of 2 prompt ids; 0 to all are possible"),
     ),
 )
 def test_a_request_that_cannot_be_answered_is_named(engine: Engine, request_: Request, message: str) -> None:
@@ -57,7 +59,7 @@ def test_a_request_that_cannot_be_answered_is_named(engine: Engine, request_: Re
 @pytest.mark.parametrize("limit", (10**9, 10**18))
 def test_a_limit_that_no_memory_holds_is_told_in_words(engine: Engine, limit: int) -> None:
     with pytest.raises(CapacityError, match=rf"prompt of 2 tokens and room for {limit} new ones does not fit.*lower max_new_tokens"):
-        engine.generate([Request((5,), 1), Request((5, 6), limit)])
+        engine.generate([Request((5,) * 9, 1), Request((5, 6), limit)])
     assert engine.generate([Request((5,), 1)])
 
 
@@ -103,6 +105,7 @@ def test_an_engine_beside_another_has_its_token_budget(engine: Engine) -> None:
 def test_a_closed_engine_says_so_and_closes_twice(oracle: Oracle) -> None:
     with Engine.load(oracle.directory, dtype="bf16", device="cpu", attention="reference") as engine:
         assert (engine.dtype, engine.device) == (torch.bfloat16, torch.device("cpu"))
+        assert isinstance(engine.model.attention, ReferenceAttention)
         assert len(engine.generate([Request((5, 6), 2)])[0].token_ids) == 2
     engine.close()
     with pytest.raises(SeqGPTLabError, match="this engine is closed"):
@@ -120,6 +123,7 @@ def test_a_closed_engine_says_so_and_closes_twice(oracle: Oracle) -> None:
         ({"token_budget": 0}, "token_budget 0"),
         ({"batch_size": "8"}, "batch_size is '8'; a whole number is needed"),
         ({"replicas": 1.5}, r"replicas is 1\.5"),
+        ({"token_budget": True}, "token_budget is True; a whole number"),
     ),
 )
 def test_an_option_that_cannot_work_is_refused_before_any_file_is_read(options: dict[str, str | float], message: str) -> None:

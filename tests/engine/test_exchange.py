@@ -71,6 +71,21 @@ def test_many_exchanges_in_a_row_are_right_on_every_rank(world: int, shapes: lis
                 assert torch.equal(got, part if number % 2 else part.sum(0))
 
 
+def test_every_rank_ends_with_the_same_bits() -> None:
+    """Whose part is added first shows in the last of them."""
+    parts = torch.randn(4, 1000, generator=torch.Generator().manual_seed(0))
+
+    def work(end: MemoryExchange, rank: int) -> list[Tensor]:
+        mine = parts[rank].clone()
+        end.sum(mine)
+        return [mine]
+
+    with exchanges(4) as ends:
+        first, *others = (found[0] for found in on_every_rank(ends, work))
+    assert all(torch.equal(other, first) for other in others)
+    assert not torch.equal(parts.flip(0).sum(0), first), "any order would do"
+
+
 def test_a_tensor_larger_than_a_slot_and_one_that_is_not_contiguous_are_summed() -> None:
     whole = torch.arange(1_000_003, dtype=torch.float32)  # four slots, the last one nearly empty
     square = torch.arange(12.0).view(3, 4)
@@ -122,5 +137,5 @@ def test_a_way_of_adding_up_that_does_not_exist_is_named(tmp_path: Path, monkeyp
     monkeypatch.setenv(REDUCTION, "mpi")
     with pytest.raises(OptionError, match=r"SEQGPT_LAB_REDUCTION='mpi' is no way .* use memory or gloo"):
         choose_reduction(torch.device("cpu"))
-    with pytest.raises(WorkerError, match="use memory or gloo"):
+    with pytest.raises(WorkerError, match=r"replica 0 rank \d .*OptionError: .*use memory or gloo"):
         Engine.load(write_random_checkpoint(tmp_path, heads=4, hidden=64, vocabulary=100), dtype="fp32", tensor_parallel=2)

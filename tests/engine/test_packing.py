@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -67,6 +69,11 @@ def test_spans_cover_the_rows_in_order_and_waste_little(rows: list[tuple[int, in
             seen[row] += span.tokens if span.rows == 1 else counts[row]
     assert seen == counts and [span.first for span in spans] == sorted(span.first for span in spans)
     assert sum(span.tokens for span in spans) == sum(counts)
+    for one, other in pairwise(spans):
+        together = slice(one.first, other.first + 1)
+        longest = max(counts[together])
+        wasteful = longest > 32 and longest * len(counts[together]) > 1.25 * sum(counts[together])
+        assert one.first == other.first or wasteful or max(starts[together]) + longest > capacity, "apart without need"
     for span in spans:
         longest = span.geometry.new_tokens
         assert span.geometry.slots <= capacity, "flash-attn is told lengths of start + longest"

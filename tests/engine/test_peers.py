@@ -35,3 +35,14 @@ def test_an_id_outside_the_vocabulary_is_named(name: str, peer: CTranslate2Engin
     """CTranslate2 would take it for an unknown word, and answer."""
     with pytest.raises(OptionError, match="request 0 holds token id 1000, outside the vocabulary"):
         peer.generate([Request((5, 1000))])
+
+
+@pytest.mark.parametrize(("name", "peer"), PEERS)
+def test_answers_come_in_batches_and_progress_counts_up_to_all(
+    monkeypatch: pytest.MonkeyPatch, name: str, peer: CTranslate2Engine | ReferenceEngine
+) -> None:
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(type(peer), "_batch", lambda _, requests: list(requests))  # a request in place of its answer
+    requests = [Request((id_,)) for id_ in range(9)]
+    found: list[Any] = peer.generate(requests, lambda done, total: calls.append((done, total)))
+    assert found == requests and calls == [(4, 9), (8, 9), (9, 9)]

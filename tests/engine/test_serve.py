@@ -157,16 +157,21 @@ def test_running_out_of_memory_halves_the_rows_and_loses_none(
 def test_one_request_that_did_not_fit_beside_what_was_kept_is_tried_by_itself(
     engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.generate(REQUESTS[:ROWS])
+    """A cache for many rows, and a text."""
+    engine.generate([*REQUESTS[:ROWS], Request(tuple(range(5, 20)), 1, shared_prefix=10)])
     made: Callable[[Decoder], None] = Decoder._step
+    decoder, given_back = engine._runner.decoder, []  # type: ignore[attr-defined]
 
     def poor(self: Decoder) -> None:
-        if self.cache is None or self.cache.rows == ROWS:
+        if self.cache is None or self.cache.rows == ROWS or self.reuse.info.entries:
             raise MemoryError
         made(self)
 
+    assert decoder.reuse.info.entries
     monkeypatch.setattr(Decoder, "_step", poor)
+    monkeypatch.setattr("seqgpt_lab.engine.memory.give_back_memory", lambda: given_back.append(decoder.cache))
     check(dict(enumerate(engine.generate(REQUESTS[:1]), 100)), alone[:1])
+    assert given_back == [None], "to the system, what the failed pass let go of"
 
 
 def test_so_it_is_by_a_worker(replicas: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +214,7 @@ def test_a_shortage_of_memory_slows_none_but_those_that_met_it(
     assert len(at_work[others]) == ROWS, "rows stood empty long after there was memory again"
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_request_needs_no_room_for_many(engine: Engine, alone: list[Completion], monkeypatch: pytest.MonkeyPatch) -> None:
     made: Callable[..., None] = KVCache.__init__
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -12,12 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from seqgpt_lab.engine import choose as choose_module
+from seqgpt_lab.engine import parallel as parallel_module
 from seqgpt_lab.engine.attention import alibi_slopes
 from seqgpt_lab.engine.config import ModelConfig
 from seqgpt_lab.engine.decode import decode
 from seqgpt_lab.engine.model import IDS_AT_ONCE, Bloom, fresh_geometry
 from seqgpt_lab.engine.parallel import Shard
+from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.errors import OptionError
+from tests.engine.among import Among
 from tests.engine.oracles import Oracle, load, make_oracle, random_requests
 from tests.engine.rank_threads import RankThreads
 
@@ -73,7 +78,8 @@ def test_a_rank_has_the_whole_models_slopes_of_its_heads(odd: Oracle, world: int
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_ranks_together_give_the_logits_of_one(odd: Oracle, world: int) -> None:
-    ids = torch.tensor([list(range(4, 30)), list(range(971, 997))])
+    edges = [edge + step for edge in (250, 499, 500, 750) for step in range(-3, 3)]
+    ids = torch.tensor([list(range(4, 28)), list(range(973, 997)), edges])
     parts, ranks = parts_of(odd, world), RankThreads(world)
     blocks = ranks.run(lambda rank: parts[rank].logits(parts[rank](ids, fresh_geometry(ids))))
     truth = torch.stack([odd.logits(row) for row in ids.tolist()])
@@ -107,15 +113,28 @@ def test_the_choice_over_ranks_is_the_first_best_of_all(world: int, rows: list[l
         block = shard.block(11)
         return shard.argmax(torch.split(logits[:, block.start : block.stop], at_once, dim=1), 11)
 
-    for token, probability in RankThreads(world).run(choose):
+    with patch.dict(parallel_module._FLOATS_AT_ONCE, cpu=7):  # a row or two at a time, and one that is longer
+        everyone = RankThreads(world).run(choose)
+    for token, probability in everyone:
         assert token.tolist() == [row.index(max(row)) for row in rows]
         torch.testing.assert_close(probability, logits.softmax(-1).amax(-1), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_whichever_id_is_the_only_one_allowed_is_written(odd: Oracle, world: int) -> None:
+    """Those at the edges of ranks too, each known to one rank alone."""
+    edges = (0, 249, 250, 498, 499, 500, 749, 750, 996)
+    requests = [Request((5, 6), 1, constraint=Among((edge,))) for edge in edges]
+    parts = parts_of(odd, world)
+    for found in RankThreads(world).run(lambda rank: decode(parts[rank], requests)):
+        assert [(one.token_ids, one.token_probabilities) for one in found] == [((edge,), (1.0,)) for edge in edges]
 
 
 def test_a_vocabulary_scored_a_part_at_a_time_gives_the_same_text(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = random_requests(6, longest=15, most=5)
     wanted = decode(load(oracle.directory), requests)
     monkeypatch.setitem(IDS_AT_ONCE, "cpu", 37)
+    monkeypatch.setattr(choose_module, "STATES_AT_ONCE", 4)
     model = load(oracle.directory)
     hidden = torch.randn(3, model.config.hidden_size)
     assert [block.shape[1] for block in model.logit_blocks(hidden)] == [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqgpt_lab.engine import decode as decode_module
-from seqgpt_lab.engine.attention import Geometry, ReferenceAttention, SdpaAttention, alibi_slopes
+from seqgpt_lab.engine.attention import Attention, Geometry, ReferenceAttention, SdpaAttention, alibi_slopes
 from seqgpt_lab.engine.decode import Decoder, decode
 from seqgpt_lab.engine.kv_cache import KVCache
 from seqgpt_lab.engine.model import Bloom
@@ -18,7 +18,7 @@ from seqgpt_lab.engine.packing import PackedPass, Packing, pack
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.requests import Request
 from seqgpt_lab.engine.reuse import ReuseCache
-from seqgpt_lab.engine.sharing import WORTH_SHARING
+from seqgpt_lab.engine.sharing import WORTH_SHARING, can_share
 from tests.engine.completions import run, same
 from tests.engine.oracles import Oracle, load
 from tests.engine.rank_threads import RankThreads
@@ -48,7 +48,7 @@ def stir(decoder: Decoder) -> None:
         tensor.copy_(NOISE * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)))
 
 
-@given(st.integers(1, 700), OWN, st.sampled_from((torch.float32, torch.bfloat16)), st.sampled_from((4, 6)))
+@given(st.integers(1, 700), OWN, st.sampled_from((torch.float32, torch.bfloat16, torch.float16)), st.sampled_from((4, 6)))
 @settings(max_examples=25, deadline=None)
 def test_joined_attention_is_attention_over_all_slots(length: int, own: list[tuple[int, int]], dtype: torch.dtype, heads: int) -> None:
     """Rows with `seen` slots of their own behind the text and `new` tokens: each by itself, text and own slots one after the other."""
@@ -117,6 +117,20 @@ def test_only_long_texts_of_several_questions_are_shared_and_those_are_not_copie
     with patch.object(KVCache, "put_prefix", autospec=True, side_effect=KVCache.put_prefix) as put:
         same(run(decoder, requests), decode(model, requests))
     assert put.call_count == copied
+
+
+@pytest.mark.parametrize(("attention", "device"), ((ReferenceAttention(), "cpu"), (SdpaAttention(), "cuda")))
+def test_where_no_kernel_tells_its_sums_texts_are_copied(
+    oracle: Oracle, monkeypatch: pytest.MonkeyPatch, attention: Attention, device: str
+) -> None:
+    """On a card torch has no such kernel; here the decoder only believes that it is on one."""
+    model = load(oracle.directory, attention=attention)
+    requests = [ask(0, labels, WORTH_SHARING) for labels in (1, 2, 3)]
+    wanted = decode(model, requests)
+    monkeypatch.setattr(decode_module, "can_share", lambda attention, _: can_share(attention, torch.device(device)))
+    with patch.object(KVCache, "put_prefix", autospec=True, side_effect=KVCache.put_prefix) as put:
+        same(run(Decoder(model, reuse=ReuseCache("prefix", 1 << 26)), requests), wanted)
+    assert put.call_count == 2
 
 
 @pytest.mark.parametrize(("questions", "runs"), ((1, 2), (2, 1)))

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
 from seqgpt_lab.engine.engine import Engine
+from seqgpt_lab.engine.messages import ModelSpec
 from seqgpt_lab.engine.placement import threads_each
 from seqgpt_lab.engine.replica import OutOfMemoryInWorkerError, Replica
 from seqgpt_lab.engine.requests import Request
+from seqgpt_lab.engine.reuse import CACHE_BYTES, CacheInfo
 from seqgpt_lab.errors import CapacityError, OptionError, SeqGPTLabError
 from tests.checkpoints import write_random_checkpoint
 from tests.engine.oracles import random_requests
 
 VOCABULARY = 1001  # odd: the last rank's block is shorter
 REQUESTS = random_requests(13, vocabulary=VOCABULARY)
+TEXTS = (tuple(range(100, 130)), tuple(range(200, 230)))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(checkpoint: Path, tensor_parallel: int = 1, replicas: int = 1) -> Engine:
-    return Engine.load(checkpoint, dtype="fp32", device="cpu", batch_size=4, tensor_parallel=tensor_parallel, replicas=replicas)
+    counts = {"batch_size": 4, "token_budget": 100, "tensor_parallel": tensor_parallel, "replicas": replicas}
+    return Engine.load(checkpoint, dtype="fp32", device="cpu", **counts)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +89,27 @@ def test_two_engines_run_side_by_side(two_ranks: Engine, two_replicas: Engine, a
     assert [completion.token_ids for completion in found] == [completion.token_ids for completion in wanted]
 
 
+def test_what_replicas_keep_of_texts_is_added_up(two_replicas: Engine, alone: Engine) -> None:
+    """Of two texts each replica gets one, and both questions about it."""
+    texts = [replace(request, prompt_ids=(*text, *request.prompt_ids), shared_prefix=30) for text in TEXTS for request in REQUESTS[:2]]
+    size = 2 * 4 * 30 * 192 * 2  # keys and values, in four bytes each, of 30 ids in 2 layers
+    for engine, limit in ((alone, CACHE_BYTES), (two_replicas, 2 * CACHE_BYTES)):
+        engine.generate(texts)
+        assert engine.cache_info == CacheInfo("prefix", limit, hits=2, misses=2, reused_tokens=60, entries=2, bytes=2 * size)
+
+
 def test_progress_counts_up_to_all_requests_over_all_replicas(two_replicas: Engine) -> None:
     calls: list[tuple[int, int]] = []
     two_replicas.generate(REQUESTS, lambda done, total: calls.append((done, total)))
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
     assert calls[-1] == (13, 13) and len(calls) >= 4
+
+
+def test_workers_have_the_engines_token_budget(two_replicas: Engine) -> None:
+    """Of four rows a budget of 100 takes three with prompts of 30: in each replica the fourth waits."""
+    calls = [0]
+    two_replicas.generate([Request((5,) * 30, 1)] * 8, lambda done, _total: calls.append(done))
+    assert sorted(after - before for before, after in pairwise(calls)) == [1, 1, 3, 3]
 
 
 def test_nothing_to_do_gives_nothing(two_replicas: Engine) -> None:
@@ -140,6 +162,15 @@ def test_weights_that_do_not_fit_are_the_same_error_as_without_workers(checkpoin
     monkeypatch.setattr(Replica, "await_ready", full)
     with pytest.raises(CapacityError, match=r"the weights do not fit into memory: CUDA out of memory.*more ranks"):
         load(checkpoint, replicas=2)
+
+
+def test_workers_find_the_weights_whatever_becomes_of_the_working_directory(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is started again later is started where the program is then."""
+    given: list[ModelSpec] = []
+    monkeypatch.setattr("seqgpt_lab.engine.engine.WorkerPool", lambda spec, _devices: given.append(spec))
+    monkeypatch.chdir(checkpoint.parent)
+    load(Path(checkpoint.name), replicas=2)
+    assert (given[0].config, *given[0].weights) == tuple(checkpoint.resolve() / name for name in ("config.json", "model.safetensors"))
 
 
 def test_a_vocabulary_too_small_for_every_rank_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgpt_lab.embedded.guidance import Roles
+from seqgpt_lab.embedded.packed_attention import packed_bias_of
 from seqgpt_lab.embedded.packing import Batch
 
 
@@ -23,24 +24,24 @@ class Guide(nn.Module):
         self.probe = nn.Linear(hidden_size, roles.count)
         self.head = head
 
-    def forward(self, batch: Batch, below: Tensor, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
-        """below [B, T, C] enters the last layer; query, key [B, T, H, D] and bias [B, H, T, T] are the last layer's."""
-        loss = self.source_loss(batch, query[:, :, self.head], key[:, :, self.head], bias[:, self.head])
+    def forward(self, batch: Batch, below: Tensor, query: Tensor, key: Tensor, slopes: Tensor) -> Tensor:
+        """below [B, T, C] enters the last layer; query, key [B, T, H, D] are the last layer's, slopes [H] all layers'."""
+        loss = self.source_loss(batch, query[:, :, self.head], key[:, :, self.head], slopes[self.head])
         named = batch.roles >= 0
         if named.any():
             loss = loss + functional.cross_entropy(self.probe(below[named]).float(), batch.roles[named])
         return loss
 
     @staticmethod
-    def source_loss(batch: Batch, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
-        """Mean of -log(attention on the copied tokens) over the tokens that copy. query, key [B, T, D], bias [B, T, T]."""
+    def source_loss(batch: Batch, query: Tensor, key: Tensor, slope: Tensor) -> Tensor:
+        """Mean of -log(attention on the copied tokens) over the tokens that copy. query, key [B, T, D], slope [] of one head."""
         row, at, source = batch.sources.unbind(1)
         if not len(row):
             return query.new_zeros(())
         copies, which = torch.unique(row * query.shape[1] + at, return_inverse=True)  # N tokens that copy, each once
         of_row, of_token = copies // query.shape[1], copies % query.shape[1]
         scores = (query @ key.mT)[of_row, of_token].float() / query.shape[-1] ** 0.5  # [N, T]
-        weights = torch.log_softmax(scores + bias[of_row, of_token], dim=-1)
+        weights = torch.log_softmax(scores + packed_bias_of(batch, of_row, of_token, slope), dim=-1)
         wanted = torch.zeros_like(weights, dtype=torch.bool)
         wanted[which, source] = True
         return -torch.logsumexp(weights.masked_fill(~wanted, -torch.inf), dim=-1).mean()

@@ -18,6 +18,7 @@ from torch.nn import functional
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
 from seqgpt_lab.embedded.corpus.kind import Kind, drawn_of, with_drawn
+from seqgpt_lab.embedded.fused.functions import cross_entropy, gelu
 from seqgpt_lab.embedded.guide import Guide
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.packed_attention import PackedAttention
@@ -26,6 +27,7 @@ from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.resuming import CHECKPOINT, check_made_alike, made_with, read_state
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
+from seqgpt_lab.engine.linear import Linear
 from seqgpt_lab.engine.memory import within_memory
 from seqgpt_lab.engine.model import Bloom, fresh_geometry
 from seqgpt_lab.files import atomic_stream
@@ -38,6 +40,7 @@ class Trainer:
     """Model, optimisers and step counter; everything a checkpoint holds.
 
     device: where it trains; a checkpoint can go on on another. workers: processes that make batches ahead (`Batches`).
+    compiled: attention, activation and loss by `fused`, which must be loaded and is for a CPU; only last digits differ.
     start: the SHA-256 of each file of the weights that the model will be given to begin from; empty for the random ones it has.
     """
 
@@ -50,6 +53,7 @@ class Trainer:
         *,
         device: torch.device = CPU,
         workers: int = 0,
+        compiled: bool = False,
         start: str = "",
     ) -> None:
         # Averages of gradients that stopped coming decay into denormal numbers, which a CPU multiplies many times slower.
@@ -58,9 +62,12 @@ class Trainer:
         self.recipe, self.tokenizer, self.kinds, self.step = recipe, tokenizer, kinds, 0
         config = ModelConfig(tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.hidden_size // 64)
         self.device, self.dtype = device, _fast_dtype(device)
-        self.attention = PackedAttention()
+        self.attention = PackedAttention(compiled)
         self.model = Bloom(config, attention=self.attention)
         initialise(self.model)
+        for module in self.model.modules():
+            if compiled and isinstance(module, Linear):
+                module.activation = gelu
         pools = Pools(tokenizer, kinds, recipe, real)
         self.batches = Batches(pools, workers)
         self.made_with = made_with(recipe, tokenizer, list(pools.roles.first), real, start)
@@ -94,9 +101,9 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate * self.recipe.rate(self.step)
         logits, targets = self.answer_logits(batch)
-        loss = functional.cross_entropy(logits, targets)
+        loss = cross_entropy(logits, targets) if self.attention.compiled else functional.cross_entropy(logits.float(), targets)
         assert self.attention.last is not None and self._below is not None, "the forward pass has just set both"
-        guidance = self.guide(batch, self._below, *self.attention.last)
+        guidance = self.guide(batch, self._below, *self.attention.last, self.model.slopes)
         (loss + self.recipe.guide_weight * guidance).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._whole = False
@@ -108,13 +115,12 @@ class Trainer:
         return loss.item(), int((drawn.blocks >= 0).sum())
 
     def answer_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits [N, V] at the N positions that have a target, and the targets [N]."""
+        """Logits [N, V] at the N positions that have a target, in the dtype of the products, and the targets [N]."""
         self.attention.batch = batch
         wanted = batch.targets >= 0
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            hidden = self.model(batch.ids, fresh_geometry(batch.ids))
-            logits = self.model.logits(hidden[wanted])
-        return logits.float(), batch.targets[wanted]
+            logits = self.model.logits(self.model(batch.ids, fresh_geometry(batch.ids), asked=wanted))
+        return logits, batch.targets[wanted]
 
     def exact_share(self, documents: int) -> float:
         """Share of questions about so many held-out documents whose whole greedy answer is right. The same number draws the same documents

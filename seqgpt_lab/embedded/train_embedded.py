@@ -15,6 +15,7 @@ from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.corpus.compose import compose
 from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.export import export
+from seqgpt_lab.embedded.fused.build import NotCompiledError, load
 from seqgpt_lab.embedded.hardness import drawn_by_hardness
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.resuming import CHECKPOINT
@@ -73,14 +74,17 @@ def train_embedded(
     if teach and real is not None:
         report("marking texts with LAC (a minute or two)")
         real = with_taught(real, lac_tagger())
+    compiled = device.type == "cpu" and _compiled(report)
     if start is None:
-        trainer = Trainer(recipe, corpus_tokenizer(), TRAINED_KINDS, real, device=device, workers=workers)
+        trainer = Trainer(recipe, corpus_tokenizer(), TRAINED_KINDS, real, device=device, workers=workers, compiled=compiled)
     else:
         found = find_checkpoint(start)
         tokenizer = Tokenizer.from_file(str(found.tokenizer))
         tokenizer.encode_special_tokens = True
         began = " ".join(map(sha256_of, found.weights))
-        trainer = Trainer(recipe.from_trained(), tokenizer, TRAINED_KINDS, real, device=device, workers=workers, start=began)
+        trainer = Trainer(
+            recipe.from_trained(), tokenizer, TRAINED_KINDS, real, device=device, workers=workers, compiled=compiled, start=began
+        )
         _begin_from(trainer, found)
         if not (out / CHECKPOINT).exists():  # else it says how templates are drawn
             report("asking about every training template: what is read wrong will be drawn oftener (some minutes)")
@@ -89,6 +93,17 @@ def train_embedded(
     train(trainer, out, report)
     average(trainer.model, begun, trainer.recipe.kept_share)
     return export(trainer.model, trainer.tokenizer, out / "model")
+
+
+def _compiled(report: Report) -> bool:
+    """Whether attention, activation and loss are compiled for this processor now; without, training is the same and slower."""
+    report("compiling what training spends its time on, for this processor (some 10 s)")
+    try:
+        load()
+    except NotCompiledError as why:
+        report(f"nothing is compiled: {why}. Training goes on without, more slowly")
+        return False
+    return True
 
 
 def _begin_from(trainer: Trainer, found: Checkpoint) -> None:

@@ -43,12 +43,13 @@ class Layer(nn.Module):
         self.dense_4h_to_h = Linear(wide, hidden)
 
     def forward(self, hidden: Tensor, attend: Attend, index: int, asked: Tensor | None = None) -> Tensor:
-        """hidden [B, T, C] -> [B, T, C], or [B, K, C] of the tokens at `asked` [K] int64, which is enough where no layer comes after."""
+        """hidden [B, T, C] -> [B, T, C], or of the tokens `asked` alone, which is enough where no layer comes after: [B, K, C] of those at
+        the places [K] int64 of every row, [N, C] of the N that [B, T] bool marks."""
         normed = self.input_layernorm(hidden)
         residual = normed if self.config.residual_after_layer_norm else hidden
         mixed = self._attention(normed, attend, index)
         if asked is not None:
-            residual, mixed = residual.index_select(1, asked), mixed.index_select(1, asked)
+            residual, mixed = _of(asked, residual), _of(asked, mixed)
         hidden = residual + self._row_parallel(self.dense, mixed)
         normed = self.post_attention_layernorm(hidden)
         residual = normed if self.config.residual_after_layer_norm else hidden
@@ -101,21 +102,21 @@ class Bloom(nn.Module):
         heads = self.shard.heads(config.heads)
         self.register_buffer("slopes", alibi_slopes(config.heads)[heads.start : heads.stop], persistent=False)
 
-    def forward(self, token_ids: Tensor, geometry: Geometry, cache: KVCache | None = None) -> Tensor:
-        """token_ids [B, T] at the slots `geometry` names -> hidden states after the final LayerNorm [B, T, C].
+    def forward(self, token_ids: Tensor, geometry: Geometry, cache: KVCache | None = None, asked: Tensor | None = None) -> Tensor:
+        """token_ids [B, T] at the slots `geometry` names -> hidden states after the final LayerNorm [B, T, C], or as `Layer` of `asked`.
 
         Without a cache the tokens see only each other (geometry.slots = T, fresh): that is how training runs.
         """
         hidden = self.embed(token_ids)
         prepared = self.attention.prepare(geometry, self.slopes, hidden.dtype)
-        return self.run(hidden, AttentionPass(self.attention, cache, geometry, prepared))
+        return self.run(hidden, AttentionPass(self.attention, cache, geometry, prepared), asked)
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """token_ids [B, T] -> what enters the first layer [B, T, C]: embedded and normalised, the same wherever a token stands."""
         return self.word_embeddings_layernorm(self._embed(token_ids))  # type: ignore[no-any-return]
 
     def run(self, hidden: Tensor, attend: Attend, asked: Tensor | None = None) -> Tensor:
-        """Embedded tokens [B, T, C] through all layers and the final LayerNorm [B, T, C]; [B, K, C] with the places of `asked` tokens."""
+        """Embedded tokens [B, T, C] through all layers and the final LayerNorm [B, T, C], or as `Layer` of `asked`."""
         for index, layer in enumerate(self.h):
             hidden = layer(hidden, attend, index, asked if index == len(self.h) - 1 else None)
         return self.ln_f(hidden)  # type: ignore[no-any-return]
@@ -166,6 +167,10 @@ class Bloom(nn.Module):
         elsewhere = (local < 0) | (local >= len(self.vocabulary))
         embedded = self.word_embeddings(local.masked_fill(elsewhere, 0)).masked_fill(elsewhere[..., None], 0)
         return self.shard.sum(embedded)
+
+
+def _of(asked: Tensor, hidden: Tensor) -> Tensor:
+    return hidden[asked] if asked.dtype == torch.bool else hidden.index_select(1, asked)
 
 
 def _embedding(rows: int, width: int) -> nn.Embedding:

@@ -17,9 +17,11 @@ from seqgpt_lab.embedded.corpus.questions import Question
 from seqgpt_lab.embedded.drills import repeat_drill
 from seqgpt_lab.embedded.guidance import Roles, copied_from
 from seqgpt_lab.embedded.guide import Guide
-from seqgpt_lab.embedded.packing import PackedRow, collate, pack
+from seqgpt_lab.embedded.packed_attention import packed_bias, packed_bias_of
+from seqgpt_lab.embedded.packing import PAD_BLOCK, PackedRow, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.train import Trainer
+from seqgpt_lab.engine.attention import alibi_slopes
 
 ROLES = Roles(KINDS)
 
@@ -68,16 +70,26 @@ def test_roles_are_the_gold_fields(tokenizer: Tokenizer) -> None:
         assert set(row.roles[len(tokens.ids) :]) <= {-100}
 
 
+def test_the_bias_of_some_tokens_is_that_of_all(tokenizer: Tokenizer) -> None:
+    batch = collate([*(row for _, _, row in rows(tokenizer, 3)), repeat_drill(tokenizer, Random(1))], 3)
+    slopes = alibi_slopes(4)
+    row, token = torch.cartesian_prod(torch.arange(4), torch.arange(batch.ids.shape[1])).unbind(1)
+    assert (batch.blocks == PAD_BLOCK).any()
+    assert torch.equal(packed_bias_of(batch, row, token, slopes[2]), packed_bias(batch, slopes)[row, 2, token])
+
+
 def test_source_loss_is_the_attention_that_misses(tokenizer: Tokenizer) -> None:
     batch = collate([repeat_drill(tokenizer, Random(1))], 3)
     count = batch.ids.shape[1]
-    size = 8
-    query, key = torch.zeros(1, count, size), torch.zeros(1, count, size)
-    even = Guide.source_loss(batch, query, key, torch.zeros(1, count, count))
-    assert even.item() == pytest.approx(math.log(count), rel=1e-5)  # looking everywhere alike
-    told = torch.full((1, count, count), -1e4)
-    told[0, batch.sources[:, 1], batch.sources[:, 2]] = 0.0
-    assert Guide.source_loss(batch, query, key, told).item() == pytest.approx(0.0, abs=1e-6)
+    query, key = torch.zeros(1, count, count), torch.zeros(1, count, count)
+    none = torch.tensor(0.0)
+    seen = [1 + at for at in batch.sources[:, 1].tolist()]  # a token sees those before it and itself
+    even = Guide.source_loss(batch, query, key, none)
+    assert even.item() == pytest.approx(sum(map(math.log, seen)) / len(seen), rel=1e-5)  # looking everywhere alike
+    key[0] = 100 * torch.eye(count)
+    query[0, batch.sources[:, 1], batch.sources[:, 2]] = 100.0
+    assert Guide.source_loss(batch, query, key, none).item() == pytest.approx(0.0, abs=1e-6)
+    assert Guide.source_loss(batch, query, key, torch.tensor(1e5)).item() > 100  # where ALiBi binds to what is near
 
 
 def test_guidance_is_learnt_and_leaves_no_trace_in_the_model(tokenizer: Tokenizer) -> None:
@@ -89,9 +101,9 @@ def test_guidance_is_learnt_and_leaves_no_trace_in_the_model(tokenizer: Tokenize
         with torch.no_grad():
             trainer.answer_logits(batch)
         assert trainer.attention.last is not None
-        query, key, bias = trainer.attention.last
+        query, key = trainer.attention.last
         head = trainer.guide.head
-        return float(Guide.source_loss(batch, query[:, :, head], key[:, :, head], bias[:, head]))
+        return float(Guide.source_loss(batch, query[:, :, head], key[:, :, head], trainer.model.slopes[head]))
 
     assert misses(guided) == pytest.approx(misses(free))
     for _ in range(12):

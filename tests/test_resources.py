@@ -51,6 +51,8 @@ def test_a_wheel_carries_all_data_and_notebooks(installed: Path) -> None:
     root = installed / "seqgpt_lab" / "_bundled"
     carried = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     assert carried == shipped_files() != set()
+    sources = {path.name for path in (ROOT / "seqgpt_lab").rglob("*") if path.suffix in (".cpp", ".h", ".txt")}
+    assert sources and sources <= {path.name for path in (installed / "seqgpt_lab").rglob("*")}
 
 
 @pytest.mark.parametrize("parts", [("models", "seqgpt-tiny", "model.safetensors"), ("documents",), ("labels",)], ids="/".join)

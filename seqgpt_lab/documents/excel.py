@@ -147,12 +147,12 @@ def _number(value: int | float, shown: str) -> str:
 
     shown: the format, whose other parts (currencies, words, a form of its own for negative numbers) are left out with all of it.
     """
-    number = Decimal(value if isinstance(value, int) else f"{value:.15g}")
+    number = Decimal(value if isinstance(value, int) else f"{value:.15g}") or Decimal(0)  # 0 has no sign
     positive, _, negative = shown.partition(";")
     found = _NUMBER_FORMAT.fullmatch(_PADDING.sub("", positive))
     if not found or not number.is_finite() or (negative and number < 0):
         return format(number, "f")
     decimals, percent = found["decimals"] or "", found["percent"]
     rounded = _ROUNDING.quantize(number.scaleb(2, _ROUNDING) if percent else number, Decimal(1).scaleb(-len(decimals)))
-    width = len(found["whole"]) + len(decimals) + (decimals != "")
+    width = len(found["whole"]) + len(decimals) + (decimals != "") + rounded.is_signed()
     return f"{rounded:0{width}{',' if found['commas'] else ''}f}{percent}"

@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from seqgpt_lab.embedded.annotated import AnnotatedSets
+from seqgpt_lab.embedded.corpus.kind import Kind, with_drawn
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.errors import CheckpointError, OptionError
 
@@ -54,7 +55,7 @@ def check_made_alike(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> Non
         different = [name for name, value in wanted["recipe"].items() if state["recipe"].get(name) != value]
         raise OptionError(
             f"the checkpoint was made with another recipe ({', '.join(different) or 'another tokenizer'} differ); "
-            f"give the same options to resume (tokens and pool_rows follow --large-batches or --small-batches), {_ANEW}"
+            f"give the same options to resume (tokens and pool_rows follow --large-batches, --small-batches and --start), {_ANEW}"
         )
     if state.get("roles") != wanted["roles"]:
         raise OptionError(
@@ -71,6 +72,17 @@ def check_made_alike(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> Non
             f"the checkpoint learned from these annotated sets: {_listed(learned)}; now there are: {_listed(wanted['real'])}; "
             f"give the same --annotated and --teach (which makes the set 'taught') to resume, {_ANEW}"
         )
+
+
+def drawn_as_before(kinds: Sequence[Kind], drawn: Mapping[str, Sequence[float]]) -> tuple[Kind, ...]:
+    """The kinds with their templates drawn as a checkpoint says. Raises OptionError where it says so of other templates."""
+    try:
+        return with_drawn(kinds, drawn)
+    except ValueError as error:
+        raise OptionError(
+            f"the checkpoint was made with other templates than this version's ({error}); train on from its last exported model (--start) "
+            "in another directory"
+        ) from error
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -17,14 +17,14 @@ from torch.nn import functional
 
 from seqgpt_lab.embedded.annotated import AnnotatedSets
 from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
-from seqgpt_lab.embedded.corpus.kind import Kind, drawn_of, with_drawn
+from seqgpt_lab.embedded.corpus.kind import Kind, drawn_of
 from seqgpt_lab.embedded.fused.functions import cross_entropy, gelu
 from seqgpt_lab.embedded.guide import Guide
 from seqgpt_lab.embedded.muon import Muon
 from seqgpt_lab.embedded.packed_attention import PackedAttention
 from seqgpt_lab.embedded.packing import Batch, PackedRow, collate, pack
 from seqgpt_lab.embedded.recipe import Recipe
-from seqgpt_lab.embedded.resuming import CHECKPOINT, check_made_alike, made_with, read_state
+from seqgpt_lab.embedded.resuming import CHECKPOINT, check_made_alike, drawn_as_before, made_with, read_state
 from seqgpt_lab.embedded.tokenizer import token_id
 from seqgpt_lab.engine.config import ModelConfig, cpu_multiplies_bf16
 from seqgpt_lab.engine.linear import Linear
@@ -90,7 +90,7 @@ class Trainer:
         self._below = inputs[0]
 
     def draw(self, kinds: Sequence[Kind]) -> None:
-        """Go on with the same kinds whose templates are drawn otherwise."""
+        """Draw the same kinds' templates otherwise, before the first batch."""
         self.kinds = self.batches.pools.kinds = kinds
 
     def train_step(self) -> tuple[float, int]:
@@ -170,7 +170,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.guide.load_state_dict(state["guide"])
         if "drawn" in state:
-            self.draw(with_drawn(self.kinds, state["drawn"]))
+            self.draw(drawn_as_before(self.kinds, state["drawn"]))
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
 

@@ -25,6 +25,7 @@ from seqgpt_lab.embedded.train import CPU, Report, Trainer, train
 from seqgpt_lab.engine.attention import SdpaAttention
 from seqgpt_lab.engine.checkpoint import Checkpoint, find_checkpoint
 from seqgpt_lab.engine.config import ModelConfig
+from seqgpt_lab.engine.memory import within_memory
 from seqgpt_lab.engine.model import Bloom, Layer
 from seqgpt_lab.engine.parallel import Shard
 from seqgpt_lab.engine.weights import load_model
@@ -88,7 +89,11 @@ def train_embedded(
         _begin_from(trainer, found)
         if not (out / CHECKPOINT).exists():  # else it says how templates are drawn
             report("asking about every training template: what is read wrong will be drawn oftener (some minutes)")
-            trainer.draw(drawn_by_hardness(trainer, report))
+            with within_memory(lambda: "asking does not fit into memory", "end what else is there and give the same command again"):
+                trainer.draw(drawn_by_hardness(trainer, report))
+            out.mkdir(parents=True, exist_ok=True)
+            trainer.save(out / CHECKPOINT)  # so that a kill does not cost these minutes
+    report(f"{trainer.recipe.steps:,} steps of at most {trainer.recipe.tokens:,} tokens")
     begun = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
     train(trainer, out, report)
     average(trainer.model, begun, trainer.recipe.kept_share)

@@ -20,6 +20,7 @@ from seqgpt_lab.embedded.packing import PackedRow
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.train import Trainer, train
 from seqgpt_lab.embedded.train_embedded import train_embedded
+from seqgpt_lab.errors import OptionError
 
 SMALL = Recipe(steps=4, hidden_size=64, layers=1, tokens=600, pool_rows=6, drill_pools=0)
 MARKS = ("甲标记", "乙标记", "丙标记")  # what tells the documents of three templates apart
@@ -84,6 +85,15 @@ def test_a_killed_run_goes_on_drawing_as_it_did(tokenizer: Tokenizer, tmp_path: 
     weight = whole.model.word_embeddings.weight
     assert torch.equal(resumed.model.word_embeddings.weight, weight) and not torch.equal(plain.model.word_embeddings.weight, weight)
     assert drawn_of(resumed.kinds) == drawn_of(whole.kinds)
+
+
+def test_a_run_of_other_templates_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    hard = Trainer(SMALL, tokenizer, FEW)
+    hard.draw(with_drawn(FEW, {FEW[0].name: (1.0, 2.0, 3.0)}))
+    hard.save(tmp_path / "checkpoint.pt")
+    fewer = replace(FEW[0], templates={**FEW[0].templates, "train": FEW[0].templates["train"][:2]})
+    with pytest.raises(OptionError, match=rf"{FEW[0].name} has 2 training templates, and 3 are .*--start"):
+        train(Trainer(SMALL, tokenizer, (fewer, FEW[1])), tmp_path, silent)
 
 
 def test_who_trains_on_from_a_model_asks_it_first_and_once(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

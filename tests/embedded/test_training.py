@@ -30,7 +30,6 @@ from seqgpt_lab.embedded.batches import Batches, Pools, document_questions
 from seqgpt_lab.embedded.corpus.kinds import KINDS, TRAINED_KINDS
 from seqgpt_lab.embedded.drills import form_drill, repeat_drill
 from seqgpt_lab.embedded.export import export
-from seqgpt_lab.embedded.fused.build import load
 from seqgpt_lab.embedded.muon import orthogonalise
 from seqgpt_lab.embedded.packed_attention import PackedAttention, attend_in_full
 from seqgpt_lab.embedded.packing import Batch, collate, pack
@@ -62,13 +61,15 @@ def test_a_span_has_the_same_tokens_wherever_it_stands(tokenizer: Tokenizer) -> 
     assert inside[-len(alone) - 1 : -1] == alone
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_packed_questions_see_what_a_lone_prompt_sees(compiled: bool, tokenizer: Tokenizer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["plain", "compiled"])
+def test_packed_questions_see_what_a_lone_prompt_sees(
+    way: str, tokenizer: Tokenizer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Each packed answer's logits equal those of the plain prompt that the extractor builds: the oracle is the unpacked model."""
-    if compiled:
-        load()
+    if way == "compiled":
+        request.getfixturevalue("compiled")
     torch.manual_seed(0)
-    attention = PackedAttention(compiled)
+    attention = PackedAttention(way == "compiled")
     model = Bloom(ModelConfig(tokenizer.get_vocab_size(), 128, 2, 2), attention=attention)
     export(model, tokenizer, tmp_path)
     prompts = TextTokenizer.load(tmp_path / "tokenizer.json")

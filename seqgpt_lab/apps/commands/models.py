@@ -78,7 +78,7 @@ def train_embedded(
     recipe = replace(recipe, steps=recipe.steps if steps is None else steps, seed=recipe.seed if seed is None else seed)
     if threads is not None:
         torch.set_num_threads(threads)
-    note(f"training on {place}, {recipe.tokens:,} tokens a step at most, {workers} processes writing ahead")
+    note(f"training on {place}, {workers} processes writing ahead")
     try:
         made = train(out, recipe, note, start, annotated, teach=teach, device=place, workers=workers)
     except KeyboardInterrupt:

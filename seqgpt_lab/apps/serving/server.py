@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi import HTTPException as BodyError
+from fastapi import HTTPException as FastAPIHTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -101,7 +101,9 @@ class _OneMeaning(Request):
         try:
             return json_value(await self.body())
         except RepeatedKeyError as error:
-            raise BodyError(422, f"body: {error}"[:500]) from error  # FastAPI would call any other but its own an error of parsing
+            raise FastAPIHTTPException(
+                422, f"body: {error}"[:500]
+            ) from error  # FastAPI would call any other but its own an error of parsing
 
 
 class _OneMeaningRoute(APIRoute):

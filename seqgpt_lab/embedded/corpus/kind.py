@@ -72,7 +72,13 @@ def drawn_of(kinds: Iterable[Kind]) -> dict[str, list[float]]:
 
 
 def with_drawn(kinds: Sequence[Kind], drawn: Mapping[str, Sequence[float]]) -> tuple[Kind, ...]:
-    """The same kinds whose templates are drawn as `drawn_of` says; a kind that is there several times remains one."""
+    """The same kinds whose templates are drawn as `drawn_of` says; a kind that is there several times remains one.
+
+    Raises ValueError where that was said of other templates than a kind has.
+    """
     different = {kind.name: kind for kind in kinds}
+    for name, sums in drawn.items():
+        if len(sums) != (here := len(different[name].templates["train"])):
+            raise ValueError(f"{name} has {here:,} training templates, and {len(sums):,} are said to be drawn")
     found = {name: replace(kind, drawn=tuple(drawn.get(name, ()))) for name, kind in different.items()}
     return tuple(found[kind.name] for kind in kinds)

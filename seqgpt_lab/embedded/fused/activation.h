@@ -13,7 +13,7 @@
 namespace {
 
 constexpr float kRoot = 0.7978845608028654f, kCubic = 0.044715f; // sqrt(2 / pi)
-constexpr float kLargest = 80; // exp of it is finite, and 1 / exp(80) far below what is added to it
+constexpr float kLargest = 80; // its exp is finite, and the inverse of that nothing
 constexpr int64_t kAtOnce = 1024;
 
 Vec sigmoid_of_twice(Vec u) { return Vec(1.f) / (Vec(1.f) + at::vec::minimum(Vec(-2.f) * u, Vec(kLargest)).exp_u20()); }

@@ -146,7 +146,7 @@ void weights_again(float* scores, int64_t query, int64_t padded, const Bias& bia
 template <typename T>
 void attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& slopes, const at::Tensor& blocks,
             at::Tensor& mixed, at::Tensor& log_sums) {
-  const int64_t tokens = query.size(1), heads = query.size(2), wide = whole_vectors(tokens) + 4 * kLanes;
+  const int64_t tokens = query.size(1), heads = query.size(2), wide = whole_vectors(tokens);
   at::parallel_for(0, query.size(0) * heads, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> Q(tokens * kWidth), K(tokens * kWidth), KT(kWidth * wide), V(tokens * kWidth), S(kQueries * wide), O(kQueries * kWidth);
     for (int64_t task = begin; task < end; task++) {
@@ -182,7 +182,7 @@ template <typename T>
 void attend_back(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& slopes, const at::Tensor& blocks,
                  const at::Tensor& mixed, const at::Tensor& log_sums, const at::Tensor& gradient, const at::Tensor& of_query,
                  const at::Tensor& of_key, const at::Tensor& of_value) {
-  const int64_t tokens = query.size(1), heads = query.size(2), wide = whole_vectors(tokens) + 4 * kLanes;
+  const int64_t tokens = query.size(1), heads = query.size(2), wide = whole_vectors(tokens);
   const float scale = 1 / std::sqrt(static_cast<float>(kWidth));
   at::parallel_for(0, query.size(0) * heads, 1, [&](int64_t begin, int64_t end) {
     const int64_t size = tokens * kWidth;

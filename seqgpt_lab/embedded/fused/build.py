@@ -29,37 +29,30 @@ class NotCompiledError(Exception):
 def load() -> None:
     """Make `torch.ops.seqgpt_lab_training` what the sources say. Takes some seconds once a process, and leaves nothing on disk.
 
-    Raises NotCompiledError without a C++ compiler ($CXX, or c++, g++, clang++), or when it cannot compile them.
+    Raises NotCompiledError without a C++ compiler ($CXX, or g++, c++, clang++), or when it cannot compile them.
     """
     compiler = _compiler()
-    with TemporaryDirectory(prefix="seqgpt-lab-compiled-") as directory:
-        library = Path(directory) / "training.so"
-        try:
-            done = subprocess.run(
-                [*compiler, *_flags(), str(_SOURCE), "-o", str(library), *_linked()],
-                capture_output=True,
-                text=True,
-                timeout=_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NotCompiledError(f"{shlex.join(compiler)} could not be run to its end ({error})") from error
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["(it says nothing)"]
-            raise NotCompiledError(f"{shlex.join(compiler)} failed: {said[0][:300]}")
-        try:
+    try:
+        with TemporaryDirectory(prefix="seqgpt-lab-compiled-") as directory:
+            library = Path(directory) / "training.so"
+            command = [*shlex.split(compiler), *_flags(), str(_SOURCE), "-o", str(library), *_linked()]
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS)
+            if done.returncode:
+                said = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["(it says nothing)"]
+                raise NotCompiledError(f"{compiler} failed: {said[0][:300]}")
+            if not library.exists():
+                raise NotCompiledError(f"{compiler} made nothing that can be loaded")
             torch.ops.load_library(library)  # type: ignore[no-untyped-call]
-        except OSError as error:
-            raise NotCompiledError(f"what {shlex.join(compiler)} made cannot be loaded: {error}") from error
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise NotCompiledError(f"{compiler} could not be used to its end ({error})") from error
 
 
-def _compiler() -> list[str]:
+def _compiler() -> str:
     named = os.environ.get("CXX", "").strip()
-    if named:
-        return shlex.split(named)
-    found = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    found = named or next(filter(None, map(shutil.which, ("g++", "c++", "clang++"))), None)  # torch's threads are those of g++
     if found is None:
         raise NotCompiledError("there is no C++ compiler; `apt-get install g++` (or CXX=/path/to/one) brings one")
-    return [found]
+    return found
 
 
 def _flags() -> list[str]:

@@ -5,8 +5,9 @@ The same seed gives the same batches, wherever they are made: so training resume
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from random import Random
+from typing import TypeVar
 
 from tokenizers import Tokenizer
 
@@ -23,6 +24,8 @@ from seqgpt_lab.embedded.packing import Batch, PackedRow, collate, pack
 from seqgpt_lab.embedded.real_questions import ask_real, real_document
 from seqgpt_lab.embedded.recipe import Recipe
 from seqgpt_lab.embedded.tokenizer import token_id
+
+Row = TypeVar("Row")
 
 
 class Pools:
@@ -60,18 +63,21 @@ class Pools:
 
 
 def _grouped(rows: Sequence[PackedRow], tokens: int) -> list[list[PackedRow]]:
-    """Rows, sorted by length, in groups of at most `tokens` tokens, padding to the longest included, but at least one row.
-
-    The last two share their rows evenly: Muon's update is as large for two rows left over as for a full batch.
-    """
-    groups: list[list[PackedRow]] = [[]]
-    for row in rows:
-        if len(row.ids) * (len(groups[-1]) + 1) > tokens and groups[-1]:
-            groups.append([])
-        groups[-1].append(row)
+    """The groups of `neighbours`, but the last two share their rows evenly: Muon's update is as large for two rows as for a full batch."""
+    groups = neighbours(rows, tokens, lambda row: len(row.ids))
     if len(groups) > 1:
         both = groups[-2] + groups[-1]
         groups[-2:] = [both[: len(both) // 2], both[len(both) // 2 :]]
+    return groups
+
+
+def neighbours(rows: Sequence[Row], tokens: int, length: Callable[[Row], int]) -> list[list[Row]]:
+    """Rows, sorted by length, in groups of at most `tokens` tokens, padding to the longest included, but at least one row."""
+    groups: list[list[Row]] = [[]]
+    for row in rows:
+        if length(row) * (len(groups[-1]) + 1) > tokens and groups[-1]:
+            groups.append([])
+        groups[-1].append(row)
     return groups
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import accumulate
 from random import Random
 
-from seqgpt_lab.embedded.batches import questions_about
+from seqgpt_lab.embedded.batches import neighbours, questions_about
 from seqgpt_lab.embedded.corpus.compose import filled
 from seqgpt_lab.embedded.corpus.kind import Kind, with_drawn
 from seqgpt_lab.embedded.corpus.template import choose
@@ -30,7 +29,7 @@ def drawn_by_hardness(trainer: Trainer, report: Report) -> tuple[Kind, ...]:
     ]
     asked.sort(key=lambda each: len(each[1].ids))
     wrong: dict[tuple[str, int], float] = {}
-    for group in _groups(asked):
+    for group in neighbours(asked, _TOKENS, lambda each: len(each[1].ids)):
         for (place, _), right in zip(group, trainer.right([row for _, row in group]), strict=True):
             wrong[place] = 1 - sum(right) / len(right)
         if len(wrong) // 2_000 != (len(wrong) - len(group)) // 2_000 or len(wrong) == len(asked):
@@ -45,13 +44,3 @@ def drawn_by_hardness(trainer: Trainer, report: Report) -> tuple[Kind, ...]:
 def _row(trainer: Trainer, kind: Kind, template: str, random: Random) -> PackedRow:
     document = filled(choose(template, random), kind, "train", random, kind.name)
     return pack(trainer.tokenizer, document.text, questions_about(document, kind, trainer.kinds, random, _QUESTIONS))
-
-
-def _groups(asked: Sequence[tuple[tuple[str, int], PackedRow]]) -> list[list[tuple[tuple[str, int], PackedRow]]]:
-    """Neighbours, of which each group comes to no more than `_TOKENS` with its padding, or is one."""
-    groups: list[list[tuple[tuple[str, int], PackedRow]]] = [[]]
-    for each in asked:
-        if groups[-1] and len(each[1].ids) * (len(groups[-1]) + 1) > _TOKENS:
-            groups.append([])
-        groups[-1].append(each)
-    return groups

@@ -65,6 +65,7 @@ def train_embedded(
     import torch
 
     from seqgpt_lab.embedded.recipe import Recipe
+    from seqgpt_lab.embedded.resuming import CHECKPOINT
     from seqgpt_lab.embedded.train_embedded import train_embedded as train
     from seqgpt_lab.engine.config import resolve_device
     from seqgpt_lab.machine import processors
@@ -82,7 +83,7 @@ def train_embedded(
     try:
         made = train(out, recipe, note, start, annotated, teach=teach, device=place, workers=workers)
     except KeyboardInterrupt:
-        checkpoint = out / "checkpoint.pt"
+        checkpoint = out / CHECKPOINT
         note(f"interrupted; the same command goes on from {checkpoint}" if checkpoint.exists() else "interrupted before the first step")
         raise typer.Exit(INTERRUPTED) from None
     emit_path(made)

@@ -101,9 +101,8 @@ class _OneMeaning(Request):
         try:
             return json_value(await self.body())
         except RepeatedKeyError as error:
-            raise FastAPIHTTPException(
-                422, f"body: {error}"[:500]
-            ) from error  # FastAPI would call any other but its own an error of parsing
+            # FastAPI would call any other but its own an error of parsing.
+            raise FastAPIHTTPException(422, f"body: {error}"[:500]) from error
 
 
 class _OneMeaningRoute(APIRoute):
